@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ __all__ = [
     "conform",
     "drop",
     "expected_got",
+    "file_hash",
     "id_hex",
     "id_words",
     "nearest",
@@ -120,8 +122,6 @@ def _from_words(words: np.ndarray) -> pa.Array:
 def id_words(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """A column of n ids -> (n, 2) unsigned 64-bit words; the column has no nulls."""
     if isinstance(ids, pa.ChunkedArray):
-        ids = ids.combine_chunks()
-    if isinstance(ids, pa.ChunkedArray):  # combine_chunks of a chunked array may stay chunked
         ids = pa.concat_arrays(ids.chunks) if ids.num_chunks else pa.array([], ID)
     if len(ids) == 0:
         return np.zeros((0, 2), dtype="<u8")
@@ -167,7 +167,8 @@ def conform(columns: Mapping[str, Any] | pa.Table, where: str = "rows") -> pa.Ta
     names = table.column_names if table is not None else list(columns)
     for name in names:
         if name not in SCHEMA.names:
-            raise MashqError(f"{where}: a row has no column '{name}' ({', '.join(SCHEMA.names)}).{nearest(name, SCHEMA.names)}")
+            known = ", ".join(SCHEMA.names)
+            raise MashqError(f"{where}: a row has no column '{name}' ({known}).{nearest(name, SCHEMA.names)}")
     if "id" not in names:
         raise MashqError(f"{where}: rows need the column 'id'. Make ids with rows.source_ids or rows.child_ids.")
     length = len(columns["id"])
@@ -222,7 +223,8 @@ class PartWriter:
 
     def __init__(self, path: Path):
         self.path = path
-        self.partial = path.with_name(path.name + ".partial")
+        # The process number keeps a writer that outlived a killed run from touching the file of its successor.
+        self.partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         self.rows = 0
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0

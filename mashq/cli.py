@@ -1,0 +1,228 @@
+"""The `mashq` command: one verb for each thing people do."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mashq import __version__
+from mashq.rows import MashqError
+
+__all__ = ["EXIT_CODES", "main"]
+
+EXIT_CODES = {
+    0: "done",
+    1: "a clear error: what, where, expected, got, what to do",
+    2: "the command's words are off",
+    3: "a bug in mashq or in your recipe; the traceback lies in the file that the message names",
+    130: "stopped with Ctrl-C; the same command goes on where it stopped",
+}
+
+
+class _Lines(click.Group):
+    """A group whose help keeps the order in which the verbs are written."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+runs_option = click.option(
+    "--runs", default="runs", show_default=True, type=click.Path(path_type=Path), help="Where runs lie."
+)
+
+
+@click.group(cls=_Lines, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="mashq")
+def verbs() -> None:
+    """mashq: make Arabic training data, train a language model on it, and prove the gain.
+
+    Example: mashq make quickstart
+    """
+
+
+@verbs.command("list")
+@click.argument("recipe", required=False)
+@click.option("--size", help="Settings of this size.")
+def list_(recipe: str | None, size: str | None) -> None:
+    """Recipes; or one recipe's steps and settings with what each means.
+
+    Example: mashq list quickstart
+    """
+    from mashq import recipes
+    from mashq.settings import describe
+
+    if recipe is None:
+        for name in recipes.names():
+            click.echo(f"{name:<12} {recipes.load(name).caption}")
+        return
+    found = recipes.load(recipe)
+    click.echo(f"{found.name}: {found.caption}\nsizes: {', '.join(found.sizes)}\n\nsettings:")
+    for name, value, doc in describe(found.settings(size)):
+        click.echo(f"  {name:<28} {json.dumps(value, ensure_ascii=False):<24} {doc}")
+
+
+@verbs.command()
+@click.argument("target", metavar="RECIPE[/STEP]")
+@click.option("--size", help="A named size: small (runs on a laptop), paper, …  Default: the recipe's first.")
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Change a setting; repeatable.")
+@click.option("--config", type=click.Path(path_type=Path), help="A YAML file of settings.")
+@click.option("--data", help="Short for --set data=PATH: your own file or folder.")
+@click.option("--template", help="Short for --set template=PATH: your own template file.")
+@click.option("--templates", help="Short for --set templates=DIR: your own folder of templates.")
+@click.option("--engine", default="local", show_default=True, help="local, ray (started here) or ray://host:port.")
+@click.option("--workers", type=click.IntRange(1), help="Processes for row work. Default: one a core.")
+@click.option("--force", is_flag=True, help="Make anew what is there already (of STEP alone where one is named).")
+@click.option("--dry-run", is_flag=True, help="Say what would be made; make nothing.")
+@click.option("--name", help="The run's name. Default: a hash of its settings.")
+@click.option("--open", "open_", is_flag=True, help="Open the report in the browser when done.")
+@runs_option
+def make(target: str, **options: Any) -> None:
+    """Run a recipe, or one of its steps and what that needs. What is made already is reused.
+
+    Example: mashq make stories --size small --set train.epochs=3
+    """
+    from mashq.make import Wish, make_recipe
+
+    shorts = [f"{name}={options[name]}" for name in ("data", "template", "templates") if options[name] is not None]
+    wish = Wish(
+        target=target,
+        size=options["size"],
+        assignments=(*options["assignments"], *shorts),
+        config=options["config"],
+        engine=options["engine"],
+        workers=options["workers"],
+        force=options["force"],
+        name=options["name"],
+        runs=options["runs"],
+    )
+    page = make_recipe(wish, say=click.echo, dry_run=options["dry_run"])
+    if page is not None:
+        click.echo(f"\nreport: {page}")
+        if options["open_"]:
+            click.launch(str(page))
+
+
+@verbs.command()
+@click.argument("what", metavar="ID|STEP")
+@click.option("-n", "count", default=5, show_default=True, help="Rows to list of a step.")
+@click.option("--dropped", is_flag=True, help="List the step's dropped rows.")
+@runs_option
+def show(what: str, count: int, dropped: bool, runs: Path) -> None:
+    """A row's whole life by its id (the first digits are enough), or the first rows of a step.
+
+    Example: mashq show 3f9a1c
+    """
+    from mashq import lineage
+    from mashq.make import first_rows
+
+    hexadecimal = len(what) >= 4 and all(digit in "0123456789abcdef" for digit in what.lower())
+    found = lineage.life(runs, what.lower()) if hexadecimal else first_rows(runs, what, count, dropped)
+    for one in found:
+        for line in lineage.lines(one):
+            click.echo(line)
+        click.echo()
+
+
+@verbs.command()
+@click.argument("run", nargs=-1, metavar="RUN...")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the page. Default: beside the run.")
+@runs_option
+def report(run: Sequence[str], out: Path | None, runs: Path) -> None:
+    """Write the report page of one or more runs anew: a recipe's name means its latest run.
+
+    Example: mashq report quickstart
+    """
+    from mashq.make import find_record
+    from mashq.report import write
+
+    records = [find_record(runs, name) for name in run]
+    if not records:
+        raise MashqError(f"report: expected one or more runs, got none.{_known_runs(runs)}")
+    click.echo(f"report: {write(records, out or records[0].with_suffix(''))}")
+
+
+def _known_runs(runs: Path) -> str:
+    known = sorted({path.parent.name for path in runs.glob("*/*.json")})
+    return f" Runs here: {', '.join(known)}." if known else f" There are no runs in {runs}: mashq make quickstart."
+
+
+@verbs.command()
+@click.argument("kind", type=click.Choice(["recipe", "template"]))
+@click.argument("name")
+def new(kind: str, name: str) -> None:
+    """Write a recipe or template file to start from, in this folder.
+
+    Example: mashq new template my_questions
+    """
+    from mashq import recipes, templates
+
+    if not name.isidentifier():
+        raise MashqError(f"new: expected a name of letters, digits and '_', got '{name}'.")
+    path = Path(f"{name}.py" if kind == "recipe" else f"{name}.yaml")
+    if path.exists():
+        raise MashqError(f"new: {path} is there already. Choose another name, or move it away.")
+    path.write_text(recipes.scaffold(name) if kind == "recipe" else templates.scaffold(name), "utf-8")
+    run = f"mashq make ./{path}" if kind == "recipe" else f"mashq make tune --data my.csv --template {path}"
+    click.echo(f"wrote {path}. Try it: {run}")
+
+
+@verbs.command()
+@runs_option
+def doctor(runs: Path) -> None:
+    """What is installed, GPU, keys (present or not), free disk, and how to mend what is missing.
+
+    Example: mashq doctor
+    """
+    from mashq.doctor import examine
+
+    for finding in examine(runs):
+        click.echo(f"{finding.state:<8} {finding.what}")
+        if finding.mend:
+            click.echo(f"         -> {finding.mend}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; every fault becomes one clear text and an exit code (`EXIT_CODES`)."""
+    try:
+        verbs(args=list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+    except click.UsageError as error:
+        _explain_usage(error)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nstopped. Nothing is lost: the same command goes on where it stopped.", err=True)
+        sys.exit(130)
+    except MashqError as error:
+        click.echo(f"mashq: {error}", err=True)
+        sys.exit(1)
+    except Exception:
+        click.echo(_bug(), err=True)
+        sys.exit(3)
+
+
+def _explain_usage(error: click.UsageError) -> None:
+    click.echo(f"mashq: {error.format_message()} See mashq --help.", err=True)
+
+
+def _bug() -> str:
+    path = Path(f"mashq-error-{datetime.now(UTC):%Y%m%d-%H%M%S}-{time.monotonic_ns() % 10_000}.txt")
+    last = traceback.format_exc()
+    reason = last.strip().splitlines()[-1]
+    try:
+        path.write_text(last, "utf-8")
+    except OSError:
+        return f"mashq: a bug: {reason}\n{last}"
+    return (
+        f"mashq: a bug in mashq or in your recipe: {reason}\nThe traceback is in {path}; nothing that was made is lost."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""What made a result and what it cost: code, package versions, commit, machine, seconds, memory."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.util
+import os
+import platform
+import resource
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Meter", "code_hashes", "commit", "machine", "package_versions"]
+
+PACKAGES = ("daft", "pyarrow", "numpy", "jinja2", "torch", "transformers", "peft", "xllamacpp", "babel", "sacrebleu")
+
+
+def code_hashes(work: Callable[..., Any]) -> dict[str, str]:
+    """Module -> hash of its code, for the module of `work` and what it imports of mashq; comments and texts apart."""
+    found: dict[str, str] = {}
+    waiting = [work.__module__]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name], imports = _module_code(name)
+            waiting += imports
+    return dict(sorted(found.items()))
+
+
+@functools.cache
+def _module_code(name: str) -> tuple[str, tuple[str, ...]]:
+    module = sys.modules.get(name)
+    path = getattr(module, "__file__", None) or getattr(importlib.util.find_spec(name), "origin", None)
+    if path is None:
+        return "none", ()
+    tree = ast.parse(Path(path).read_text("utf-8"))
+    imports = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mashq"):
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            imports += [name for name in inner if _is_module(name)] or [str(node.module)]
+        if isinstance(node, ast.Import):
+            imports += [alias.name for alias in node.names if alias.name.startswith("mashq.")]
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node):
+            node.body = node.body[1:] or [ast.Pass()]
+    digest = hashlib.blake2b(ast.dump(tree).encode(), digest_size=8).hexdigest()
+    return digest, tuple(dict.fromkeys(imports))
+
+
+@functools.cache
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+@functools.cache
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that can change a result, as far as they are installed; and Python's and mashq's."""
+    versions = {"python": sys.version.split()[0]}
+    for name in ("mashq", *PACKAGES):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+@functools.cache
+def commit() -> str | None:
+    """The commit of the checkout that runs, `+` where it has changes; None outside a checkout."""
+    here = Path(__file__).parent
+    git = ["git", "-C", str(here)]
+    try:
+        head = subprocess.run(
+            [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--", "."], capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.strip() + ("+" if changed.strip() else "")
+
+
+class Meter:
+    """Wall seconds, CPU seconds (children included) and peak resident memory (this process and its children, MB)."""
+
+    def __enter__(self) -> Meter:
+        import psutil
+
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.seconds = self.cpu_seconds = self.peak_mb = 0.0
+        self._wall, self._cpu, self._process = time.perf_counter(), _cpu(), psutil.Process()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.2):
+            self._sample()
+
+    def _sample(self) -> None:
+        import psutil
+
+        held = 0
+        for process in [self._process, *self._process.children(recursive=True)]:
+            try:
+                held += process.memory_info().rss
+            except psutil.Error:  # it ended between being listed and being read
+                held += 0
+        self.peak_mb = max(self.peak_mb, held / 2**20)
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+        self._sample()
+        self.seconds, self.cpu_seconds = time.perf_counter() - self._wall, _cpu() - self._cpu
+
+
+def _cpu() -> float:
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores and memory of this machine, for manifests and reports; no names of people or hosts."""
+    import psutil
+
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+    }
+
+
+def _processor() -> str:
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"

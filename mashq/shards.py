@@ -1,0 +1,198 @@
+"""One part of a row step: its kept and its dropped rows, counts that close, and the receipt that says it is whole."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mashq.rows import CONTENT, ID, MashqError, PartWriter, id_hex, read_part
+
+__all__ = ["account", "counts_line", "make_shard", "receipt_path", "stream_parts", "sum_parts", "write_json"]
+
+COUNTS = ("in", "made", "kept", "dropped", "merged", "unsampled")
+TALLIED = ("licence", "source", "split", "task", "variety")
+
+
+def account(before: pa.ChunkedArray, after: pa.Table, name: str, unsampled: int = 0) -> Counter[str]:
+    """Close the counts of one step: ids taken in, and the columns `id` and `parents` of all that came out.
+
+    A row of the output stands for the input row of the same id, else for its first parent among the inputs. A further
+    row of the same input row was *made*; an input row that is only a further parent was *merged*. Raises MashqError
+    where an input row is in none of the output (unless the step said how many it left unsampled) or an id stands twice.
+    """
+    ids = after.column("id")
+    if pc.count_distinct(ids).as_py() != len(ids):
+        raise MashqError(f"{name}: two rows of its output have one id. Make ids with rows.child_ids and a repetition.")
+    known = pa.concat_arrays(before.chunks) if before.num_chunks else pa.array([], ID)
+    primary, claimed = _lineage(after, known)
+    gone = len(known) - len(claimed)
+    if gone != unsampled:
+        lost = next((id_hex(value) for place, value in enumerate(known.to_pylist()) if place not in claimed), "none")
+        raise MashqError(
+            f"{name}: expected every row taken in to be kept, dropped, merged or counted as unsampled, got {gone} rows "
+            f"in none of these and {unsampled} counted as unsampled; the first is {lost}. Drop rows with a reason."
+        )
+    made, merged = len(ids) - len(primary), len(claimed) - len(primary)
+    return Counter({"in": len(known), "made": made, "merged": merged, "unsampled": gone})
+
+
+def _lineage(after: pa.Table, known: pa.Array) -> tuple[set[int], set[int]]:
+    """Places in `known` that an output row stands for, and those that any output row was made from."""
+    parents = after.column("parents")
+    places = pc.index_in(pc.list_flatten(parents), known)
+    owners = pc.list_parent_indices(parents)
+    matched = pc.is_valid(places)
+    places, owners = places.filter(matched).to_pylist(), owners.filter(matched).to_pylist()
+    first = dict(zip(reversed(owners), reversed(places), strict=True))
+    own = pc.index_in(after.column("id"), known).to_pylist()
+    primary = {first.get(row, -1) if place is None else place for row, place in enumerate(own)} - {-1}
+    return primary, primary | set(places)
+
+
+def make_shard(work: Callable[..., pa.Table], job: Any, shard: Mapping[str, str]) -> str:
+    """Run one shard of a map step, `work` on each row group, and write its part and its receipt; gives its name."""
+
+    def worked() -> Iterator[tuple[pa.Table, pa.Table, Counter[str]]]:
+        for rows in read_part(shard["source"]):
+            after = work(rows, job)
+            kept, dropped = _parted(after, [rows.column("id")])
+            yield kept, dropped, account(rows.column("id"), after, job.name)
+
+    _write_part(job.folder, shard["part"], worked())
+    return shard["part"]
+
+
+def stream_parts(
+    tables: Iterable[pa.Table], job: Any, rows_per_part: int, seen: list[pa.ChunkedArray]
+) -> list[dict[str, Any]]:
+    """Cut what a stream step gives into parts; those that an interrupted run finished are not written again.
+
+    `seen` grows with the ids of the rows that the work takes in while it runs.
+    """
+    receipts: list[dict[str, Any]] = []
+    lineage: list[pa.Table] = []
+    for index, pieces in enumerate(_slices(tables, rows_per_part)):
+        lineage += [piece.select(["id", "parents"]) for piece in pieces]
+        name = f"part-{index:05}.parquet"
+        if not receipt_path(job.folder, name).exists():
+            _write_part(job.folder, name, ((*_parted(piece, seen), Counter()) for piece in pieces))
+        receipts.append(read_receipt(job.folder, name))
+    if not receipts:
+        raise MashqError(f"{job.name}: expected rows, got none. Its input is empty, or every row was left out.")
+    known = pa.chunked_array([chunk for ids in seen for chunk in ids.chunks], ID)
+    receipts[0]["counts"].update(account(known, pa.concat_tables(lineage), job.name, job.unsampled))
+    return receipts
+
+
+def _slices(tables: Iterable[pa.Table], rows: int) -> Iterator[list[pa.Table]]:
+    """Tables of any size -> lists of tables of `rows` rows together (the last may be shorter)."""
+    waiting: list[pa.Table] = []
+    held = 0
+    for table in tables:
+        while table.num_rows:
+            piece = table.slice(0, rows - held)
+            table = table.slice(piece.num_rows)
+            waiting.append(piece)
+            held += piece.num_rows
+            if held == rows:
+                yield waiting
+                waiting, held = [], 0
+    if waiting:
+        yield waiting
+
+
+def _parted(table: pa.Table, before: Iterable[pa.ChunkedArray]) -> tuple[pa.Table, pa.Table]:
+    """Rows kept, and rows dropped: one that stands unchanged in the input is not given a second copy of its text."""
+    dropped = table.filter(table.column("dropped").is_valid())
+    if dropped.num_rows:
+        known = pa.chunked_array([chunk for ids in before for chunk in ids.chunks], ID)
+        stands = pc.is_in(dropped.column("id"), value_set=pa.concat_arrays(known.chunks) if len(known) else known)
+        for name in CONTENT:
+            index, column = dropped.column_names.index(name), dropped.column(name)
+            bare = pc.if_else(stands, pa.nulls(dropped.num_rows, column.type), column)
+            dropped = dropped.set_column(index, dropped.schema.field(index), bare)
+    return table.filter(table.column("dropped").is_null()), dropped
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def _write_part(folder: Path, name: str, tables: Iterable[tuple[pa.Table, pa.Table, Counter[str]]]) -> None:
+    """Write a part's kept and dropped rows, then its receipt."""
+    kept_file, dropped_file = PartWriter(folder / name), PartWriter(folder / "dropped" / name)
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    tally: dict[str, Counter[str]] = {column: Counter() for column in TALLIED}
+    for kept, dropped, closed in tables:
+        kept_file.write(kept)
+        dropped_file.write(dropped)
+        counts.update({**closed, "kept": kept.num_rows, "dropped": dropped.num_rows})
+        for column, counter in tally.items():
+            counter.update(_values(kept.column(column)))
+        for reason, n in _values(dropped.column("dropped")).items():
+            reasons[reason.split(":")[0]] += n
+    gone = dropped_file.close()
+    if gone.rows == 0:
+        dropped_file.path.unlink()
+    whole = kept_file.close()
+    receipt = {
+        **{"name": name, "rows": whole.rows, "bytes": whole.bytes, "hash": whole.hash},
+        **{"dropped_rows": gone.rows, "dropped_hash": gone.hash if gone.rows else None},
+        **{"counts": counts, "reasons": reasons, "tally": tally},
+    }
+    write_json(receipt_path(folder, name), receipt)
+
+
+def _values(column: pa.ChunkedArray) -> dict[str, int]:
+    return {pair["values"]: pair["counts"] for pair in column.value_counts().to_pylist() if pair["values"] is not None}
+
+
+def receipt_path(folder: Path, part: str) -> Path:
+    """Where the receipt of a finished part of an unfinished step lies."""
+    return folder / ".progress" / (part + ".json")
+
+
+def read_receipt(folder: Path, part: str) -> dict[str, Any]:
+    """The receipt of a finished part of an unfinished step."""
+    receipt: dict[str, Any] = json.loads(receipt_path(folder, part).read_text("utf-8"))
+    return receipt
+
+
+def sum_parts(name: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Receipts -> what the manifest says of all of them; the counts must close."""
+    counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
+    reasons: Counter[str] = Counter()
+    tally: dict[str, Counter[str]] = {}
+    for part in parts:
+        counts.update(part.pop("counts"))
+        reasons.update(part.pop("reasons"))
+        for column, values in part.pop("tally").items():
+            tally.setdefault(column, Counter()).update(values)
+    if counts["in"] + counts["made"] != sum(counts[kind] for kind in COUNTS[2:]):
+        raise MashqError(f"{name}: the counts do not close: {counts_line(counts)}.")
+    return {
+        **{"parts": parts, "counts": dict(counts), "reasons": dict(reasons.most_common())},
+        **{"tally": {column: dict(counter.most_common()) for column, counter in tally.items()}},
+    }
+
+
+def counts_line(counts: Mapping[str, int] | None) -> str:
+    """`in 10 + made 90 = kept 95 + dropped 5`; merged and unsampled where there are any."""
+    if counts is None:
+        return "files"
+    right = [f"{kind} {counts[kind]:,}" for kind in COUNTS[2:] if counts[kind] or kind in ("kept", "dropped")]
+    return f"in {counts['in']:,} + made {counts['made']:,} = {' + '.join(right)}"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON beside its place and then put it there, so that a reader finds all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{id(value)}.partial")
+    partial.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")
+    partial.replace(path)
