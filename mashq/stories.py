@@ -395,8 +395,6 @@ def check(story: str, slots: Slots, limits: Limits | None = None) -> dict[str, s
 DIALOGUE = re.compile(
     r"[\"“”«»„][^\"“”«»„]{2,}[\"“”«»„]|^\s*[-–—]\s*\S|(?:قال|سأل|رد|صاح|هتف|أجاب|قالت|ردت)[^.\n]{0,40}:", re.MULTILINE
 )
-    r"[\"“”«»„][^\"“”«»„]{2,}[\"“”«»„]|^\s*[-–—]\s*\S|(?:قال|سأل|رد|صاح|هتف|أجاب|قالت|ردت)[^.\n]{0,40}:", re.M
-)
 
 
 def _length(words: int, limits: Limits) -> str | None:
@@ -554,9 +552,7 @@ def released(
             "split": raw.column("split"),
             "task": "story",
             **{name: [row.get(name) for row in made] for name in RELEASED_COLUMNS},
-            "dropped": [
-                old or row.get("dropped") for old, row in zip(raw.column("dropped").to_pylist(), made, strict=True)
-            ],
+            "dropped": [old or row.get("dropped") for old, row in zip(before, made, strict=True)],
         },
         "stories",
     )
