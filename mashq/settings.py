@@ -1,9 +1,12 @@
-"""Settings of a recipe: frozen dataclasses, changed by `--set a.b=value` and `--config file.yaml`."""
+"""Settings of a recipe: frozen dataclasses whose fields carry a comment, changed by `--set` and `--config`."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,13 +33,22 @@ def _refuse(value: object) -> Any:
 
 
 def describe(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
-    """(dotted name, value, what it means) of every setting; the meaning is the field's `doc` metadata."""
+    """(dotted name, value, what it means) of every setting; the meaning is the comment behind the field."""
+    meanings = _comments(type(settings))
     for field in dataclasses.fields(settings):
         name, value = prefix + field.name, getattr(settings, field.name)
         if dataclasses.is_dataclass(value):
             yield from describe(value, name + ".")
         else:
-            yield name, value, field.metadata.get("doc", "")
+            yield name, value, meanings.get(field.name, "")
+
+
+@functools.cache
+def _comments(kind: type) -> dict[str, str]:
+    """Field -> the comment on the line where it is declared."""
+    lines = inspect.getsource(kind).splitlines()
+    found = (re.match(r"\s+(\w+)\s*:.*?#\s*(.+)$", line) for line in lines)
+    return {match[1]: match[2].strip() for match in found if match}
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from mashq.settings import builtins, describe, override, read_config
 
 @dataclass(frozen=True)
 class Train:
-    epochs: int = field(default=1, metadata={"doc": "passes over the data"})
+    epochs: int = 1  # passes over the data
     lr_peak: float = 1e-4
 
 

@@ -1,7 +1,7 @@
 """counting: numbers, each twice, the odd ones dropped; slow on request, so that it can be killed."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -11,9 +11,9 @@ from mashq.run import Job, Step
 
 @dataclass(frozen=True)
 class Settings:
-    numbers: int = field(default=3500, metadata={"doc": "rows of the source"})
-    pause_s: float = field(default=0.0, metadata={"doc": "seconds that each part takes longer"})
-    fault: str = field(default="", metadata={"doc": "which fault the work has"})
+    numbers: int = 3500  # rows of the source
+    pause_s: float = 0.0  # seconds that each part takes longer
+    fault: str = ""  # which fault the work has
 
 
 SIZES = {"small": Settings(), "large": Settings(numbers=35_000)}
