@@ -1,0 +1,179 @@
+"""What a trained student says of itself: card.json, README.md, NOTICE and the plot of its loss."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import mashq
+from mashq.rows import file_hash
+
+__all__ = ["base", "card", "plot", "write"]
+
+GEMMA_NOTICE = "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms"
+PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
+
+
+def base(name: str, model: Any) -> dict[str, Any]:
+    """What a card says of the base model; `licence` is None where nothing at hand states it."""
+    kind = str(getattr(model.config, "model_type", ""))
+    gemma = kind.startswith("gemma")
+    return {
+        "name": name,
+        "model_type": kind,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "licence": "Gemma Terms of Use" if gemma else None,
+        "notice": GEMMA_NOTICE if gemma else None,
+    }
+
+
+def card(
+    *,
+    settings: Mapping[str, Any],
+    frame: str,
+    base: Mapping[str, Any],
+    previous: Mapping[str, Any] | None,
+    data: Sequence[Mapping[str, Any]],
+    rows: Mapping[str, Any],
+    run: Mapping[str, Any],
+    weights: Path,
+) -> dict[str, Any]:
+    """The card as data. `lineage` lists every stage so far, this one last; `weights` are the hashes of its files."""
+    import torch
+
+    hashes = {path.name: file_hash(path) for path in sorted(weights.glob("*.safetensors"))}
+    stage = {
+        "method": settings["method"],
+        "data": [dict(d) for d in data],
+        "steps": run["steps"],
+        "tokens": run["tokens"],
+        "last_loss": run["last_loss"],
+        "weights": hashes,
+    }
+    return {
+        "mashq": mashq.__version__,
+        "base": dict(base),
+        "frame": frame,
+        "settings": dict(settings),
+        "data": [dict(d) for d in data],
+        "rows": dict(rows),
+        "run": dict(run),
+        "weights": hashes,
+        "lineage": [*(previous["lineage"] if previous else []), stage],
+        "machine": {
+            "python": platform.python_version(),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "threads": torch.get_num_threads(),
+        },
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def write(out: Path, card: Mapping[str, Any], weights: Path) -> None:
+    """Write plot, card, README and NOTICE into `out`, then put the weights in place: the last thing to appear."""
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    plot(lines, out / "loss.svg")
+    (out / "card.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    (out / "README.md").write_text(readme(card), encoding="utf-8")
+    if card["base"]["notice"]:
+        text = f"{card['base']['notice']}\n\nThe weights here were modified: trained by mashq from {card['base']['name']}.\n"
+        (weights / "NOTICE").write_text(text, encoding="utf-8")
+    final = weights.with_name(weights.name.removesuffix(".partial"))
+    shutil.rmtree(final, ignore_errors=True)
+    weights.replace(final)
+
+
+def plot(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """The loss a step, its running mean, and the validation loss, as SVG whose text is text, with a description."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    taken = [line for line in lines if "loss" in line]
+    held = [line for line in lines if "eval_loss" in line]
+    steps, losses = [line["step"] for line in taken], [line["loss"] for line in taken]
+    alt = f"Training loss over {len(steps)} steps, from {losses[0]:.3f} to {losses[-1]:.3f} nats a supervised token."
+    if held:
+        alt += f" Validation loss at the end: {held[-1]['eval_loss']:.3f}."
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "mashq"}):
+        figure = Figure(figsize=(7, 3.5), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(steps, losses, color="#9bb7d4", linewidth=1, label="a step")
+        axes.plot(steps, _running_mean(losses), color="#1f4e79", linewidth=2, label="running mean")
+        if held:
+            axes.plot(
+                [line["step"] for line in held], [line["eval_loss"] for line in held], "o-", color="#b5462f", label="validation"
+            )
+        axes.set_xlabel("step")
+        axes.set_ylabel("loss (nats a supervised token)")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+        figure.savefig(path, format="svg", metadata={"Date": None, "Title": "Loss", "Description": alt})
+    svg = path.read_text(encoding="utf-8")
+    path.write_text(svg.replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1), encoding="utf-8")
+
+
+def _running_mean(values: Sequence[float], keep: float = 0.9) -> list[float]:
+    """Exponential mean, corrected for its start (Kingma & Ba 2015, section 3)."""
+    mean, found = 0.0, []
+    for count, value in enumerate(values, 1):
+        mean = keep * mean + (1 - keep) * value
+        found.append(mean / (1 - keep**count))
+    return found
+
+
+def readme(card: Mapping[str, Any]) -> str:
+    """The model card as Markdown, with the front matter the hub reads."""
+    base, run, rows, settings = card["base"], card["run"], card["rows"], card["settings"]
+    what = f"LoRA adapter (rank {settings['rank']})" if settings["method"] == "lora" else "Full fine-tune"
+    front = ["---", "language: ar", f"base_model: {base['name']}", "library_name: " + ("peft" if settings["method"] == "lora" else "transformers")]
+    if base["licence"] == "Gemma Terms of Use":
+        front.append("license: gemma")
+    held = "" if run["eval_loss"] is None else f", validation {run['eval_loss']:.4f}"
+    reasons = ", ".join(f"{n} {kind}" for kind, n in rows["reasons"].items())
+    lines = [
+        *front,
+        "---",
+        "",
+        f"# {what} of {base['name']}",
+        "",
+        f"Made by mashq {card['mashq']}; chat frame `{card['frame']}`.",
+        "",
+        "## Training",
+        "",
+        f"- {rows['train']} rows ({rows['validation']} validation, {rows['refused']} refused{': ' + reasons if reasons else ''})",
+        f"- {run['steps']} steps, {run['tokens']['supervised_tokens']} supervised tokens, {run['seconds']} s on {card['machine']['device']}, {run['precision']}",
+        f"- loss {run['first_loss']:.4f} at the first step, {run['last_loss']:.4f} over the last ten{held} (nats a supervised token)",
+        f"- settings: `{json.dumps(settings, ensure_ascii=False)}`",
+        "",
+        "![Training loss](loss.svg)",
+        "",
+        "## Stages",
+        "",
+        *(f"{n}. {s['method']}, {s['steps']} steps on {_names(s['data'])}" for n, s in enumerate(card["lineage"], 1)),
+        "",
+        "## Data and licences",
+        "",
+        *([f"- {_data_line(d)}" for d in card["data"]] or ["- not stated by the caller"]),
+        "",
+        "## Base model",
+        "",
+        f"{base['name']}, {base['parameters']:,} parameters, licence: {base['licence'] or 'see its own card'}.",
+    ]
+    if base["notice"]:
+        lines += ["", base["notice"] + ". The weights here were modified."]
+    return "\n".join(lines) + "\n"
+
+
+def _names(data: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(str(d.get("name", d.get("fingerprint", "unnamed data"))) for d in data) or "data not stated"
+
+
+def _data_line(data: Mapping[str, Any]) -> str:
+    licences = data.get("licences") or {}
+    told = ", ".join(f"{name}: {n} rows" for name, n in licences.items()) if isinstance(licences, Mapping) else str(licences)
+    return f"{_names([data])} (fingerprint {data.get('fingerprint', 'not stated')}); licences: {told or 'not stated'}"
