@@ -42,7 +42,7 @@ ZONES = {"Africa": "أفريقيا", "Asia": "آسيا", "Europe": "أوروبا
 
 @dataclass(frozen=True)
 class Fact:
-    """One record. A field that its kind does not have, or that CLDR does not know, is None.
+    """One record. A field that its kind does not have, or that CLDR does not know, is None, a list of choices empty.
 
     kind country: country, code (ISO 3166-1), english, currency, currency_code (ISO 4217), currency_sole (no other state
     has it), continent, languages (official, joined by "و"), language (where there is one alone), *_choices (four texts,
@@ -61,20 +61,20 @@ class Fact:
     currency: str | None = None
     currency_code: str | None = None
     currency_sole: bool | None = None
-    currency_choices: Sequence[str] | None = None
+    currency_choices: Sequence[str] = ()
     continent: str | None = None
-    continent_choices: Sequence[str] | None = None
+    continent_choices: Sequence[str] = ()
     languages: str | None = None
     language: str | None = None
-    language_choices: Sequence[str] | None = None
+    language_choices: Sequence[str] = ()
     own_name: str | None = None
     script: str | None = None
-    script_choices: Sequence[str] | None = None
+    script_choices: Sequence[str] = ()
     direction: str | None = None
     unit: str | None = None
     number: int | None = None
     counted: str | None = None
-    counted_choices: Sequence[str] | None = None
+    counted_choices: Sequence[str] = ()
     month: str | None = None
     egyptian: str | None = None
     position: int | None = None
@@ -199,12 +199,12 @@ def _countries() -> Iterator[Fact]:
             currency=currency,
             currency_code=code,
             currency_sole=users[code] == 1 if code else None,
-            currency_choices=_choices(currency, names, f"currency:{state}") if currency else None,
+            currency_choices=_choices(currency, names, f"currency:{state}") if currency else (),
             continent=continent,
-            continent_choices=_choices(continent, continents, f"continent:{state}") if continent else None,
+            continent_choices=_choices(continent, continents, f"continent:{state}") if continent else (),
             languages=" و".join(spoken) or None,
             language=alone,
-            language_choices=_choices(alone, single, f"language:{state}") if alone else None,
+            language_choices=_choices(alone, single, f"language:{state}") if alone else (),
         )
 
 
@@ -238,7 +238,7 @@ def _languages() -> Iterator[Fact]:
             own_name=own_name or None,
             english=_trim(english[code]),
             script=script,
-            script_choices=_choices(script, scripts, f"script:{code}") if script else None,
+            script_choices=_choices(script, scripts, f"script:{code}") if script else (),
             direction=directions[own.text_direction] if script else None,
         )
 
@@ -313,7 +313,7 @@ def _units() -> Iterator[Fact]:
         texts = {form: pattern.replace("{0}", "").strip() for form, pattern in forms.items()}
         for number in corrections["numbers"]:
             counted = forms[_arabic().plural_form(number)].replace("{0}", str(number))
-            wrong = [text if form == "two" else f"{number} {text}" for form, text in texts.items() if form != "per"]
+            wrong = [f"{number} {text}" for form, text in texts.items() if form != "per"]
             yield Fact(
                 kind="unit",
                 key=f"unit:{name}:{number}",
