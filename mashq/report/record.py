@@ -1,0 +1,170 @@
+"""What a run left on disk, read back: its record, the manifests of its steps, models and evaluations.
+
+Nothing here judges or formats. A file that is absent where its step says it must be is an error that names it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mashq.rows import MashqError
+
+__all__ = ["COUNTS", "Evaluation", "Model", "Run", "Step", "read_evaluation", "read_model", "read_run"]
+
+COUNTS = ("in", "made", "kept", "dropped", "merged", "unsampled")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a run: where it lies and what its manifest says of it."""
+
+    name: str
+    folder: Path
+    fingerprint: str
+    reused: bool  # made by an earlier run with the same fingerprint
+    seconds: float  # in this run; near 0 where the step was reused
+    manifest: dict[str, Any] = field(repr=False)
+
+    @property
+    def produces(self) -> str:
+        """`rows`, `model`, `evaluation` or `report`."""
+        return str(self.manifest.get("produces", "rows"))
+
+    @property
+    def counts(self) -> dict[str, int] | None:
+        """The six counts of a step that makes rows (one that is absent is 0); None for a step that makes files."""
+        counts = self.manifest.get("counts")
+        return {name: int(counts.get(name, 0)) for name in COUNTS} if counts else None
+
+    def parts(self, dropped: bool = False) -> list[tuple[Path, int]]:
+        """The files of kept (or dropped) rows with their numbers of rows, in order; empty files are left out."""
+        folder, key = (self.folder / "dropped", "dropped_rows") if dropped else (self.folder, "rows")
+        found = [(folder / part["name"], int(part.get(key) or 0)) for part in self.manifest.get("parts") or []]
+        return [(path, rows) for path, rows in found if rows]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a recipe: its record and its steps in the order they happened."""
+
+    path: Path
+    recipe: str
+    name: str
+    record: dict[str, Any] = field(repr=False)
+    steps: tuple[Step, ...] = field(repr=False)
+
+    def of(self, produces: str) -> Iterator[Step]:
+        """The steps that produce `rows`, `model` or `evaluation`."""
+        return (step for step in self.steps if step.produces == produces)
+
+    def upstream(self, step: Step) -> list[Step]:
+        """The steps of this run that `step` takes rows from, nearest first."""
+        found: list[Step] = []
+        waiting = [step]
+        while waiting:
+            wanted = set(map(str, (waiting.pop(0).manifest.get("inputs") or {}).values()))
+            for other in self.steps:
+                if other.fingerprint in wanted and other not in found:
+                    found.append(other)
+                    waiting.append(other)
+        return found
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a training step left: its card and its log, one object a step."""
+
+    card: dict[str, Any]
+    log: tuple[dict[str, Any], ...] = field(repr=False)
+    readme: Path | None  # the model card, where there is one
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation step left: the scores, and where the samples lie."""
+
+    scores: dict[str, Any] = field(repr=False)
+    samples: Path
+
+
+def read_run(path: Path) -> Run:
+    """The run recorded in `runs/<recipe>/<name>.json`; step folders are found from the folder `runs`.
+
+    Raises MashqError where the record or a manifest is absent or is not what it should be.
+    """
+    record = _read_json(path, "a run record (runs/<recipe>/<name>.json)")
+    for key in ("recipe", "name", "steps"):
+        if key not in record:
+            raise MashqError(f"report: {path}: expected a run record with '{key}', got the keys {', '.join(record)}.")
+    root = path.resolve().parent.parent
+    steps = tuple(_read_step(root, entry, path) for entry in record["steps"])
+    return Run(path, str(record["recipe"]), str(record["name"]), record, steps)
+
+
+def _read_step(root: Path, entry: dict[str, Any], record: Path) -> Step:
+    folder = root / entry["folder"]
+    if not (folder / "manifest.json").is_file():
+        raise MashqError(
+            f"report: {record}: step '{entry['name']}' has no {folder / 'manifest.json'}. It is not finished, or its "
+            f"folder was moved: run the recipe again, finished steps are not made twice."
+        )
+    manifest = _read_json(folder / "manifest.json", "a step's manifest")
+    fingerprint = str(entry.get("fingerprint") or manifest.get("fingerprint", ""))
+    seconds = float(entry.get("seconds") or 0.0)
+    return Step(str(entry["name"]), folder, fingerprint, bool(entry.get("reused")), seconds, manifest)
+
+
+def read_model(step: Step) -> Model:
+    """Card and log of a training step; a log or card that was not written is empty."""
+    card_path, log_path, readme = (step.folder / name for name in ("card.json", "log.jsonl", "README.md"))
+    card = _read_json(card_path, "a model's card") if card_path.is_file() else {}
+    log = tuple(_read_lines(log_path)) if log_path.is_file() else ()
+    return Model(card, log, readme if readme.is_file() else None)
+
+
+def read_evaluation(step: Step) -> Evaluation:
+    """Scores of an evaluation step. Raises MashqError where `scores.json` or `samples.parquet` is absent."""
+    samples = step.folder / "samples.parquet"
+    if not samples.is_file():
+        raise MashqError(f"report: step '{step.name}' produces an evaluation, but {samples} is absent.")
+    scores = _read_json(step.folder / "scores.json", "an evaluation's scores")
+    known = {system["name"] for system in scores.get("systems", [])}
+    for key in ("systems", "baseline", "scores"):
+        if key not in scores:
+            where = step.folder / "scores.json"
+            raise MashqError(f"report: {where}: expected the key '{key}', got {', '.join(scores)}.")
+    if scores["baseline"] not in known:
+        raise MashqError(f"report: {step.folder}: the baseline '{scores['baseline']}' is none of the systems {known}.")
+    return Evaluation(scores, samples)
+
+
+def _read_json(path: Path, what: str) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MashqError(f"report: {path}: expected {what}, but there is no such file.") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise MashqError(f"report: {path}: expected {what} in JSON, got something else: {error}.") from error
+    if not isinstance(value, dict):
+        raise MashqError(f"report: {path}: expected {what} (a JSON object), got a {type(value).__name__}.")
+    return value
+
+
+def _read_lines(path: Path) -> Sequence[dict[str, Any]]:
+    """One object a line. A last line cut short by a kill is left out; a broken line before it is an error."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            if number == len(lines):
+                break
+            raise MashqError(f"report: {path}, line {number}: expected a JSON object, got {line[:60]!r}.") from error
+    return found

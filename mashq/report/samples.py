@@ -1,0 +1,178 @@
+"""Rows and replies drawn for a reader by a seed, never by hand; texts are cut for show only, and the cut is said."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from mashq.report.record import Run, Step
+from mashq.rows import CONTENT
+
+__all__ = ["MOST_SHOWN", "draw_replies", "draw_rows", "shown"]
+
+MOST_SHOWN = 1_500  # characters of one text on the page; the rest is said as a number
+ROWS_SHOWN = 3  # of kept and of dropped rows a step
+
+
+def shown(text: str | None) -> dict[str, Any]:
+    """A text as it is shown: `text`, and `cut` = its full length in characters where it was too long, else 0."""
+    text = text or ""
+    return {"text": text[:MOST_SHOWN], "cut": len(text) if len(text) > MOST_SHOWN else 0}
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def draw_rows(run: Run, step: Step, *, dropped: bool, seed: int, n: int = ROWS_SHOWN) -> list[dict[str, Any]]:
+    """`n` kept or dropped rows of a step in their order, drawn by `seed` and the step's fingerprint.
+
+    A dropped row that stands unchanged in an earlier step has its content from there, where that step is in the run.
+    """
+    parts = step.parts(dropped)
+    total = sum(rows for _, rows in parts)
+    chooser = random.Random(f"{seed} {step.fingerprint} {dropped}")
+    places = sorted(chooser.sample(range(total), min(n, total)))
+    rows = list(_rows_at(parts, places))
+    if dropped:
+        _fill_content(run, step, rows)
+    return [_row_facts(row) for row in rows]
+
+
+def _rows_at(parts: Sequence[tuple[Path, int]], places: Sequence[int]) -> Iterable[dict[str, Any]]:
+    """The rows at ascending `places` of the joined parts; only the row groups that hold them are read."""
+    start, left = 0, list(places)
+    for path, rows in parts:
+        if left and left[0] < start + rows:
+            with pq.ParquetFile(path) as file:
+                group_start = start
+                for group in range(file.num_row_groups):
+                    group_rows = file.metadata.row_group(group).num_rows
+                    here = [place for place in left if place < group_start + group_rows]
+                    if here:
+                        table = file.read_row_group(group)
+                        yield from table.take([place - group_start for place in here]).to_pylist()
+                        left = left[len(here) :]
+                    group_start += group_rows
+        start += rows
+
+
+def _fill_content(run: Run, step: Step, rows: list[dict[str, Any]]) -> None:
+    """Put the content of rows that were dropped unchanged back from the steps they came from."""
+    bare = {row["id"]: row for row in rows if all(row[name] is None for name in CONTENT)}
+    for earlier in run.upstream(step):
+        files = [str(path) for path, _ in earlier.parts()]
+        if not bare or not files:
+            continue
+        wanted = ds.field("id").isin(pa.array(list(bare), pa.binary(16)))
+        found = ds.dataset(files).to_table(columns=["id", *CONTENT], filter=wanted)
+        for row in found.to_pylist():
+            bare.pop(row.pop("id")).update(row)
+
+
+def _row_facts(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as the page shows it: its turns, targets, labels; texts cut for show."""
+    texts = [{"role": turn["role"], **shown(turn["content"])} for turn in row["messages"] or []]
+    if not texts and row["text"] is not None:
+        texts = [{"role": "text", **shown(row["text"])}]
+    if not texts and row["meta"]:
+        texts = [{"role": "record", **shown(_record_text(row["meta"]))}]
+    return {
+        "id": row["id"].hex(),
+        "texts": texts,
+        "references": [shown(text) for text in (row["references"] or [])[:2]],
+        "labels": {name: row[name] for name in ("source", "task", "template", "variety") if row[name]},
+        "dropped": row["dropped"],
+    }
+
+
+def _record_text(meta: str) -> str:
+    """The fields of a raw record, one a line; a text that is not a JSON object stands as it is."""
+    try:
+        fields = json.loads(meta)
+    except json.JSONDecodeError:
+        return meta
+    if not isinstance(fields, dict):
+        return meta
+    return "\n".join(f"{name}: {value}" for name, value in fields.items() if value not in (None, "", []))
+
+
+# --- replies ---------------------------------------------------------------------------------------------------------
+
+
+def draw_replies(
+    samples: Path, *, systems: Sequence[str], metric: str | None, higher_is_better: bool, seed: int, n_random: int = 3
+) -> list[dict[str, Any]]:
+    """Items with the replies of every system side by side: largest gain, median, largest loss, and random ones.
+
+    `systems[0]` is the baseline, `systems[1]` the one that items are ranked by: its `metric` less the baseline's on the
+    same item, ties broken by item id. Without a metric or a second system all items are random.
+    """
+    table = pq.read_table(samples)
+    items: dict[str, dict[str, dict[str, Any]]] = {}
+    light = [name for name in ("item", "system", metric) if name]
+    for place, row in enumerate(table.select(light).to_pylist()):
+        value = row.get(metric) if metric else None
+        items.setdefault(row["item"], {})[row["system"]] = {"place": place, "value": value}
+    picks = _ranked(items, systems, higher_is_better) if metric and len(systems) > 1 else []
+    chosen = {item for _, item, _ in picks}
+    rest = sorted(set(items) - chosen)
+    chooser = random.Random(f"{seed} replies")
+    extra = sorted(chooser.sample(rest, min(n_random, len(rest))))
+    picks += [("random", item, _gain(items[item], systems)) for item in extra]
+    return [_item_facts(table, pick, items[item], gain, systems, metric) for pick, item, gain in picks]
+
+
+def _gain(replies: Mapping[str, Mapping[str, Any]], systems: Sequence[str]) -> float | None:
+    """The second system's value less the baseline's, or None where one of them has none."""
+    before, after = (replies.get(system, {}).get("value") for system in (*systems[:2], "", "")[:2])
+    return None if before is None or after is None else after - before
+
+
+def _ranked(
+    items: Mapping[str, Mapping[str, Mapping[str, Any]]], systems: Sequence[str], higher_is_better: bool
+) -> list[tuple[str, str, float | None]]:
+    sign = 1 if higher_is_better else -1
+    gains = [(gain, item) for item, replies in items.items() if (gain := _gain(replies, systems)) is not None]
+    order = sorted(gains, key=lambda pair: (-sign * pair[0], pair[1]))
+    if len(order) < 3:
+        return []
+    return [
+        (pick, order[place][1], order[place][0])
+        for pick, place in (("best", 0), ("median", len(order) // 2), ("worst", len(order) - 1))
+    ]
+
+
+def _item_facts(
+    table: pa.Table,
+    pick: str,
+    replies: Mapping[str, Mapping[str, Any]],
+    gain: float | None,
+    systems: Sequence[str],
+    metric: str | None,
+) -> dict[str, Any]:
+    rows = {system: table.slice(replies[system]["place"], 1).to_pylist()[0] for system in systems if system in replies}
+    first = next(iter(rows.values()))
+    return {
+        "pick": pick,
+        "item": first["item"],
+        "gain": gain,
+        "labels": {name: first[name] for name in ("source", "task", "template", "variety") if first.get(name)},
+        "prompt": shown(first["prompt"]),
+        "reference": shown(first["reference"]),
+        "replies": [
+            {
+                "system": system,
+                **shown(row["reply"]),
+                "finish": row["finish"],
+                "value": row.get(metric) if metric else None,
+            }
+            for system, row in rows.items()
+        ],
+    }
