@@ -108,6 +108,11 @@ def _fold(text: str) -> str:
     return " ".join(arabic.normalise(text, FOLD).split())
 
 
+def _words(text: str) -> list[str]:
+    """The folded words of a text, without punctuation."""
+    return re.findall(r"\w+", _fold(text))
+
+
 @dataclass(frozen=True)
 class _Language:
     """One variety: its sentences, ours and the released ones, and the words that mark it."""
@@ -379,7 +384,7 @@ def check(story: str, slots: Slots, limits: Limits | None = None) -> dict[str, s
     folded = _fold(story)
     asked = slots.values()
     found: dict[str, str | None] = {
-        "length": _length(len(folded.split()), limits),
+        "length": _length(len(_words(story)), limits),
         "variety": _variety_reason(folded, slots.variety),
         "characters": _characters(folded, slots.characters),
     }
@@ -473,7 +478,7 @@ ENDS = re.compile(r"[.!?؟…]['\"”»’)\]*\s]*$")
 
 def _fault(story: str, asked: str, limits: Limits) -> str | None:
     """What is wrong with the text as a text, the cheapest fault first."""
-    words = _fold(story).split()
+    words = _words(story)
     if not words:
         return "empty"
     share = arabic.arabic_share(story)
@@ -484,7 +489,7 @@ def _fault(story: str, asked: str, limits: Limits) -> str | None:
     repeated = _repeated(words, 4)
     if repeated > limits.most_repeated:
         return f"loops: {repeated:.2f} of 4-word runs repeat > {limits.most_repeated}"
-    known = set(_runs(_fold(asked).split(), 5))
+    known = set(_runs(_words(asked), 5))
     runs = _runs(words, 5)
     copied = sum(run in known for run in runs) / len(runs) if runs else 0.0
     if copied > limits.most_copied:
@@ -603,7 +608,7 @@ def _reply_reasons(replies: pa.Table, limits: Limits | None, must: Sequence[str]
 
 def openings(stories: Sequence[str], words: int = 3) -> list[tuple[str, int]]:
     """The first words of the stories (folded), the most frequent first, with their counts."""
-    counts = collections.Counter(" ".join(_fold(story).split()[:words]) for story in stories)
+    counts = collections.Counter(" ".join(_words(story)[:words]) for story in stories)
     return counts.most_common()
 
 
@@ -612,7 +617,7 @@ def distinct(stories: Sequence[str], n: int) -> float:
 
     It falls as the text grows, so compare equal amounts only. Raises MashqError where there is no run of n words.
     """
-    runs = [run for story in stories for run in _runs(_fold(story).split(), n)]
+    runs = [run for story in stories for run in _runs(_words(story), n)]
     if not runs:
         raise MashqError(f"stories: distinct-{n} of {len(stories)} stories without a run of {n} words has no value.")
     return len(set(runs)) / len(runs)
