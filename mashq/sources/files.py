@@ -187,15 +187,16 @@ def _refuse_other_kinds(path: Path, sample: bytes) -> None:
 
 def _refuse_foreign_encodings(path: Path, sample: bytes) -> None:
     """A file is not UTF-8 when more than half of its lines are not; fewer are single bad records."""
-    lines = [line for line in sample.split(b"\n")[: -1 if len(sample) >= SAMPLE else None] if line.strip()]
+    if b"\n\0" in sample or b"\0\n" in sample:
+        name = "utf-16-le" if b"\n\0" in sample else "utf-16-be"
+        raise MashqError(f"{path}: expected UTF-8, got UTF-16 without a byte order mark. Give encoding='{name}'.")
+    lines = [line for line in sample.split(b"\n")[: -1 if len(sample) >= SAMPLE - 4 else None] if line.strip()]
     bad = sum(1 for line in lines if not _is_utf8(line))
     if 2 * bad > len(lines):
-        likely = "UTF-16 without a byte order mark" if sample.count(b"\0") > len(sample) // 8 else "Windows-1256"
-        name = "utf-16-le" if "16" in likely and "UTF" in likely else "cp1256"
         raise MashqError(
             f"{path}: expected UTF-8, but {bad} of the first {len(lines)} lines are not. Arabic files are then most"
             " often"
-            f" {likely}: give encoding='{name}', or convert the file."
+            " Windows-1256: give encoding='cp1256', or convert the file."
         )
 
 
@@ -237,8 +238,11 @@ def read_whole(path: Path, settings: SourceSettings) -> bytes:
 _OBJECT_LINE = re.compile(rb"\A\s*\{.*\}\s*\Z", re.DOTALL)
 
 
-def content_of(path: Path) -> str:
-    """What a file's first bytes look like: parquet, arrow, xlsx, squad, json, jsonl or text; '' for other binaries."""
+def content_of(path: Path, one_line: str = "json") -> str:
+    """What a file's first bytes look like: parquet, arrow, xlsx, squad, json, jsonl or text; '' for other binaries.
+
+    `one_line` is what an object that fills the only line is called: a document, or the one line of JSON lines.
+    """
     with open_binary(path) as stream:
         head = stream.read(1 << 16)
     for magic, kind in (
@@ -256,5 +260,7 @@ def content_of(path: Path) -> str:
         lines = [line for line in text.split(b"\n") if line.strip()]
         if len(lines) > 1 and _OBJECT_LINE.match(lines[0]):
             return "jsonl"
-        return "squad" if re.search(rb'"paragraphs"\s*:\s*\[', head) else "json"
+        if re.search(rb'"paragraphs"\s*:\s*\[', head):
+            return "squad"
+        return one_line if len(lines) == 1 and len(text) > 1 else "json"
     return "" if b"\0" in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "text"

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from mashq.rows import MashqError
 from mashq.sources.files import as_text, read_whole
 from mashq.sources.jsonl import decode, kind_of
@@ -16,7 +18,10 @@ __all__ = ["document", "records"]
 
 def document(path: Path, settings: SourceSettings) -> Any:
     """The value of a JSON file. Raises MashqError where it is not JSON, with the line."""
-    data = read_whole(path, settings)
+    return _decoded(path, read_whole(path, settings))
+
+
+def _decoded(path: Path, data: bytes) -> Any:
     try:
         return decode(data)
     except UnicodeDecodeError as error:
@@ -43,18 +48,40 @@ def _place(data: bytes, message: str) -> str:
 
 def records(path: Path, settings: SourceSettings) -> Iterator[tuple[Where, Record | Fault]]:
     """The objects of the list with their number. Raises MashqError where no one list of objects can be told."""
-    value = document(path, settings)
+    data = read_whole(path, settings)
+    for number, item in enumerate(_items(path, data, settings), 1):
+        if isinstance(item, msgspec.Raw):
+            item = _alone(number, bytes(item))
+        if isinstance(item, (dict, Fault)):
+            yield number, item
+        else:
+            raw = msgspec.json.encode(item).decode()
+            yield number, Fault(f"wrong type: record {number}: expected an object, got {kind_of(item)}", raw)
+
+
+def _items(path: Path, data: bytes, settings: SourceSettings) -> list[Any]:
+    """The list of records; still undecoded where one of them holds bytes that are not UTF-8."""
+    try:
+        value = _decoded(path, data)
+    except MashqError as error:
+        if not isinstance(error.__cause__, UnicodeDecodeError) or not data.lstrip().startswith(b"["):
+            raise
+        return msgspec.json.decode(data, type=list[msgspec.Raw])
     for part in settings.entry.split(".") if settings.entry else ():
         if not isinstance(value, dict) or part not in value:
             known = ", ".join(value) if isinstance(value, dict) else kind_of(value)
             raise MashqError(f"{path}: entry '{settings.entry}' is not there: '{part}' is none of ({known}).")
         value = value[part]
-    for number, item in enumerate(_listed(path, value), 1):
-        if isinstance(item, dict):
-            yield number, item
-        else:
-            raw = as_text(str(item).encode("utf-8", "replace"))
-            yield number, Fault(f"wrong type: record {number}: expected an object, got {kind_of(item)}", raw)
+    return _listed(path, value)
+
+
+def _alone(number: int, data: bytes) -> Any:
+    try:
+        return decode(data)
+    except UnicodeDecodeError as error:
+        return Fault(f"bad UTF-8: record {number}: {error.reason}", as_text(data))
+    except (ValueError, RecursionError) as error:
+        return Fault(f"unparsable: record {number}: {error}", as_text(data))
 
 
 def _listed(path: Path, value: Any) -> list[Any]:

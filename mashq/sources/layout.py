@@ -113,7 +113,7 @@ def _confirmed(path: Path, shape: Shape) -> Shape:
     """JSON comes in three shapes under two endings: the content decides."""
     if shape.name not in ("json", "jsonl"):
         return shape
-    looks = content_of(path)
+    looks = content_of(path, one_line=shape.name)
     return SHAPES[looks] if looks in ("json", "jsonl", "squad") else shape
 
 

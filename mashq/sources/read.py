@@ -16,6 +16,7 @@ from mashq.rows import ID, MashqError, conform, id_words, nearest, source_ids
 from mashq.sources.conversations import conversation_field, messages_of
 from mashq.sources.jsonl import decode, kind_of
 from mashq.sources.layout import Part, parts
+from mashq.sources.registry import SHAPES, endings
 from mashq.sources.settings import SPLITS, Fault, Record, SourceSettings, Where
 from mashq.sources.splitfiles import SplitFiles
 
@@ -57,31 +58,14 @@ def read(location: str | Path, settings: SourceSettings | None = None) -> Iterat
 
 
 def _source_name(location: str | Path) -> str:
-    """The last name of a location without its endings of files: `data/arcd.json.gz` -> `arcd`."""
-    name = str(location).rstrip("/").rpartition("/")[2].partition("@")[0]
-    for ending in (
-        ".gz",
-        *(
-            f".{word}"
-            for word in (
-                "csv",
-                "tsv",
-                "tab",
-                "jsonl",
-                "ndjson",
-                "json",
-                "parquet",
-                "arrow",
-                "feather",
-                "xlsx",
-                "xlsm",
-                "txt",
-                "text",
-            )
-        ),
-    ):
+    """The name on the hub, or the last name of a path without known endings: `data/arcd.json.gz` -> `arcd`."""
+    text = str(location)
+    if text.startswith("hf://"):
+        return text.split("/")[4].partition("@")[0]
+    name = Path(text).expanduser().absolute().name
+    for ending in sorted((ending for shape in SHAPES.values() for ending in endings(shape)), key=len, reverse=True):
         if name.lower().endswith(ending) and len(name) > len(ending):
-            name = name[: -len(ending)]
+            return name[: -len(ending)]
     return name
 
 
@@ -209,7 +193,9 @@ class _Builder:
             raw, encoded = encoded[:RAW_SHOWN].decode("utf-8", "ignore"), None
         self.keys.append(None)
         split = self.settings.split or self.part.split
-        self.rows.append((None, split, self.settings.variety, self.settings.licence, raw, None, encoded, reason))
+        group = record.get(self.group) if record is not None and self.group else None
+        group = group if isinstance(group, str) else None
+        self.rows.append((group, split, self.settings.variety, self.settings.licence, raw, None, encoded, reason))
         self.bytes += len(encoded or b"") + len(raw or "")
 
     def _value(self, record: Record, name: str, setting: str) -> Any:
