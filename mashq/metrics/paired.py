@@ -1,0 +1,205 @@
+"""Two systems on the same items: a permutation test over clusters, an interval, an effect, and what could be seen.
+
+Under the null hypothesis a cluster's two sides could have been swapped, so each round swaps a random set of clusters
+and asks how often the difference is as large as the one observed (the sign-flip test; Fisher 1935, Good 2005).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mashq.metrics.resample import ROUNDS, Numbers, bootstrap, checked, cluster_codes, cluster_sums, quantile_t
+from mashq.metrics.score import sign
+from mashq.rows import MashqError, expected_got
+
+__all__ = ["EXACT_CLUSTERS", "FLIPS", "POWER", "Comparison", "compare", "compare_ratio", "holm"]
+
+FLIPS = 10_000  # random rounds of the permutation test
+EXACT_CLUSTERS = 14  # up to so many clusters that differ, all 2^k swaps are tried instead (16,384)
+POWER = 0.8  # of the smallest detectable difference, at alpha = 0.05 on two sides
+_CELLS = 2_000_000  # swaps held at a time, 8 bytes each
+_TIE = 1e-12  # two items' scores nearer than this are a tie
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """System a against system b on the same items. `difference` is a minus b, in the metric's own unit."""
+
+    metric: str
+    n: int  # items
+    groups: int  # clusters
+    difference: float
+    low: float | None  # 95 % interval of the difference; None with one cluster
+    high: float | None
+    p: float  # two-sided, never 0
+    effect: float | None  # mean / standard deviation of the items' differences (d_z); None where that has no spread
+    wins: int  # items on which a is better
+    ties: int
+    losses: int
+    smallest_detectable: float | None  # true difference found with 80 % power at alpha 0.05, given this n and noise
+    signature: str
+
+
+def compare(
+    a: Numbers,
+    b: Numbers,
+    *,
+    metric: str = "score",
+    groups: Sequence[str | None] | None = None,
+    higher_is_better: bool = True,
+    seed: int = 0,
+) -> Comparison:
+    """Compare the means of two systems' item scores; `a[i]` and `b[i]` are the same item.
+
+    The test and the interval swap and draw whole groups. p is exact for up to 14 clusters that differ, otherwise
+    (k + 1) / (10,000 + 1) (Phipson and Smyth 2010). `wins` follow `higher_is_better`; `difference` and `effect` do not.
+
+    Raises MashqError for an empty set, unequal lengths, and a value that is not finite.
+    """
+    left, right = _same_items(a, b, metric)
+    ones = np.ones_like(left)
+    codes = cluster_codes(len(left), groups, metric)
+    columns = cluster_sums(codes, left, ones, right, ones)
+    return _comparison(metric, columns, left - right, grouped=groups is not None, better=higher_is_better, seed=seed)
+
+
+def compare_ratio(
+    a: Numbers,
+    b: Numbers,
+    over: Numbers,
+    b_over: Numbers | None = None,
+    *,
+    metric: str = "ratio",
+    groups: Sequence[str | None] | None = None,
+    higher_is_better: bool = False,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two ratios of sums, such as bits per byte: sum(a) / sum(over) minus sum(b) / sum(b_over).
+
+    `a` and `b` are the items' numerators (bits), `over` their denominators (bytes), shared by both systems unless
+    `b_over` is given (tokens of two tokenizers). Test and interval are those of the difference of the ratios, by
+    cluster; effect, wins, ties and losses are counted on the items' own ratios.
+
+    Raises MashqError as `compare` does, and for a denominator that is not above 0.
+    """
+    left, right = _same_items(a, b, metric)
+    left_over, right_over = _same_items(over, over if b_over is None else b_over, f"{metric}: denominators")
+    if len(left_over) != len(left):
+        raise MashqError(expected_got(f"{metric}: denominators", f"{len(left)}, one per item", str(len(left_over))))
+    small = np.flatnonzero((left_over <= 0) | (right_over <= 0))
+    if small.size:
+        raise MashqError(expected_got(f"{metric}: item {small[0]}", "a denominator above 0", "0 or less"))
+    codes = cluster_codes(len(left), groups, metric)
+    columns = cluster_sums(codes, left, left_over, right, right_over)
+    items = left / left_over - right / right_over
+    return _comparison(metric, columns, items, grouped=groups is not None, better=higher_is_better, seed=seed)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """p values adjusted for being one family (Holm 1979), in the order given: never smaller, at most 1.
+
+    Raises MashqError for a value outside 0..1.
+    """
+    for index, p in enumerate(ps):
+        if not 0 <= p <= 1:
+            raise MashqError(expected_got(f"holm: p {index}", "0..1", str(p)))
+    order = sorted(range(len(ps)), key=lambda index: ps[index])
+    adjusted = [0.0] * len(ps)
+    highest = 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(ps) - rank) * ps[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def _same_items(a: Numbers, b: Numbers, what: str) -> tuple[np.ndarray, np.ndarray]:
+    left, right = checked(a, f"{what} of a"), checked(b, f"{what} of b")
+    if len(left) != len(right):
+        do = "A paired comparison needs both systems' scores on the same items, in the same order."
+        raise MashqError(expected_got(what, f"{len(left)} values for b as for a", str(len(right)), do))
+    return left, right
+
+
+def _comparison(
+    metric: str, columns: np.ndarray, items: np.ndarray, *, grouped: bool, better: bool, seed: int
+) -> Comparison:
+    """`columns`: (clusters, [a's numerator, a's denominator, b's numerator, b's denominator]); `items`: a minus b."""
+    difference = float(_difference(columns.sum(axis=0)[None])[0])
+    low, high = bootstrap(columns, _difference, seed=seed)
+    ahead, behind = int((items > _TIE).sum()), int((items < -_TIE).sum())
+    wins, losses = (ahead, behind) if better else (behind, ahead)
+    return Comparison(
+        metric=metric,
+        n=len(items),
+        groups=len(columns),
+        difference=difference,
+        low=low,
+        high=high,
+        p=_swap_p(columns, seed),
+        effect=_effect(items),
+        wins=wins,
+        ties=len(items) - wins - losses,
+        losses=losses,
+        smallest_detectable=_smallest_detectable(columns),
+        signature=sign(
+            metric, f"test:swap{FLIPS}", f"ci:bootstrap{ROUNDS}", "by:group" if grouped else "", f"seed:{seed}"
+        ),
+    )
+
+
+def _difference(totals: np.ndarray) -> np.ndarray:
+    """(rounds, 4) sums -> (rounds,) differences of the two ratios."""
+    return totals[:, 0] / totals[:, 1] - totals[:, 2] / totals[:, 3]
+
+
+def _swap_p(columns: np.ndarray, seed: int) -> float:
+    """The two-sided p of the observed difference among swaps of clusters: all of them, or 10,000 at random."""
+    totals = columns.sum(axis=0)
+    gain = columns[:, 2:] - columns[:, :2]  # what a swap adds to a's sums and takes from b's
+    gain = gain[np.any(gain != 0, axis=1)]  # a cluster with equal sides changes nothing
+    clusters = len(gain)
+    observed = abs(_difference(totals[None])[0])
+    # Equal differences must count as equal whatever the order of summation.
+    floor = observed - 1e-11 * (np.abs(columns[:, [0, 2]]).sum() / min(totals[1], totals[3]))
+    if clusters <= EXACT_CLUSTERS:
+        swaps = (np.arange(2**clusters)[:, None] >> np.arange(clusters)) & 1
+        return _count_at_least(swaps, gain, totals, floor) / 2**clusters
+    generator = np.random.default_rng(seed)
+    step = max(1, _CELLS // clusters)
+    width = math.ceil(clusters / 8)
+    reached = 0
+    for start in range(0, FLIPS, step):
+        rows = min(step, FLIPS - start)
+        packed = np.frombuffer(generator.bytes(rows * width), dtype=np.uint8).reshape(rows, width)
+        reached += _count_at_least(np.unpackbits(packed, axis=1, count=clusters), gain, totals, floor)
+    return (reached + 1) / (FLIPS + 1)
+
+
+def _count_at_least(swaps: np.ndarray, gain: np.ndarray, totals: np.ndarray, floor: float) -> int:
+    """How many of the swaps (rounds, clusters) of 0 and 1 give an absolute difference of at least `floor`."""
+    moved = swaps.astype(np.float64) @ gain  # (rounds, [numerator, denominator])
+    return int((np.abs(_difference(np.hstack([totals[:2] + moved, totals[2:] - moved]))) >= floor).sum())
+
+
+def _effect(items: np.ndarray) -> float | None:
+    """Cohen's d for pairs: mean over standard deviation of the differences; 0 where there is no difference at all."""
+    if not np.any(items):
+        return 0.0
+    spread = float(items.std(ddof=1)) if len(items) > 1 else 0.0
+    return float(items.mean()) / spread if spread > _TIE else None
+
+
+def _smallest_detectable(columns: np.ndarray) -> float | None:
+    """(t at 0.975 + t at 0.8) standard errors of the difference of ratios, linearised, over clusters (Bloom 1995)."""
+    clusters = len(columns)
+    if clusters < 2:
+        return None
+    totals = columns.sum(axis=0)
+    first, second = totals[0] / totals[1], totals[2] / totals[3]
+    pulls = (columns[:, 0] - first * columns[:, 1]) / totals[1] - (columns[:, 2] - second * columns[:, 3]) / totals[3]
+    error = math.sqrt(clusters / (clusters - 1) * float(pulls @ pulls))
+    return (quantile_t(0.975, clusters - 1) + quantile_t(POWER, clusters - 1)) * error

@@ -1,0 +1,126 @@
+"""How a text becomes comparable words: a normal form, a tokenizer and case, all named in the signature.
+
+A metric on Arabic is decided here: a tokenizer that drops non-Latin letters scores identical texts 0, and one that
+splits at vowel marks scores a vocalised text against its plain form near 0.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, count, pairwise
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mashq import arabic
+
+__all__ = ["ARABIC", "LATIN", "LOOSE", "PROFILES", "STRICT", "Numbered", "Profile"]
+
+_PLAIN = f"^[{arabic.LETTERS}]+$"
+_EDGES = ".,:;!?()[]\"'\N{ARABIC COMMA}\N{ARABIC SEMICOLON}\N{ARABIC QUESTION MARK}«»"
+_LATIN_WORD = re.compile(r"[a-z0-9]+")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named way from text to words.
+
+    `forms` are names of `arabic.FORMS`, which also fixes the order in which they are applied. `tokens` is "uax29" (the
+    words of Unicode UAX #29 as `arabic.words` gives them: marks stay with their letter, punctuation is dropped) or
+    "latin" (runs of a-z and 0-9: the default tokenizer of rouge_score without its stemmer; only for parity on English).
+    """
+
+    name: str
+    forms: tuple[str, ...]
+    tokens: Literal["uax29", "latin"] = "uax29"
+
+    @property
+    def form_signature(self) -> str:
+        """`norm:nfc-tashkeel-...`, or `norm:none`."""
+        return "norm:" + ("-".join(arabic.resolve(self.forms)) or "none")
+
+    @property
+    def signature(self) -> str:
+        """`tok:uax29|norm:nfc-tashkeel-...|case:lower`: what a word-based metric puts into its own."""
+        return f"tok:{self.tokens}|{self.form_signature}|case:lower"
+
+    def normal(self, texts: Sequence[str]) -> list[str]:
+        """The texts in this profile's normal form, case kept."""
+        return self._column(texts).to_pylist()
+
+    def words(self, texts: Sequence[str]) -> list[list[str]]:
+        """The lower-case words of each text in normal form; a text without words gives an empty list."""
+        numbered = self.numbered(texts)
+        return [[numbered.vocabulary[number] for number in numbers] for numbers in numbered.texts()]
+
+    def numbered(self, texts: Sequence[str]) -> Numbered:
+        """The same words as numbers, equal exactly where the words are: what metrics compare.
+
+        No word crosses white space, so texts are split there by Arrow, and only the different pieces are looked into:
+        running text repeats itself.
+        """
+        pieces = pc.utf8_split_whitespace(self._column(texts))
+        coded = pieces.flatten().dictionary_encode()
+        inside = self._inside(coded.dictionary)
+        number = defaultdict[str, int](count().__next__)
+        numbers = np.fromiter(map(number.__getitem__, chain.from_iterable(inside)), dtype=np.int64)
+        sizes = np.fromiter(map(len, inside), dtype=np.int64, count=len(inside))
+        return Numbered(list(number), *_laid_out(numbers, sizes, coded.indices.to_numpy(), pieces.offsets.to_numpy()))
+
+    def _inside(self, pieces: pa.Array) -> list[list[str]]:
+        """The lower-case words of each piece, which has no white space in it."""
+        if self.tokens == "latin":
+            return [_LATIN_WORD.findall(piece.lower()) for piece in pieces.to_pylist()]
+        # Punctuation around is no word, and letters of Arabic alone are one: found by Arrow, ten times as fast.
+        cores = pc.utf8_trim(pieces, _EDGES)
+        plain = pc.match_substring_regex(cores, _PLAIN)
+        rows = zip(pieces.to_pylist(), cores.to_pylist(), plain.to_pylist(), strict=True)
+        return [[core] if sure else arabic.words(piece.lower()) for piece, core, sure in rows]
+
+    def _column(self, texts: Sequence[str]) -> pa.Array:
+        column = pa.array(texts, pa.large_string())
+        return arabic.normalise_column(column, self.forms) if self.forms else column
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """Texts as numbers of words: text i is `numbers[offsets[i]:offsets[i + 1]]`, word k is `vocabulary[k]`."""
+
+    vocabulary: list[str]
+    numbers: np.ndarray  # (words of all texts,) int64, 0 for the first word met
+    offsets: np.ndarray  # (texts + 1,)
+
+    def texts(self) -> list[list[int]]:
+        """One list of numbers per text."""
+        every, ends = self.numbers.tolist(), self.offsets.tolist()
+        return [every[start:end] for start, end in pairwise(ends)]
+
+
+def _laid_out(
+    numbers: np.ndarray, sizes: np.ndarray, pieces: np.ndarray, offsets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Words of each different piece, put where the pieces stand.
+
+    `numbers` are the words of all different pieces in a row, `sizes` how many each has, `pieces` which piece stands
+    where, `offsets` where each text's pieces start. Gives the words of all texts in a row, and where each text starts.
+    """
+    starts = np.cumsum(sizes) - sizes
+    here = sizes[pieces]
+    ends = np.concatenate([[0], np.cumsum(here)])
+    shift = np.repeat(starts[pieces] - ends[:-1], here)
+    return numbers[shift + np.arange(ends[-1])], ends[offsets]
+
+
+# Invisible marks, vowel marks, stretching, glyph forms, seats of hamza on alef and digit shapes carry no content that a
+# reader of unvocalised Arabic would miss; final ya and ta marbuta can tell words apart, so only LOOSE folds them.
+ARABIC = Profile("arabic", ("nfc", "presentation", "bidi", "zero_width", "tashkeel", "tatweel", "alef", "digits"))
+LOOSE = Profile("loose", (*ARABIC.forms, "ya", "ta_marbuta", "hamza", "persian"))
+STRICT = Profile("strict", ("nfc",))
+LATIN = Profile("latin", (), "latin")
+
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (ARABIC, LOOSE, STRICT, LATIN)}

@@ -1,0 +1,83 @@
+"""Empty, cut, looping, another script."""
+
+import pytest
+
+from mashq.metrics.health import Health, check, is_looping, summary
+from mashq.rows import MashqError
+
+STORY = (
+    "خرج أحمد إلى السوق صباح الجمعة واشترى خبزا وزيتونا، ثم عاد إلى البيت فوجد جدته في انتظاره. "
+    "قالت له: خرجت إلى السوق ولم تخبرني، فضحك أحمد وقال: أردت أن أفاجئك يا جدتي."
+)
+
+
+def test_a_story_is_well():
+    assert check([STORY], ["stop"]) == [Health(empty=False, cut=False, looping=False, non_arabic=0.0)]
+
+
+def test_an_empty_reply_has_no_script():
+    assert check(["", "؟!"], ["stop", "length"]) == [
+        Health(empty=True, cut=False, looping=False, non_arabic=None),
+        Health(empty=True, cut=True, looping=False, non_arabic=None),
+    ]
+
+
+def test_the_share_of_other_letters_is_measured():
+    (item,) = check(["سلام abcd"], ["stop"])
+    assert item.non_arabic == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "قال " * 12,
+        f"{STORY} ثم ذهب إلى البيت ثم ذهب إلى البيت ثم ذهب إلى البيت ثم ذهب إلى البيت",
+        f"{STORY} {STORY} {STORY}",
+        "هه" * 30,
+        "كان الولد يقول " + "لا، " * 10,
+    ],
+    ids=["word", "clause", "paragraph", "letters", "with commas"],
+)
+def test_a_loop_is_seen(text):
+    assert is_looping(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "نعم",
+        "يا رب يا رب يا رب ارحمنا",
+        "-" * 80,
+        "لا لا لا لا، لن أذهب",
+        f"{STORY} {STORY}",
+        "يا ليل يا عين غنى الفتى للقمر يا ليل يا عين وصفق له الناس يا ليل يا عين حتى طلع الفجر",
+    ],
+    ids=["empty", "one word", "prayer", "ruler", "emphasis", "said twice", "refrain"],
+)
+def test_emphasis_and_refrains_are_no_loops(text):
+    assert not is_looping(text)
+
+
+def test_summary_counts_shares_with_intervals():
+    items = check([STORY, "", "قال " * 20, "abc"], ["stop", "stop", "length", "stop"])
+    scores = summary(items, groups=["a", "b", "c", "d"])
+    assert {name: score.value for name, score in scores.items()} == {
+        "empty": 0.25,
+        "cut": 0.25,
+        "looping": 0.25,
+        "non_arabic": pytest.approx(1 / 3),
+    }
+    assert (scores["empty"].n, scores["non_arabic"].n) == (4, 3)
+    assert "|ci:wilson|by:group|" in scores["cut"].signature
+
+
+def test_nothing_but_empty_replies_has_no_script():
+    assert set(summary(check(["", ""], ["stop", "stop"]))) == {"empty", "cut", "looping"}
+
+
+def test_an_empty_set_has_no_health():
+    with pytest.raises(MashqError, match="An empty set has no score"):
+        summary([])
+    with pytest.raises(MashqError, match="health: finishes: expected 1, one per reply, got 0"):
+        check(["نص"], [])
