@@ -1,0 +1,74 @@
+"""Your own file, your own template: prompts, a tuned student, and its gain on rows kept out.
+
+mashq make tune --data my.csv --template my.yaml
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mashq import steps as shared
+from mashq import templates
+from mashq.lm import Decoding
+from mashq.rows import MashqError
+from mashq.run import Step
+from mashq.sources import SourceSettings
+from mashq.steps import SplitSettings, StudentSettings
+from mashq.train import TrainSettings
+
+
+@dataclass(frozen=True)
+class Settings:
+    data: str = ""  # your file or folder: CSV, TSV, JSON(L), Parquet, XLSX, SQuAD, chats, or hf://owner/name
+    template: str = ""  # your template file; `mashq new template NAME` writes one to start from
+    templates: str = ""  # a folder of template files, all of which are used
+    source: SourceSettings = field(default_factory=SourceSettings)
+    split: SplitSettings = field(default_factory=SplitSettings)
+    rows: int = 0  # training rows of each variety; 0 = all
+    asked: int = 200  # test rows of each variety that the student is asked; 0 = all
+    student: StudentSettings = field(default_factory=StudentSettings)
+    train: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=5e-4))
+    decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=64))
+    metrics: tuple[str, ...] = ("rougeL", "chrF++", "exact", "bits_per_byte", "perplexity")
+    seed: int = 0
+
+
+SIZES = {"small": Settings(rows=400, asked=60), "large": Settings(asked=0)}
+
+
+def template_files(settings: Settings) -> list[Path]:
+    """The user's template files: the one named, and those of the folder named."""
+    named = [Path(settings.template)] if settings.template else []
+    if settings.templates:
+        folder = Path(settings.templates)
+        found = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+        if not found:
+            raise MashqError(f"--templates {folder}: expected a folder with template files (*.yaml), got none.")
+        named += found
+    return named
+
+
+def steps(settings: Settings) -> list[Step]:
+    files = template_files(settings)
+    if not settings.data or not files:
+        lacking = "--data FILE" if not settings.data else "--template FILE (or --templates DIR)"
+        raise MashqError(
+            f"tune: expected your own data and template, got no {lacking}. For example: "
+            "mashq make tune --data my.csv --template my.yaml; `mashq new template my` writes a template to start from."
+        )
+    dataset = templates.load(files[0])[0].dataset
+    licence = settings.source.licence or dataset.licence
+    raw = shared.read("raw", settings.data, shared.with_licence(settings.source, licence))
+    made = shared.prompts("prompts", raw, files=files)
+    divided = shared.split("split", made, settings.split)
+    learnt = shared.take("learnt", divided, "train", most=settings.rows, seed=settings.seed)
+    asked = shared.take("asked", divided, "test", most=settings.asked, seed=settings.seed)
+    tuned = shared.train("tuned", {"learnt": learnt}, settings.student, settings.train)
+    systems = {
+        "before": shared.replies("before", asked, settings.student, settings.decoding),
+        "after": shared.replies("after", asked, settings.student, settings.decoding, tuned),
+    }
+    labels = {"before": "untuned", "after": "tuned"}
+    gain = shared.evaluation("gain", systems, labels, settings.metrics, training=learnt, seed=settings.seed)
+    return [raw, made, divided, learnt, asked, tuned, *systems.values(), gain]

@@ -1,0 +1,293 @@
+"""The steps that recipes share, one function each: read, prompts, split, take, train, replies, evaluation."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mashq import sources, templates
+from mashq.mix import splits
+from mashq.rows import MashqError, id_hex
+from mashq.rows import replace as with_columns
+from mashq.run import Job, Step, manifest_of, read_rows
+
+if TYPE_CHECKING:
+    from mashq.lm import Decoding
+    from mashq.train import TrainSettings
+
+__all__ = [
+    "StudentSettings",
+    "evaluation",
+    "prompts",
+    "published",
+    "read",
+    "replies",
+    "split",
+    "take",
+    "train",
+    "with_licence",
+]
+
+
+@dataclass(frozen=True)
+class StudentSettings:
+    """The model that is asked, or trained and asked."""
+
+    model: str = "gemma3-270m"  # an embedded model's name, a local folder, or a hub name where the hub can be reached
+    frame: str = ""  # chat frame; "" = the model's own template, else the first of ours that fits
+    dtype: str = "bfloat16"  # numbers the weights are held in while it is asked: bfloat16 | float16 | float32
+
+
+def _files_of(student: StudentSettings) -> dict[str, str]:
+    """A local folder is told by its content, so its files belong to the fingerprint; a name stands for itself."""
+    return {"student": student.model} if Path(student.model).is_dir() else {}
+
+
+def _without_path(student: StudentSettings) -> StudentSettings:
+    return replace(student, model="local folder") if _files_of(student) else student
+
+
+def _spec(student: StudentSettings, job: Job) -> str:
+    return str(job.files.get("student", student.model))
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def read(name: str, location: str | Path, source: sources.SourceSettings, rows_per_part: int = 50_000) -> Step:
+    """Raw rows of a file or folder (its content is in the fingerprint) or of a remote address (`hf://…`)."""
+    remote = "://" in str(location)
+    source = replace(source, source=source.source or Path(str(location)).name.split(".")[0])
+    settings = {"location": str(location) if remote else None, "source": source}
+    files = {} if remote else {"data": location}
+    return Step(name, _read, settings, files=files, kind="stream", rows_per_part=rows_per_part)
+
+
+def _read(job: Job) -> Iterator[pa.Table]:
+    return sources.read(job.settings["location"] or job.files["data"], job.settings["source"])
+
+
+def published(recipe: str, folder: str, file: str, address: str) -> Path:
+    """The file of a published data set in `folder` ("" = the folder in $MASHQ_DATA)."""
+    folder = folder or os.environ.get("MASHQ_DATA", "")
+    path = Path(folder) / file
+    if folder and path.exists():
+        return path
+    where = f"there is no file {path}" if folder else "no folder is named"
+    raise MashqError(
+        f"{recipe}: expected {file} (from {address}): {where}. Name its folder with --data DIR or MASHQ_DATA."
+    )
+
+
+def with_licence(source: sources.SourceSettings, licence: str | None) -> sources.SourceSettings:
+    """The same source under this licence; where neither says one, rows carry `unknown`, which every card shows."""
+    return replace(source, licence=licence or "unknown")
+
+
+def prompts(name: str, raw: Step, library: Sequence[str] = (), files: Sequence[str | Path] = ()) -> Step:
+    """Prompt rows of raw rows, through the templates of library data sets and of the user's own files."""
+    chosen = [
+        *(one for each in library for one in templates.library(each)),
+        *(one for f in files for one in templates.load(f)),
+    ]
+    settings = {"library": list(library), "templates": {one.name: one.fingerprint for one in chosen}}
+    return Step(name, _prompts, settings, {"raw": raw}, files={f"templates{i}": path for i, path in enumerate(files)})
+
+
+def _prompts(rows: pa.Table, job: Job) -> pa.Table:
+    chosen = _templates(tuple(job.settings["library"]), tuple(job.files.values()))
+    return templates.apply(rows, chosen, step=job.name)
+
+
+@functools.cache
+def _templates(library: tuple[str, ...], files: tuple[Path, ...]) -> tuple[templates.Template, ...]:
+    found = [one for each in library for one in templates.library(each)]
+    return (*found, *(one for path in files for one in templates.load(path)))
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """Which rows are kept from training; whole groups, seeded."""
+
+    test: float = 0.1  # rows a stratum where >= 1, else a share of it
+    validation: float = 0.05  # likewise
+    by: str = "variety"  # the column whose values are the strata
+    seed: int = 0
+
+
+def split(name: str, rows: Step, settings: SplitSettings, rows_per_part: int = 50_000) -> Step:
+    """The same rows with `split` set; rows that came with a split keep it."""
+    return Step(name, _split, settings, {"rows": rows}, kind="stream", rows_per_part=rows_per_part)
+
+
+def _split(job: Job) -> Iterator[pa.Table]:
+    table = pa.concat_tables(job.read("rows"))
+    groups = [
+        group or id_hex(one) for group, one in zip(table["group"].to_pylist(), table["id"].to_pylist(), strict=True)
+    ]
+    strata = [value or "none" for value in table[job.settings.by].to_pylist()]
+    asked = job.settings
+    fresh = splits(groups, strata, test=asked.test, validation=asked.validation, seed=asked.seed)
+    given = table["split"].to_pylist()
+    yield with_columns(table, split=[old or new for old, new in zip(given, fresh, strict=True)], group=groups)
+
+
+def take(name: str, rows: Step, which: str, most: int = 0, by: str = "variety", seed: int = 0) -> Step:
+    """Rows of one split, at most `most` for each value of `by` (0 = all), chosen by a seeded hash of their ids.
+
+    The rest are counted as unsampled.
+    """
+    settings = {"split": which, "most": most, "by": by, "seed": seed}
+    return Step(name, _take, settings, {"rows": rows}, kind="stream", rows_per_part=5_000)
+
+
+def _take(job: Job) -> Iterator[pa.Table]:
+    asked = job.settings
+    table = pa.concat_tables(job.read("rows"))
+    places = [place for place, value in enumerate(table["split"].to_pylist()) if value == asked["split"]]
+    ids, strata = table["id"].to_pylist(), table[asked["by"]].to_pylist()
+    kept: dict[Any, int] = {}
+    chosen = []
+    for place in sorted(places, key=lambda place: _lot(asked["seed"], ids[place])):
+        kept[strata[place]] = kept.get(strata[place], 0) + 1
+        if not asked["most"] or kept[strata[place]] <= asked["most"]:
+            chosen.append(place)
+    if not chosen:
+        raise MashqError(f"{job.name}: expected rows of split '{asked['split']}', got none of {table.num_rows}.")
+    job.unsampled += table.num_rows - len(chosen)
+    yield table.take(pa.array(sorted(chosen)))
+
+
+def _lot(seed: int, one: bytes) -> bytes:
+    return hashlib.blake2b(one, key=str(seed).encode(), digest_size=8).digest()
+
+
+# --- models ----------------------------------------------------------------------------------------------------------
+
+
+def train(
+    name: str, rows: Mapping[str, Step], student: StudentSettings, settings: TrainSettings, after: Step | None = None
+) -> Step:
+    """A student trained on the rows of split `train` (or of none), validated on those of `validation`.
+
+    `after` is an earlier stage: its adapter or model is trained on.
+    """
+    return Step(
+        name,
+        _train,
+        {"student": _without_path(student), "train": settings},
+        {**rows, **({"after": after} if after else {})},
+        files=_files_of(student),
+        kind="folder",
+        produces="model",
+    )
+
+
+def _train(job: Job) -> Mapping[str, Any]:
+    from mashq.train import train as run_training
+
+    folders = {name: folder for name, folder in job.inputs.items() if name != "after"}
+    table = pa.concat_tables([table for folder in folders.values() for table in read_rows(folder)])
+    of_split = pc.fill_null(table["split"], "train")
+    held = table.filter(pc.equal(of_split, "validation"))
+    student: StudentSettings = job.settings["student"]
+    run_training(
+        replace(job.settings["train"], model=_spec(student, job), frame=student.frame),
+        table.filter(pc.equal(of_split, "train")),
+        job.folder,
+        validation=held if held.num_rows else None,
+        init=job.inputs.get("after"),
+        data=[_about_data(name, folder) for name, folder in folders.items()],
+    )
+    card = json.loads((job.folder / "card.json").read_text("utf-8"))
+    return {"rows": card["rows"], "run": card["run"], "licence": card.get("licence")}
+
+
+def _about_data(name: str, folder: Path) -> dict[str, Any]:
+    manifest = manifest_of(folder) or {}
+    return {"name": name, **{key: manifest[key] for key in ("fingerprint", "hash", "licences", "tally", "counts")}}
+
+
+def replies(name: str, rows: Step, student: StudentSettings, decoding: Decoding, trained: Step | None = None) -> Step:
+    """A student's reply to every row, and how likely it finds the reference; `trained` is what a train step left."""
+    return Step(
+        name,
+        _replies,
+        {"student": _without_path(student), "decoding": decoding},
+        {"rows": rows, **({"trained": trained} if trained else {})},
+        files=_files_of(student),
+        here=True,
+    )
+
+
+def _replies(rows: pa.Table, job: Job) -> pa.Table:
+    from mashq import generate
+
+    student: StudentSettings = job.settings["student"]
+    asked = _student(_spec(student, job), job.inputs.get("trained"), student.frame, student.dtype)
+    return generate.replies(asked, rows, job.settings["decoding"], system=job.name, ledger=job.root / "ledger")
+
+
+@functools.lru_cache(maxsize=1)  # one model in memory at a time
+def _student(spec: str, trained: Path | None, frame: str, dtype: str) -> Any:
+    from mashq.generate import load_student
+
+    if trained is not None and (trained / "model").is_dir():
+        spec, trained = str(trained), None
+    return load_student(spec, trained, frame=frame, dtype=dtype)
+
+
+def evaluation(
+    name: str,
+    systems: Mapping[str, Step],
+    labels: Mapping[str, str],
+    metrics: Sequence[str],
+    training: Step | None = None,
+    seed: int = 0,
+) -> Step:
+    """Scores of the systems (name -> its replies; the first is the baseline) and their paired comparisons.
+
+    `training` is the step whose references the longest copied span is looked for in.
+    """
+    settings = {"systems": list(systems), "labels": dict(labels), "metrics": list(metrics), "seed": seed}
+    inputs = {**systems, **({"training": training} if training else {})}
+    return Step(name, _evaluation, settings, inputs, kind="folder", produces="evaluation")
+
+
+def _evaluation(job: Job) -> Mapping[str, Any]:
+    from mashq.evaluate import evaluate
+
+    asked = job.settings
+    scores = evaluate(
+        {name: read_rows(job.inputs[name]) for name in asked["systems"]},
+        baseline=asked["systems"][0],
+        metrics=asked["metrics"],
+        labels=asked["labels"],
+        about={name: _about_system(job.inputs[name]) for name in asked["systems"]},
+        training_texts=_references(job.inputs["training"]) if "training" in job.inputs else None,
+        seed=asked["seed"],
+        out=job.folder,
+    )
+    return {"items": scores["items"], "groups": scores["groups"]}
+
+
+def _about_system(folder: Path) -> dict[str, Any]:
+    manifest = manifest_of(folder) or {}
+    settings = manifest["settings"]
+    about = {"model": settings["student"]["model"], "adapter": manifest["inputs"].get("trained")}
+    return {**about, "tokenizer": settings["student"]["model"], "decoding": settings["decoding"]}
+
+
+def _references(folder: Path) -> Iterator[str]:
+    for table in read_rows(folder):
+        train_rows = table.filter(pc.equal(pc.fill_null(table["split"], "train"), "train"))
+        yield from (text for texts in train_rows["references"].to_pylist() for text in texts or [])
