@@ -41,7 +41,10 @@ class TrainingIndex:
 
     @classmethod
     def of(cls, texts: Iterable[str], profile: Profile = ARABIC) -> TrainingIndex:
-        """Index texts: about 4 s for 10 MB of Arabic. Raises MashqError where there is not one word."""
+        """Index texts: about 1 s for 8.5 MB of stories (830,000 words).
+
+        Raises MashqError where there is not one word.
+        """
         vocabulary: dict[str, int] = {}
         lines: list[np.ndarray] = []
         count = 0

