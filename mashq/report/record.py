@@ -28,6 +28,7 @@ class Step:
     reused: bool  # made by an earlier run with the same fingerprint
     seconds: float  # in this run; near 0 where the step was reused
     manifest: dict[str, Any] = field(repr=False)
+    drift: tuple[str, ...] = ()  # modules whose code changed since it was made
 
     @property
     def produces(self) -> str:
@@ -115,7 +116,8 @@ def _read_step(root: Path, entry: dict[str, Any], record: Path) -> Step:
     manifest = _read_json(folder / "manifest.json", "a step's manifest")
     fingerprint = str(entry.get("fingerprint") or manifest.get("fingerprint", ""))
     seconds = float(entry.get("seconds") or 0.0)
-    return Step(str(entry["name"]), folder, fingerprint, bool(entry.get("reused")), seconds, manifest)
+    drift = tuple(map(str, entry.get("drift") or ()))
+    return Step(str(entry["name"]), folder, fingerprint, bool(entry.get("reused")), seconds, manifest, drift)
 
 
 def read_model(step: Step) -> Model:

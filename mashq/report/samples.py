@@ -21,10 +21,10 @@ MOST_SHOWN = 1_500  # characters of one text on the page; the rest is said as a 
 ROWS_SHOWN = 3  # of kept and of dropped rows a step
 
 
-def shown(text: str | None) -> dict[str, Any]:
+def shown(text: str | None, most: int = MOST_SHOWN) -> dict[str, Any]:
     """A text as it is shown: `text`, and `cut` = its full length in characters where it was too long, else 0."""
     text = text or ""
-    return {"text": text[:MOST_SHOWN], "cut": len(text) if len(text) > MOST_SHOWN else 0}
+    return {"text": text[:most], "cut": len(text) if len(text) > most else 0}
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,59 @@
+"""The sentences of the report, in Arabic or English, from `words.yaml`; what is filled in is isolated from its line."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from markupsafe import Markup, escape
+
+from mashq.rows import MashqError, expected_got
+
+__all__ = ["LANGUAGES", "Lang", "Words"]
+
+Lang = Literal["ar", "en"]
+LANGUAGES: tuple[Lang, ...] = ("ar", "en")
+TERMS = ("metric", "variety_name", "system_name")  # entries that map the names found in data
+
+
+class Words:
+    """Sentences and terms in one language, and their counterparts in the other."""
+
+    def __init__(self, lang: Lang):
+        if lang not in LANGUAGES:
+            raise MashqError(expected_got("report: lang", " or ".join(LANGUAGES), f"'{lang}'"))
+        self.lang = lang
+        self.other_lang: Lang = "en" if lang == "ar" else "ar"
+        self.direction = "rtl" if lang == "ar" else "ltr"
+        self.other_direction = "ltr" if lang == "ar" else "rtl"
+
+    def plain(self, key: str, **values: Any) -> str:
+        """The sentence with its values put in, as plain text."""
+        return str(_entries()[key][self.lang]).format_map(values)
+
+    def html(self, key: str, **values: Any) -> Markup:
+        """The sentence as HTML: every value is escaped and isolated, so that its direction cannot reach the line."""
+        isolated = {name: value if isinstance(value, Markup) else isolate(value) for name, value in values.items()}
+        return Markup(str(escape(_entries()[key][self.lang])).format_map(isolated))
+
+    def other(self, key: str) -> str:
+        """The entry in the other language."""
+        return str(_entries()[key][self.other_lang])
+
+    def term(self, kind: str, name: str) -> str:
+        """The name by which a thing found in data is known to readers; its own name where there is none."""
+        entry = _entries()[kind].get(name)
+        return str(entry[self.lang]) if entry else name
+
+
+def isolate(value: object) -> Markup:
+    """A value from data inside a line of the page: escaped, with a direction of its own."""
+    return Markup(f"<bdi>{escape(value)}</bdi>")
+
+
+@functools.cache
+def _entries() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("words.yaml").read_text(encoding="utf-8"))
+    return loaded
