@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
@@ -82,11 +83,8 @@ def delimiter_of(path: Path, first_line: str, settings: SourceSettings) -> str:
         return settings.delimiter
     if path.name.lower().removesuffix(".gz").endswith((".tsv", ".tab")):
         return "\t"
-    for delimiter in DELIMITERS:
-        cells = next(csv.reader([first_line], delimiter=delimiter), [])
-        if len(cells) > 1:
-            return delimiter
-    return ","
+    outside = re.sub(r'"[^"]*"', "", first_line)
+    return next((delimiter for delimiter in DELIMITERS if delimiter in outside), ",")
 
 
 def quotes_of(sample: list[str], delimiter: str, settings: SourceSettings) -> str:

@@ -89,6 +89,9 @@ def _index_column(names: list[str], sample: Iterable[Sequence[Any]], settings: S
 def require(where: str, names: Iterable[str], settings: SourceSettings) -> None:
     """Raise MashqError where a field that the settings name is no column of the table."""
     known = list(names)
+    twice = next((name for name in known if known.count(name) > 1), None)
+    if twice is not None:
+        raise MashqError(f"{where}: the column '{twice}' stands twice. Give the columns different names.")
     for name, setting in settings.named_fields().items():
         if name not in known and name.split(".")[0] not in known:
             raise MashqError(

@@ -66,7 +66,10 @@ def _items(path: Path, data: bytes, settings: SourceSettings) -> list[Any]:
     except MashqError as error:
         if not isinstance(error.__cause__, UnicodeDecodeError) or not data.lstrip().startswith(b"["):
             raise
-        return msgspec.json.decode(data, type=list[msgspec.Raw])
+        try:
+            return msgspec.json.decode(data, type=list[msgspec.Raw])
+        except (ValueError, RecursionError):  # broken beside its bad bytes: what was said first is what helps
+            raise error from None
     for part in settings.entry.split(".") if settings.entry else ():
         if not isinstance(value, dict) or part not in value:
             known = ", ".join(value) if isinstance(value, dict) else kind_of(value)

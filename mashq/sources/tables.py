@@ -27,7 +27,7 @@ def parquet_records(path: Path, settings: SourceSettings) -> Iterator[tuple[Wher
         with pq.ParquetFile(path, memory_map=True) as file:
             require(str(path), file.schema_arrow.names, settings)
             yield from _records(file.iter_batches(batch_size=ROWS_AT_ONCE), settings)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise MashqError(
             f"{path}: expected a whole Parquet file, got: {_first_line(error)}. The file is truncated or of another"
             " kind: fetch it again."
@@ -43,17 +43,33 @@ def arrow_records(path: Path, settings: SourceSettings) -> Iterator[tuple[Where,
             source.seek(0)
             if is_file:
                 reader = pa.ipc.open_file(source)
-                batches: Iterable[pa.RecordBatch] = (reader.get_batch(i) for i in range(reader.num_record_batches))
+                given: Iterable[pa.RecordBatch] = (reader.get_batch(i) for i in range(reader.num_record_batches))
             else:
                 reader = pa.ipc.open_stream(source)
-                batches = reader
+                given = reader
             require(str(path), reader.schema.names, settings)
-            yield from _records(batches, settings)
-    except (pa.ArrowException, OSError) as error:
+            yield from _records(map(_sound, given), settings)
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise MashqError(
             f"{path}: expected a whole Arrow file, got: {_first_line(error)}. The file is truncated or of another"
             " kind: fetch it again."
         ) from error
+
+
+def _sound(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A batch whose offsets lie inside its buffers: Arrow maps files as they are, and broken ones crash Python.
+
+    Text that is not UTF-8 passes; it is its row's fault. Raises ArrowInvalid.
+    """
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        as_bytes = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
+        columns = [
+            column.view(as_bytes[column.type]) if column.type in as_bytes else column for column in batch.columns
+        ]
+        pa.RecordBatch.from_arrays(columns, names=batch.schema.names).validate(full=True)
+    return batch
 
 
 def _first_line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -102,7 +103,7 @@ def _refuse_bombs(path: Path, settings: SourceSettings) -> None:
     with open_binary(path) as file:
         try:
             archive = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, struct.error) as error:
             raise MashqError(
                 f"{path}: expected a workbook (.xlsx is a zip archive), got: {error}. The file is truncated or of"
                 " another kind: fetch it again."
@@ -113,9 +114,13 @@ def _refuse_bombs(path: Path, settings: SourceSettings) -> None:
 
 
 def _unpacked_size(path: Path, file: BinaryIO, member: zipfile.ZipInfo, budget: int) -> int:
-    file.seek(member.header_offset)
+    file.seek(max(0, member.header_offset))  # broken archives have negative ones
     head = file.read(30)
-    if head[:4] != b"PK\x03\x04" or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    if (
+        member.header_offset < 0
+        or head[:4] != b"PK\x03\x04"
+        or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    ):
         raise MashqError(
             f"{path}: the part '{member.filename}' of the workbook cannot be unpacked. Save the file anew as .xlsx."
         )

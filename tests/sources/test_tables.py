@@ -3,6 +3,7 @@ import json
 import zipfile
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -59,6 +60,14 @@ def test_a_truncated_parquet_is_an_error(tmp_path):
         list(read(tmp_path / "a.parquet"))
 
 
+def test_a_parquet_column_that_stands_twice_is_an_error(tmp_path):
+    pq.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), tmp_path / "a.parquet")
+    with pytest.raises(
+        MashqError, match=r"a.parquet: the column 'text' stands twice. Give the columns different names"
+    ):
+        list(read(tmp_path / "a.parquet"))
+
+
 def test_a_named_column_that_parquet_does_not_have_is_an_error(tmp_path):
     pq.write_table(pa.table({"tweet": ["x"]}), tmp_path / "a.parquet")
     with pytest.raises(MashqError, match=r"text_field names the column 'tweets', .* \(tweet\). Did you mean 'tweet'\?"):
@@ -79,6 +88,31 @@ def test_a_truncated_arrow_stream_is_an_error(tmp_path):
     with pa.ipc.new_stream(str(tmp_path / "whole"), table.schema) as writer:
         writer.write_table(table)
     (tmp_path / "a.arrow").write_bytes((tmp_path / "whole").read_bytes()[:5000])
+    with pytest.raises(MashqError, match=r"a.arrow: expected a whole Arrow file, got: "):
+        list(read(tmp_path / "a.arrow"))
+
+
+def test_an_arrow_cell_that_is_not_utf8_drops_its_row(rows_of, tmp_path):
+    text = pa.array([b"ok", b"\xff\xfe", b"ok"])
+    text = pa.StringArray.from_buffers(3, text.buffers()[1], text.buffers()[2])
+    table = pa.table({"text": text})
+    with pa.ipc.new_stream(str(tmp_path / "a.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    assert [row["dropped"] for row in rows_of(tmp_path / "a.arrow")] == [
+        None,
+        "bad UTF-8: row 2: invalid start byte",
+        None,
+    ]
+
+
+def test_arrow_offsets_that_point_outside_are_an_error_and_not_a_crash(tmp_path):
+    table = pa.table({"text": ["ab", "cd"]})
+    with pa.ipc.new_stream(str(tmp_path / "good.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    content = (tmp_path / "good.arrow").read_bytes()
+    whole, broken = (np.array([0, 2, end], dtype=np.int32).tobytes() for end in (4, 2**30))
+    assert content.count(whole) == 1
+    (tmp_path / "a.arrow").write_bytes(content.replace(whole, broken))
     with pytest.raises(MashqError, match=r"a.arrow: expected a whole Arrow file, got: "):
         list(read(tmp_path / "a.arrow"))
 
