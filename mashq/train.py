@@ -325,10 +325,9 @@ class _Start:
     @classmethod
     def of(cls, settings: TrainSettings, init: Path | None) -> _Start:
         """Load the base, or the earlier stage's model, and put the adapter on it."""
-        import torch
         from transformers import set_seed
 
-        from mashq.lm import weights
+        from mashq.lm.weights import load
 
         set_seed(settings.seed)
         previous = None if init is None else _previous(init, settings)
@@ -337,13 +336,11 @@ class _Start:
         half = settings.method == "lora" and precision != "fp32"
         dtype = {"bf16": "bfloat16", "fp16": "float16"}[precision] if half else "float32"
         folder = init / "model" if init is not None and (init / "model").is_dir() else None
-        model, tokenizer = weights.load(str(folder) if folder else settings.model, dtype=dtype)
+        model, tokenizer = load(str(folder) if folder else settings.model, dtype=dtype)
         adapter = init / "adapter" if init is not None and (init / "adapter").is_dir() else None
         base = train_card.base(settings.model, model)
         model = _with_adapter(model, settings, adapter)
         model.config.use_cache = False
-        if torch.cuda.is_available():
-            model = model.to("cuda")
         name = "" if previous is None else str(previous["weights"])
         return cls(model, tokenizer, chat.frame_for(tokenizer, settings.frame), base, previous, name, precision)
 
@@ -480,7 +477,7 @@ class _Run:
 def _trainer(run: _Run) -> Any:
     """Transformers' Trainer with our loss, our order of rows and our log."""
     import torch
-    from transformers import Trainer, TrainerCallback, TrainingArguments
+    from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
     settings, learn = run.settings, run.learn
     lengths = [len(e.ids) for e in learn]
@@ -591,7 +588,8 @@ def _trainer(run: _Run) -> Any:
         data_seed=settings.seed,
         optim="adamw_torch",
     )
-    trainer = Tutor(model=run.model, args=arguments, train_dataset=list(learn), data_collator=collate, callbacks=[log])  # type: ignore[arg-type]
+    trainer: Any = Tutor(model=run.model, args=arguments, train_dataset=list(learn), data_collator=collate, callbacks=[log])  # type: ignore[arg-type]
+    trainer.remove_callback(PrinterCallback)
     trainer.model_accepts_loss_kwargs = True  # our loss is divided by the step's supervised tokens already
     return trainer
 

@@ -20,15 +20,19 @@ PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safete
 
 
 def base(name: str, model: Any) -> dict[str, Any]:
-    """What a card says of the base model; `licence` is None where nothing at hand states it."""
+    """What a card says of the base model; `licence` is `unknown` where nothing at hand states it."""
+    from mashq.lm.weights import licence, notice
+
     kind = str(getattr(model.config, "model_type", ""))
-    gemma = kind.startswith("gemma")
+    known = licence(name)
+    if kind.startswith("gemma") and known == "unknown":
+        known = "LicenseRef-Gemma"  # every model of this architecture that Google published
     return {
         "name": name,
         "model_type": kind,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "licence": "Gemma Terms of Use" if gemma else None,
-        "notice": GEMMA_NOTICE if gemma else None,
+        "licence": known,
+        "notice": notice(name) or (GEMMA_NOTICE if known == "LicenseRef-Gemma" else ""),
     }
 
 
@@ -81,7 +85,7 @@ def write(out: Path, card: Mapping[str, Any], weights: Path) -> None:
     (out / "card.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     (out / "README.md").write_text(readme(card), encoding="utf-8")
     if card["base"]["notice"]:
-        text = f"{card['base']['notice']}\n\nThe weights here were modified: trained by mashq from {card['base']['name']}.\n"
+        text = f"{card['base']['notice'].strip()}\n\nThe weights here were modified: trained by mashq from {card['base']['name']}.\n"
         (weights / "NOTICE").write_text(text, encoding="utf-8")
     final = weights.with_name(weights.name.removesuffix(".partial"))
     shutil.rmtree(final, ignore_errors=True)
@@ -131,7 +135,7 @@ def readme(card: Mapping[str, Any]) -> str:
     base, run, rows, settings = card["base"], card["run"], card["rows"], card["settings"]
     what = f"LoRA adapter (rank {settings['rank']})" if settings["method"] == "lora" else "Full fine-tune"
     front = ["---", "language: ar", f"base_model: {base['name']}", "library_name: " + ("peft" if settings["method"] == "lora" else "transformers")]
-    if base["licence"] == "Gemma Terms of Use":
+    if base["licence"] == "LicenseRef-Gemma":
         front.append("license: gemma")
     held = "" if run["eval_loss"] is None else f", validation {run['eval_loss']:.4f}"
     reasons = ", ".join(f"{n} {kind}" for kind, n in rows["reasons"].items())
@@ -162,10 +166,10 @@ def readme(card: Mapping[str, Any]) -> str:
         "",
         "## Base model",
         "",
-        f"{base['name']}, {base['parameters']:,} parameters, licence: {base['licence'] or 'see its own card'}.",
+        f"{base['name']}, {base['parameters']:,} parameters, licence: {base['licence']}.",
     ]
     if base["notice"]:
-        lines += ["", base["notice"] + ". The weights here were modified."]
+        lines += ["", base["notice"].strip(), "", "The weights here were modified: trained by mashq."]
     return "\n".join(lines) + "\n"
 
 
