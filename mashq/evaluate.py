@@ -24,7 +24,7 @@ from mashq.metrics import CATALOGUE, Comparison, Score, compare, holm, mean_scor
 from mashq.metrics.health import check, summary
 from mashq.metrics.novelty import TrainingIndex, longest_copied, novelty
 from mashq.metrics.perplexity import bits_per_byte, compare_bits_per_byte, item_bits_per_byte, perplexity
-from mashq.metrics.resample import bootstrap, cluster_codes, cluster_sums
+from mashq.metrics.resample import ROUNDS, bootstrap, cluster_codes, cluster_sums
 from mashq.metrics.score import extended
 from mashq.rows import MashqError, expected_got, id_hex, nearest
 
@@ -367,8 +367,14 @@ def _macro(measure: _Measure, tasks: Mapping[str, np.ndarray], groups: Sequence[
             return np.nanmean(shape(totals[:, : len(scored)] / totals[:, len(scored) :]), axis=1)
 
     low, high = bootstrap(sums, mean_of_tasks, seed=seed)
+    if low == high:  # all items equal: draws show no width, which is not certainty
+        low = high = None
     value = float(mean_of_tasks(sums.sum(axis=0)[None])[0])
-    return Score(measure.metric, value, low, high, len(whole), extended(single.signature, "over:task"))
+    # A share's own interval is Wilson's; the mean of several shares is drawn.
+    signature = single.signature.replace("|ci:wilson|", f"|ci:bootstrap{ROUNDS}|").replace(
+        "|by:group|mashq:", f"|by:group|seed:{seed}|mashq:"
+    )
+    return Score(measure.metric, value, low, high, len(whole), extended(signature, "over:task"))
 
 
 # --- comparing -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mashq.report.content import build
 from mashq.report.markdown import data_card, report_markdown
-from mashq.report.page import page
+from mashq.report.page import render
 from mashq.report.record import read_run
 from mashq.report.words import Lang, Words
 from mashq.rows import MashqError, expected_got
@@ -32,7 +32,7 @@ def write(runs: Sequence[Path], out: Path, *, lang: Lang = "ar", seed: int = 0) 
     words = Words(lang)
     found = [read_run(Path(run)) for run in runs]
     content = build(found, seed=seed)
-    html = page(content, words)
+    html = render(content, words)
     out.mkdir(parents=True, exist_ok=True)
     _write_whole(out / "report.json", json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     _write_whole(out / "report.md", report_markdown(content, words))

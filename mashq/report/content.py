@@ -19,6 +19,7 @@ __all__ = ["ALPHA", "LEAST_GROUPS", "build", "flat"]
 
 ALPHA = 0.05  # level of the verdicts, after Holm's correction
 LEAST_GROUPS = 20  # below this many clusters an interval is called rough
+LAST = 10  # steps that the last training loss is the mean of
 LONGEST_VALUE = 240  # characters of one setting
 
 
@@ -37,7 +38,8 @@ def build(runs: Sequence[Run], *, seed: int) -> dict[str, Any]:
 
 def _run(run: Run, seed: int) -> dict[str, Any]:
     evaluations = [_evaluation(step, read_evaluation(step), seed) for step in run.of("evaluation")]
-    data = [_data(run, step, seed) for step in run.of("rows") if step.counts]
+    scored = {str(value) for step in run.of("evaluation") for value in (step.manifest.get("inputs") or {}).values()}
+    data = [_data(run, step, seed, step.fingerprint in scored) for step in run.of("rows") if step.counts]
     models = [_model(step, read_model(step)) for step in run.of("model")]
     facts = {
         "recipe": run.recipe,
@@ -94,8 +96,8 @@ def _packages(run: Run) -> dict[str, str]:
     return {name: " / ".join(versions) for name, versions in sorted(found.items())}
 
 
-def _data(run: Run, step: Step, seed: int) -> dict[str, Any]:
-    """A step's counts, reasons, composition and samples."""
+def _data(run: Run, step: Step, seed: int, scored: bool) -> dict[str, Any]:
+    """A step's counts, reasons, composition and samples; kept replies that are `scored` are shown beside each other."""
     counts = step.counts or dict.fromkeys(COUNTS, 0)
     reasons = step.manifest.get("reasons") or {}
     dropped = sum(reasons.values())
@@ -109,7 +111,8 @@ def _data(run: Run, step: Step, seed: int) -> dict[str, Any]:
             if rows
         ],
         "tally": step.manifest.get("tally") or {},
-        "kept": draw_rows(run, step, dropped=False, seed=seed),
+        "scored": scored,
+        "kept": [] if scored else draw_rows(run, step, dropped=False, seed=seed),
         "dropped": draw_rows(run, step, dropped=True, seed=seed),
     }
 
@@ -139,8 +142,8 @@ def _model(step: Step, model: Model) -> dict[str, Any]:
         "step": step.name,
         "steps": int(max((step for step, _ in losses), default=0)),
         "first": finite[0] if finite else None,
-        "last": finite[-1] if finite else None,
-        "last_eval": held[-1] if held else None,
+        "last": (finite[-1][0], _mean(value for _, value in finite[-LAST:])) if finite else None,
+        "last_eval": held[-1] if held and math.isfinite(held[-1][1]) else None,
         "not_finite": len(losses) - len(finite),
         "curve": Series("loss", tuple(finite)).thinned().points,
         "a_point": max(1, math.ceil(len(finite) / max(1, len(Series("loss", tuple(finite)).thinned().points)))),
@@ -150,6 +153,11 @@ def _model(step: Step, model: Model) -> dict[str, Any]:
         "card": flat({name: card[name] for name in ("base", "settings", "rows", "run", "weights") if name in card}),
         "readme": f"{step.folder.name}/{model.readme.name}" if model.readme else None,
     }
+
+
+def _mean(values: Iterable[float]) -> float:
+    every = list(values)
+    return sum(every) / len(every)
 
 
 # --- evaluation ------------------------------------------------------------------------------------------------------
@@ -232,8 +240,9 @@ def _summary(facts: Mapping[str, Any]) -> dict[str, Any]:
         "worst": _worst(facts, first),
         "least_gain": _least_gain(facts, ours, first),
         "few_groups": [{"by": by, "value": value} for by, value in sorted(few)],
-        "board": board(
-            [{"run": None, "system": name, "scores": facts["scores"]} for name in facts["systems"]], macro=True
+        "board": board([{"run": None, "system": name, "scores": facts["scores"]} for name in facts["systems"]]),
+        "macro_board": board(
+            [{"run": None, "system": name, "scores": facts["scores"]} for name in facts["systems"]], by="macro"
         ),
     }
 
@@ -270,20 +279,19 @@ def _least_gain(
     return dict(min(mine, key=lambda entry: sign * entry["difference"]))
 
 
-def board(rows: Sequence[Mapping[str, Any]], macro: bool = False) -> dict[str, Any]:
+def board(rows: Sequence[Mapping[str, Any]], by: str = "all") -> dict[str, Any]:
     """Systems by metrics over all items. A column is a metric *and* its signature: numbers in it compare.
 
-    `rows` hold run, system and that evaluation's scores; `macro` adds the macro averages as columns of their own.
+    `rows` hold run, system and that evaluation's scores; `by` is "all" or "macro".
     """
-    wanted = ("all", "macro") if macro else ("all",)
-    columns: dict[tuple[str, str, str], None] = {}
-    cells: list[dict[tuple[str, str, str], Mapping[str, Any]]] = []
+    columns: dict[tuple[str, str], None] = {}
+    cells: list[dict[tuple[str, str], Mapping[str, Any]]] = []
     for row in rows:
-        mine = [e for e in row["scores"] if e["system"] == row["system"] and e["slice"]["by"] in wanted]
-        cells.append({(e["metric"], e["slice"]["by"], e["signature"]): e for e in mine})
+        mine = [e for e in row["scores"] if e["system"] == row["system"] and e["slice"]["by"] == by]
+        cells.append({(e["metric"], e["signature"]): e for e in mine})
         columns.update(dict.fromkeys(cells[-1]))
     return {
-        "columns": [{"metric": metric, "by": by, "signature": signature} for metric, by, signature in columns],
+        "columns": [{"metric": metric, "signature": signature} for metric, signature in columns],
         "rows": [
             {"run": row["run"], "system": row["system"], "cells": [mine.get(column) for column in columns]}
             for row, mine in zip(rows, cells, strict=True)

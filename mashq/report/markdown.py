@@ -99,7 +99,7 @@ class _Markdown:
                 system=safe(system_label(self.words, evaluation, entry["a"])),
             )
             proof = [
-                f"{self.say('difference')} {self.ltr(number(entry['difference'], places))}",
+                f"{self.say('difference')} {self.ltr(number(entry['difference'], places, signed=True))}",
                 f"{self.say('interval')} {self.ltr(interval_text(entry['low'], entry['high'], places))}",
                 f"{self.say('p_holm')} {self.ltr(safe(p_text(entry['p_holm'])))}",
                 f"{self.say('items')} {number(entry['n'])}",
@@ -144,7 +144,7 @@ class _Markdown:
             row = [
                 safe(system_label(self.words, evaluation, entry["a"])),
                 self.piece(entry["slice"]),
-                self.ltr(number(entry["difference"], places)),
+                self.ltr(number(entry["difference"], places, signed=True)),
                 self.ltr(interval_text(entry["low"], entry["high"], places)),
                 self.ltr(safe(p_text(entry["p_holm"]))),
                 self.ltr(number(entry["effect"], 2)),

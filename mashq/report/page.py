@@ -21,7 +21,7 @@ from mashq.report.plots import Scale, Series, number, scale_over
 from mashq.report.words import Words, isolate
 from mashq.rows import MashqError
 
-__all__ = ["MOST_BYTES", "interval_text", "p_text", "page", "places_of", "slice_text", "system_label"]
+__all__ = ["MOST_BYTES", "interval_text", "p_text", "places_of", "render", "slice_text", "system_label"]
 
 MOST_BYTES = 5_000_000  # of one page
 MOST_SLICES = 25  # rows of one slicing on the page; the rest is in report.json
@@ -29,7 +29,7 @@ PLACES = {"0..100": 1, "0..1": 3, "0 or 1": 3, "bits/byte": 3, "per token": 2}  
 KINDS = 6  # colours of systems before they repeat
 
 
-def page(content: Mapping[str, Any], words: Words) -> str:
+def render(content: Mapping[str, Any], words: Words) -> str:
     """The whole page. Raises MashqError where it would be 5 MB or more."""
     here = Path(__file__).parent
     style = (here / "page.css").read_text(encoding="utf-8")
@@ -62,9 +62,9 @@ def page(content: Mapping[str, Any], words: Words) -> str:
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
-def num(value: float | int | None, places: int | None = None) -> Markup:
+def num(value: float | int | None, places: int | None = None, *, signed: bool = False) -> Markup:
     """A number as an isolated left-to-right run, so that its sign stays before it in Arabic."""
-    return Markup(f'<bdi dir="ltr" class="num">{number(value, places)}</bdi>')
+    return Markup(f'<bdi dir="ltr" class="num">{number(value, places, signed=signed)}</bdi>')
 
 
 def interval_text(low: float | None, high: float | None, places: int | None = None) -> str:
@@ -178,6 +178,7 @@ class _View:
             "headline": [self._headline(shared, entry) for entry in evaluation["headline"]],
             "against": self._against(shared),
             "board": self.board(evaluation["board"], evaluation=shared),
+            "macro_board": self.board(evaluation["macro_board"], evaluation=shared),
             "blocks": [self._metric(shared, name) for name in evaluation["metrics"]],
             "pairs": self._pairs(shared),
             "copied": self._copied(shared),
@@ -245,7 +246,7 @@ class _View:
             names = {"system": evaluation["labels"][worst["system"]], "metric": self.metric(worst["metric"])}
             found.append(self.words.html("worst_slice", slice=self._of(worst["slice"]), value=value, **names))
         if least := evaluation["least_gain"]:
-            value = num(least["difference"], places_of(evaluation["metrics"], least["metric"]))
+            value = num(least["difference"], places_of(evaluation["metrics"], least["metric"]), signed=True)
             found.append(self.words.html("least_gain", slice=self._of(least["slice"]), value=value))
         return found
 
@@ -303,13 +304,15 @@ class _View:
             "name": self.metric(metric),
             "higher_is_better": evaluation["metrics"][metric]["higher_is_better"],
             "tables": [table for table in tables if table["families"]],
+            "several": len({e["signature"] for e in mine if e["slice"]["by"] != "macro"}) > 1,
             "axis": plots.axis(scale),
         }
 
     def _families(self, entries: Sequence[Mapping[str, Any]], row: Any) -> list[dict[str, Any]]:
         """Entries by slicing and slice; a slicing with one value says what "all" says and is left out."""
         found = []
-        for by in dict.fromkeys(entry["slice"]["by"] for entry in entries):
+        order = {"all": 0, "macro": 1}
+        for by in sorted(dict.fromkeys(e["slice"]["by"] for e in entries), key=lambda by: order.get(by, 2)):
             mine = [entry for entry in entries if entry["slice"]["by"] == by]
             values = list(dict.fromkeys(entry["slice"]["value"] for entry in mine))
             if len(values) == 1 and by not in ("all", "macro"):

@@ -23,8 +23,10 @@ MOST_POINTS = 400  # a curve of more points is thinned by means of equal runs of
 MINUS = "\N{MINUS SIGN}"
 
 
-def number(value: float | int | None, places: int | None = None) -> str:
+def number(value: float | int | None, places: int | None = None, *, signed: bool = False) -> str:
     """A number as it is printed: Western digits, a true minus, thousands apart; None and NaN are a dash.
+
+    `signed` puts a plus before what is above zero, as in a difference.
 
     Without `places`: integers whole, else three significant digits and no more than four decimals.
     """
@@ -33,7 +35,8 @@ def number(value: float | int | None, places: int | None = None) -> str:
     if places is None:
         places = 0 if isinstance(value, int) or value == 0 else min(4, max(0, 2 - math.floor(math.log10(abs(value)))))
     text = f"{abs(value):,.{places}f}"
-    return MINUS + text if value < 0 and text.strip("0.,") else text
+    sign = (MINUS if value < 0 else "+" if signed else "") if text.strip("0.,") else ""
+    return sign + text
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,10 @@ class Scale:
         return round(100 * min(1.0, max(0.0, (value - self.low) / (self.high - self.low))), 2)
 
 
-def scale_over(values: Iterable[float | None], *, zero: bool = False, wanted: int = 4) -> Scale:
-    """The scale that holds every finite value, about `wanted` round ticks, a little air at both ends.
+def scale_over(
+    values: Iterable[float | None], *, zero: bool = False, wanted: int = 4, air_share: float = 0.06
+) -> Scale:
+    """The scale that holds every finite value, about `wanted` round ticks, `air_share` of air at both ends.
 
     `zero` makes 0 part of it. Without any value it runs from 0 to 1.
     """
@@ -60,8 +65,9 @@ def scale_over(values: Iterable[float | None], *, zero: bool = False, wanted: in
         known.append(0.0)
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     if high - low <= 1e-12 * max(1.0, abs(high)):
-        low, high = low - (abs(low) or 1) * 0.1, high + (abs(high) or 1) * 0.1
-    air = 0.06 * (high - low)
+        half = 0.1 * abs(low) if abs(low) > 1e-9 else 0.1
+        low, high = low - half, high + half
+    air = air_share * (high - low)
     low, high = low - air, high + air
     rough = (high - low) / wanted
     power = 10.0 ** math.floor(math.log10(rough))
@@ -154,7 +160,7 @@ def curve(series: Sequence[Series], *, label: str) -> Markup:
     lines = [
         Series(one.kind, tuple((x, y) for x, y in one.points if math.isfinite(y)), one.dots).thinned() for one in series
     ]
-    across = scale_over(x for one in lines for x, _ in one.points)
+    across = scale_over((x for one in lines for x, _ in one.points), wanted=6, air_share=0.0)
     up = scale_over((y for one in lines for _, y in one.points), wanted=5)
     top, bottom = 8, CURVE_HEIGHT - 26
 

@@ -186,7 +186,8 @@ def _reply(system: str, index: int, reference: str, chooser: random.Random) -> t
     keep = 0.85 if system == "tuned" else 0.55
     said = [word for word in words if chooser.random() < keep]
     text = " ".join(said) or "كان"
-    return (f"{text} وعاش الجميع في سلام 🌙. " * (4 if index == 5 else 1)).strip(), "stop"
+    text = f"{text} وعاش الجميع في سلام 🌙. "
+    return (f"{ATTACK} {text * 4}" if index == 5 else text).strip(), "stop"  # 5 gains least, so it is shown
 
 
 def replies_base(table: pa.Table, job: Job) -> pa.Table:
