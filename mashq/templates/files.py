@@ -266,7 +266,7 @@ def _targets(entry: Mapping[str, Any], where: str, faults: list[str]) -> tuple[s
     """`target`, `targets` or what follows `|||` in the prompt: exactly one of them."""
     if not isinstance(entry.get("prompt"), str):
         if "prompt" not in entry:
-            faults.append(f"{where}: 'prompt' is missing.{nearest('prompt', entry)}")
+            faults.append(f"{where}: 'prompt' is missing.")
         return ()
     ways = [key for key in ("target", "targets") if key in entry] + ["|||"] * ("|||" in entry["prompt"])
     if len(ways) != 1:

@@ -49,7 +49,7 @@ class MissingValue(jinja2.UndefinedError):
 class Limits:
     """What one template may do with one row. Source: ours, about 100 times what PromptSource's heaviest one does."""
 
-    work: int = 2_000_000  # characters made, loop turns, calls
+    work: int = 1_000_000  # characters made; a loop turn counts as 8
     work_per_character: int = 16  # more work for a longer row
     seconds: float = 10.0  # the net below the work limit
     range: int = 100_000  # numbers in one range()
@@ -57,6 +57,8 @@ class Limits:
 
 
 LIMITS = Limits()
+TURN = 8  # what a turn of a loop costs beside what it writes, in characters
+NODE = 4  # what looking at one item of a list costs
 
 
 # --- the budget ------------------------------------------------------------------------------------------------------
@@ -93,20 +95,23 @@ class Budget(threading.local):
 
     def weigh(self, value: Any) -> None:
         """Charge every node and character of a nested value as it would be written out, shared parts once per use."""
-        waiting = [value]
+        waiting, owed = [value], 0
         while waiting:
             item = waiting.pop()
+            owed += NODE
             if isinstance(item, str):
-                self.charge(1 + (len(item) >> 3))
+                owed += len(item) >> 3
             elif isinstance(item, Mapping):
-                self.charge(1 + len(item))
                 waiting.extend(item.keys())
                 waiting.extend(item.values())
             elif isinstance(item, (list, tuple, set, frozenset)):
-                self.charge(1 + len(item))
                 waiting.extend(item)
-            else:
-                self.charge(1)
+            elif isinstance(item, range):
+                owed += NODE * len(item)
+            if owed > 4096 or len(waiting) > self.left:
+                self.charge(owed + (len(waiting) if len(waiting) > self.left else 0))
+                owed = 0
+        self.charge(owed)
 
     def made(self, value: Any) -> Any:
         """Charge a value that an operation has just made, and hand it on."""
@@ -114,6 +119,8 @@ class Budget(threading.local):
             self.charge(1 + len(value))
         elif isinstance(value, (list, tuple, Mapping)):
             self.weigh(value)
+        elif isinstance(value, Iterator):
+            return _turns(value, TURN)  # lazy: charged as it is consumed
         else:
             self.charge(1)
         return value
@@ -287,7 +294,7 @@ def _charged(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def charged(*args: Any, **kwargs: Any) -> Any:
         for value in args:
-            if isinstance(value, (list, tuple, dict)):
+            if isinstance(value, (list, tuple, dict, range)):
                 BUDGET.weigh(value)
         return BUDGET.made(function(*args, **kwargs))
 
@@ -436,7 +443,7 @@ class _Guard(NodeTransformer):
         """What one turn costs: its share of constant text, which no other hook sees."""
         written = sum(len(data.data) for data in node.find_all(nodes.TemplateData))
         written += sum(len(const.value) for const in node.find_all(nodes.Const) if isinstance(const.value, str))
-        return 1 + written // 8
+        return TURN + written // 8
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         cost = self._cost(node)
