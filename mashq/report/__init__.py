@@ -36,10 +36,9 @@ def write(runs: Sequence[Path], out: Path, *, lang: Lang = "ar", seed: int = 0) 
     out.mkdir(parents=True, exist_ok=True)
     _write_whole(out / "report.json", json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     _write_whole(out / "report.md", report_markdown(content, words))
-    for run in found:
-        if any(step.counts for step in run.of("rows")):
-            name = "data_card.md" if len(found) == 1 else f"data_card-{run.recipe}-{run.name}.md"
-            _write_whole(out / name, data_card(run.path))
+    for run, facts in zip(found, content["runs"], strict=True):
+        if facts["data_card"]:
+            _write_whole(out / facts["data_card"], data_card(run.path))
     _write_whole(out / "report.html", html)
     return out / "report.html"
 

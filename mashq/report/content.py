@@ -25,7 +25,7 @@ LONGEST_VALUE = 240  # characters of one setting
 
 def build(runs: Sequence[Run], *, seed: int) -> dict[str, Any]:
     """The facts of a report on `runs`, JSON-able; `seed` draws the samples."""
-    facts = [_run(run, seed) for run in runs]
+    facts = [_run(run, seed, alone=len(runs) == 1) for run in runs]
     rows = [
         {"run": f"{run['recipe']}/{run['name']}", "system": system, "scores": evaluation["scores"]}
         for run in facts
@@ -36,7 +36,7 @@ def build(runs: Sequence[Run], *, seed: int) -> dict[str, Any]:
     return {"mashq": __version__, "seed": seed, "runs": facts, "board": board(rows) if several else None}
 
 
-def _run(run: Run, seed: int) -> dict[str, Any]:
+def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
     evaluations = [_evaluation(step, read_evaluation(step), seed) for step in run.of("evaluation")]
     scored = {str(value) for step in run.of("evaluation") for value in (step.manifest.get("inputs") or {}).values()}
     data = [_data(run, step, seed, step.fingerprint in scored) for step in run.of("rows") if step.counts]
@@ -53,6 +53,7 @@ def _run(run: Run, seed: int) -> dict[str, Any]:
         "settings": flat(run.record.get("settings") or {}),
         "packages": _packages(run),
         "steps": [_step(step) for step in run.steps],
+        "data_card": f"data_card{'' if alone else f'-{run.recipe}-{run.name}'}.md" if data else None,
         "data": data,
         "models": models,
         "evaluations": evaluations,

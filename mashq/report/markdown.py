@@ -18,6 +18,7 @@ __all__ = ["data_card", "report_markdown"]
 
 LEFT, POP = "\N{LEFT-TO-RIGHT ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 MOST_CELL = 300  # characters of a text in a table
+ESCAPES = {ord(mark): f"&#{ord(mark)};" for mark in "&\\`*[]<>|#"}
 MOST_LINE = 2_000  # characters of any text from data
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 SPDX_ON_HUB = {"Apache-2.0": "apache-2.0", "MIT": "mit", "CC-BY-4.0": "cc-by-4.0", "CC-BY-SA-4.0": "cc-by-sa-4.0"}
@@ -27,14 +28,13 @@ def safe(text: object) -> str:
     """A text from data on one line of Markdown: no markup, table, link or HTML of its own."""
     line = " ".join(str(text).split())
     line = line if len(line) <= MOST_LINE else f"{line[:MOST_LINE]}…"
-    for mark in "&\\`*[]<>|#":
-        line = line.replace(mark, "&#" + str(ord(mark)) + ";")
-    return line
+    return line.translate(ESCAPES)
 
 
-def _code(text: object) -> str:
-    """A name as a code span; what would end the span or the table cell is taken out."""
-    return "`" + "".join(mark for mark in " ".join(str(text).split()) if mark not in "`|") + "`"
+def _code(text: object, *, in_table: bool = False) -> str:
+    """A name as a code span; what would end the span, or the cell it stands in, is taken out."""
+    ends = "`|" if in_table else "`"
+    return "`" + "".join(mark for mark in " ".join(str(text).split()) if mark not in ends) + "`"
 
 
 def _cell(text: str) -> str:
@@ -186,7 +186,7 @@ class _Markdown:
                 safe(step["name"]),
                 number(step["seconds"], 1),
                 number(step["peak_memory_mb"], 0),
-                _code(step["fingerprint"]),
+                _code(step["fingerprint"], in_table=True),
             ]
             for step in run["steps"]
         ]
@@ -214,11 +214,11 @@ def data_card(run: Path) -> str:
     """
     found = read_run(run)
     final = _final(found)
+    needed = {step.fingerprint for last in final for step in (last, *found.upstream(last))}
+    steps = [step for step in found.of("rows") if step.fingerprint in needed]
     tally = _summed(step.manifest.get("tally") or {} for step in final)
     rows = sum((step.counts or {}).get("kept", 0) for step in final)
-    licences = list(
-        _summed({"licence": step.manifest.get("licences") or {}} for step in found.of("rows")).get("licence", {})
-    )
+    licences = list(_summed({"licence": step.manifest.get("licences") or {}} for step in steps).get("licence", {}))
     lines = [*_front(found, rows, licences, tally), f"# {safe(found.recipe)}: data card", ""]
     caption = str(found.record.get("caption") or "")
     lines += [safe(caption), ""] if caption else []
@@ -227,12 +227,12 @@ def data_card(run: Path) -> str:
         f"recipe {_code(found.recipe)}, run {_code(found.name)}, started {safe(found.record.get('started', ''))}.",
         "",
         "## How it was made",
-        *_steps_table(found),
+        *_steps_table(steps),
         "Counts close at every step: in + made = kept + dropped + merged + unsampled. Dropped rows lie, with their "
         "reasons, in each step's folder `dropped/`.",
         "",
         "## Why rows were dropped",
-        *_reasons(found),
+        *_reasons(steps),
         "## What it is made of",
         *_composition(tally),
         "## Sources and licences",
@@ -294,18 +294,18 @@ def _yaml(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _steps_table(run: Run) -> list[str]:
+def _steps_table(steps: Sequence[Step]) -> list[str]:
     rows = [
-        [_code(step.folder.name), *(number((step.counts or {}).get(kind, 0)) for kind in COUNTS)]
-        for step in run.of("rows")
+        [_code(step.folder.name, in_table=True), *(number((step.counts or {}).get(kind, 0)) for kind in COUNTS)]
+        for step in steps
     ]
     return _table(["step", *COUNTS], rows)
 
 
-def _reasons(run: Run) -> list[str]:
+def _reasons(steps: Sequence[Step]) -> list[str]:
     rows = [
         [safe(step.name), safe(reason), number(count)]
-        for step in run.of("rows")
+        for step in steps
         for reason, count in (step.manifest.get("reasons") or {}).items()
     ]
     return _table(["step", "reason", "rows"], rows) if rows else ["", "No row was dropped.", ""]
@@ -341,4 +341,11 @@ def _examples(run: Run, final: Sequence[Step]) -> list[str]:
 
 
 def _identity(final: Sequence[Step]) -> list[list[str]]:
-    return [[safe(step.name), _code(step.fingerprint), _code(step.manifest.get("hash") or "-")] for step in final]
+    return [
+        [
+            safe(step.name),
+            _code(step.fingerprint, in_table=True),
+            _code(step.manifest.get("hash") or "-", in_table=True),
+        ]
+        for step in final
+    ]

@@ -267,6 +267,9 @@ def test_markdown_report_has_the_numbers(written, content):
     assert f"من {first['before']:.3f} في «النموذج الأساس»" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) > 60
+    assert "&#60; 0.001" in text and "&&" not in text
+    signatures = {entry["signature"] for entry in content["runs"][0]["evaluations"][0]["scores"]}
+    assert all(f"`{signature}`" in text for signature in signatures)
     assert "<script" not in text
 
 
@@ -279,6 +282,7 @@ def test_data_card_is_read_by_a_hub(record):
     assert facts["size_categories"] == ["n<1K"]
     assert "97 rows of Arabic training data" in body
     assert "| stories | variety | 47 |" in body
+    assert "replies-base" not in body  # what training does not take is not the data
     assert "<script" not in card
 
 
