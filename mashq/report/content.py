@@ -38,7 +38,12 @@ def build(runs: Sequence[Run], *, seed: int) -> dict[str, Any]:
 
 def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
     evaluations = [_evaluation(step, read_evaluation(step), seed) for step in run.of("evaluation")]
-    scored = {str(value) for step in run.of("evaluation") for value in (step.manifest.get("inputs") or {}).values()}
+    scored = {
+        str(step.manifest["inputs"][system])
+        for step, evaluation in zip(run.of("evaluation"), evaluations, strict=True)
+        for system in evaluation["systems"]
+        if system in (step.manifest.get("inputs") or {})
+    }
     data = [_data(run, step, seed, step.fingerprint in scored) for step in run.of("rows") if step.counts]
     models = [_model(step, read_model(step)) for step in run.of("model")]
     facts = {

@@ -24,7 +24,7 @@ from mashq.rows import MashqError
 __all__ = ["MOST_BYTES", "interval_text", "p_text", "places_of", "render", "slice_text", "system_label"]
 
 MOST_BYTES = 5_000_000  # of one page
-MOST_SLICES = 25  # rows of one slicing on the page; the rest is in report.json
+MOST_SLICES = 40  # rows of one slicing on the page; the rest is in report.json
 PLACES = {"0..100": 1, "0..1": 3, "0 or 1": 3, "bits/byte": 3, "per token": 2}  # decimals by a metric's unit
 KINDS = 6  # colours of systems before they repeat
 
@@ -91,8 +91,7 @@ def slice_text(words: Words, by: str, value: str) -> str:
 
 def system_label(words: Words, evaluation: Mapping[str, Any], name: str) -> str:
     """A system's name for people; the row of the references has one of its own."""
-    label = evaluation["labels"].get(name, name)
-    return words.term("system_name", name) if label == name else str(label)
+    return words.term("system_name", str(evaluation["labels"].get(name, name)))
 
 
 # --- what the template shows -----------------------------------------------------------------------------------------

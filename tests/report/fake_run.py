@@ -232,7 +232,8 @@ def make(root: Path, size: Size | None = None, name: str = "3f2a91c0") -> Path:
     replies = {
         system: Step(f"replies-{system}", work, size, {"stories": kept}, here=True) for system, work in works.items()
     }
-    scored = Step("evaluate", score, size, dict(replies), kind="folder", produces="evaluation")
+    inputs = {**replies, "training": kept}
+    scored = Step("evaluate", score, size, inputs, kind="folder", produces="evaluation")
     store = Store(root)
     made = [store.make(step) for step in (raw, asked, kept, trained, *replies.values(), scored)]
     record = root / "quickstart" / f"{name}.json"

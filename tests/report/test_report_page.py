@@ -171,6 +171,13 @@ def test_row_dropped_unchanged_is_shown_with_its_text_from_the_step_before(conte
     assert all(row["texts"] and row["dropped"] for row in stories["dropped"])
 
 
+def test_replies_are_shown_beside_each_other_and_not_among_the_rows(content):
+    """The training rows are an input of the evaluation too, and stay rows."""
+    shown = {data["step"]: (data["scored"], len(data["kept"])) for data in content["runs"][0]["data"]}
+    assert shown["stories"] == (False, 3)
+    assert shown["replies-tuned"] == (True, 0)
+
+
 def test_macro_stands_beside_weighted_and_apart_from_its_signature(content):
     evaluation = content["runs"][0]["evaluations"][0]
     whole = {column["metric"]: column["signature"] for column in evaluation["board"]["columns"]}
