@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from mashq import chat, targets
+from mashq import attention, chat, targets
 from mashq.rows import MashqError, child_ids, conform, expected_got
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Likelihood", "Student", "likelihood", "load_student", "replies"]
 
-TOKENS_PER_BATCH = 8192  # prompt and reply tokens (or prompt and reference) held at a time
-ROWS_PER_BATCH = 16  # rows side by side
+TOKENS_PER_BATCH = 16384  # prompt and reply tokens (or prompt and reference) held at a time
+ROWS_PER_BATCH = 32  # rows side by side
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,9 @@ def load_student(
     model = model.to(model.get_output_embeddings().weight.dtype)
     chosen = chat.frame_for(tokenizer, frame)
     parts = [dtype, chosen.name, fingerprint(weights(spec)), "" if adapter is None else fingerprint(adapter)]
-    return Student(name or spec, model, tokenizer, chosen, hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest())
+    return Student(
+        name or spec, model, tokenizer, chosen, hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    )
 
 
 # --- reply rows ------------------------------------------------------------------------------------------------------
@@ -112,7 +114,9 @@ def replies(
     listed = rows.select(["messages", "references"]).to_pylist()
     for place, row in enumerate(listed):
         if not row["messages"] or row["messages"][-1]["role"] != "user":
-            raise MashqError(expected_got(f"generate: row {place}", "messages ending with a user turn", str(row["messages"])[:80]))
+            raise MashqError(
+                expected_got(f"generate: row {place}", "messages ending with a user turn", str(row["messages"])[:80])
+            )
     if isinstance(model, Student):
         system = system or model.name
         answers = _ask_student(model, [r["messages"] for r in listed], decoding, ledger, progress)
@@ -205,7 +209,11 @@ def _generate(student: Student, prompts: Sequence[list[int]], decoding: Decoding
     ids = torch.tensor([[pad] * (longest - len(p)) + p for p in prompts], device=device)
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=device)
     config = GenerationConfig(
-        max_new_tokens=decoding.max_new_tokens, eos_token_id=ends, pad_token_id=pad, use_cache=True, **_sampling(decoding)
+        max_new_tokens=decoding.max_new_tokens,
+        eos_token_id=ends,
+        pad_token_id=pad,
+        use_cache=True,
+        **_sampling(decoding),
     )
     # A frozen head given a slice of a longer tensor makes PyTorch copy the head once a row (16 x 335 MB, 40 s a batch).
     whole = model.get_output_embeddings().register_forward_pre_hook(lambda head, given: (given[0].contiguous(),))
@@ -260,7 +268,8 @@ def likelihood(
     listed = rows.select(["messages", "references"]).to_pylist()
     known = [place for place, row in enumerate(listed) if row["references"] and row["references"][0] is not None]
     whole = [
-        [*listed[place]["messages"], {"role": "assistant", "content": listed[place]["references"][0]}] for place in known
+        [*listed[place]["messages"], {"role": "assistant", "content": listed[place]["references"][0]}]
+        for place in known
     ]
     encoded = dict(zip(known, chat.encode_many(whole, student.tokenizer, student.frame), strict=True))
     found: list[Likelihood | None] = [None] * len(listed)
@@ -277,7 +286,8 @@ def likelihood(
             longest = max(map(len, part))
             ids_t = torch.tensor([i + [pad] * (longest - len(i)) for i in part], device=device)
             labels_t = torch.tensor([i + [targets.IGNORED] * (longest - len(i)) for i in labels], device=device)
-            nats = targets.target_nats(student.model, ids_t, labels_t).double()
+            with attention.in_blocks(student.model):
+                nats = targets.target_nats(student.model, ids_t, labels_t).double()
             counts = [sum(i != targets.IGNORED for i in row) for row in labels]
             sums = [float(piece.sum()) for piece in nats.split(counts)]
             stored = [{"nats": n, "tokens": c} for n, c in zip(sums, counts, strict=True)]
@@ -300,7 +310,10 @@ def _last_turn(tokens: chat.Tokens) -> list[int]:
         start = end
         while tokens.supervised[start - 1]:
             start -= 1
-    return [i if s and p >= start else targets.IGNORED for p, (i, s) in enumerate(zip(tokens.ids, tokens.supervised, strict=True))]
+    return [
+        i if s and p >= start else targets.IGNORED
+        for p, (i, s) in enumerate(zip(tokens.ids, tokens.supervised, strict=True))
+    ]
 
 
 # --- batches and the ledger ------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from mashq import chat, targets, train_card
+from mashq import attention, chat, targets, train_card
 from mashq.rows import MashqError, expected_got, id_hex, nearest, read_part
 
 if TYPE_CHECKING:
@@ -170,7 +170,11 @@ def bucketed(lengths: Sequence[int], rows_per_batch: int, seed: int, epoch: int)
     order = list(range(len(lengths)))
     draw.shuffle(order)
     pool = 50 * rows_per_batch
-    order = [i for start in range(0, len(order), pool) for i in sorted(order[start : start + pool], key=lambda i: -lengths[i])]
+    order = [
+        i
+        for start in range(0, len(order), pool)
+        for i in sorted(order[start : start + pool], key=lambda i: -lengths[i])
+    ]
     cut = len(order) - len(order) % rows_per_batch
     batches = [order[i : i + rows_per_batch] for i in range(0, cut, rows_per_batch)]
     draw.shuffle(batches)
@@ -211,11 +215,22 @@ def train(
         tokenizer, frame = start.tokenizer, start.frame
         limits = {"max_tokens": settings.max_tokens, "supervise": settings.supervise}
         learn, refused = examples(_table(rows), tokenizer, frame, **limits)  # type: ignore[arg-type]
-        held, held_refused = ([], []) if validation is None else examples(_table(validation), tokenizer, frame, **limits)  # type: ignore[arg-type]
+        held, held_refused = (
+            ([], []) if validation is None else examples(_table(validation), tokenizer, frame, **limits)
+        )  # type: ignore[arg-type]
         if not learn:
             counts = ", ".join(f"{n} {kind}" for kind, n in _reasons(refused).items()) or "there were none"
-            raise MashqError(expected_got("train: rows", "at least one to train on", f"none ({counts})", "See max_tokens and references."))
-        plan = {"settings": dataclasses.asdict(settings), "rows": _hash(learn), "validation": _hash(held), "init": start.name}
+            raise MashqError(
+                expected_got(
+                    "train: rows", "at least one to train on", f"none ({counts})", "See max_tokens and references."
+                )
+            )
+        plan = {
+            "settings": dataclasses.asdict(settings),
+            "rows": _hash(learn),
+            "validation": _hash(held),
+            "init": start.name,
+        }
         if _finished(out, plan, settings.method):
             return out
         _write_lines(out / "refused.jsonl", [dataclasses.asdict(r) for r in [*refused, *held_refused]])
@@ -228,7 +243,12 @@ def train(
             base=start.base,
             previous=start.card,
             data=[dict(d) for d in data],
-            rows={"train": len(learn), "validation": len(held), "refused": len(refused) + len(held_refused), "reasons": _reasons([*refused, *held_refused])},
+            rows={
+                "train": len(learn),
+                "validation": len(held),
+                "refused": len(refused) + len(held_refused),
+                "reasons": _reasons([*refused, *held_refused]),
+            },
             run={**result, "this_process_s": round(time.time() - started, 1)},
             weights=partial,
         )
@@ -241,12 +261,18 @@ def _check(settings: TrainSettings) -> None:
     for name, known in (("method", METHODS), ("precision", PRECISIONS), ("supervise", SUPERVISE)):
         value = getattr(settings, name)
         if value not in known:
-            raise MashqError(expected_got(f"train: {name}", f"one of {', '.join(known)}", f"'{value}'", nearest(value, known).strip()))
+            raise MashqError(
+                expected_got(
+                    f"train: {name}", f"one of {', '.join(known)}", f"'{value}'", nearest(value, known).strip()
+                )
+            )
     for name in ("rank", "rows_per_batch", "accumulate", "max_tokens", "save_every"):
         if getattr(settings, name) < 1:
             raise MashqError(expected_got(f"train: {name}", "1 or more", str(getattr(settings, name))))
     if settings.steps <= 0 and settings.epochs <= 0:
-        raise MashqError(expected_got("train: steps, epochs", "one of them above 0", f"{settings.steps}, {settings.epochs}"))
+        raise MashqError(
+            expected_got("train: steps, epochs", "one of them above 0", f"{settings.steps}, {settings.epochs}")
+        )
 
 
 def _table(rows: pa.Table | Path | Sequence[Path]) -> pa.Table:
@@ -255,7 +281,11 @@ def _table(rows: pa.Table | Path | Sequence[Path]) -> pa.Table:
     paths = [rows] if isinstance(rows, Path) else list(rows)
     files = [f for path in paths for f in (sorted(path.glob("part-*.parquet")) if path.is_dir() else [path])]
     if not files:
-        raise MashqError(expected_got("train: rows", "Parquet parts of rows", f"none in {', '.join(map(str, paths)) or 'an empty list'}"))
+        raise MashqError(
+            expected_got(
+                "train: rows", "Parquet parts of rows", f"none in {', '.join(map(str, paths)) or 'an empty list'}"
+            )
+        )
     return pa.concat_tables([table for file in files for table in read_part(file)])
 
 
@@ -349,11 +379,17 @@ def _previous(init: Path, settings: TrainSettings) -> dict[str, Any]:
     try:
         card = json.loads((init / "card.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise MashqError(expected_got(f"train: init {init}", "the folder of a finished stage", "no card.json in it")) from error
+        raise MashqError(
+            expected_got(f"train: init {init}", "the folder of a finished stage", "no card.json in it")
+        ) from error
     if card["settings"]["model"] != settings.model:
-        raise MashqError(expected_got(f"train: init {init}", f"a stage of {settings.model}", f"one of {card['settings']['model']}"))
+        raise MashqError(
+            expected_got(f"train: init {init}", f"a stage of {settings.model}", f"one of {card['settings']['model']}")
+        )
     if card["settings"]["method"] == "lora" and settings.method == "lora" and card["settings"]["rank"] != settings.rank:
-        raise MashqError(expected_got("train: rank", f"{card['settings']['rank']}, as in the stage before", str(settings.rank)))
+        raise MashqError(
+            expected_got("train: rank", f"{card['settings']['rank']}, as in the stage before", str(settings.rank))
+        )
     return dict(card)
 
 
@@ -421,7 +457,8 @@ class _Run:
         checkpoint = _last_checkpoint(self.out / "checkpoints")
         _rewind(self.out / "log.jsonl", 0 if checkpoint is None else _step_of(checkpoint))
         self._keep_adapter_inputs_narrow()
-        self.trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        with attention.in_blocks(self.model):
+            self.trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         steps = self.trainer.state.global_step
         lines = [json.loads(line) for line in (self.out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
         if self.held and not (lines and "eval_loss" in lines[-1]):
@@ -431,7 +468,9 @@ class _Run:
             "steps": steps,
             "epochs": round(float(self.trainer.state.epoch or 0), 4),
             "seconds": round(sum(line["seconds"] for line in taken), 1),
-            "tokens": {kind: sum(line[kind] for line in taken) for kind in ("supervised_tokens", "tokens", "padded_tokens")},
+            "tokens": {
+                kind: sum(line[kind] for line in taken) for kind in ("supervised_tokens", "tokens", "padded_tokens")
+            },
             "first_loss": taken[0]["loss"],
             "last_loss": sum(line["loss"] for line in taken[-10:]) / len(taken[-10:]),
             "eval_loss": next((line["eval_loss"] for line in reversed(lines) if "eval_loss" in line), None),
@@ -588,7 +627,9 @@ def _trainer(run: _Run) -> Any:
         data_seed=settings.seed,
         optim="adamw_torch",
     )
-    trainer: Any = Tutor(model=run.model, args=arguments, train_dataset=list(learn), data_collator=collate, callbacks=[log])  # type: ignore[arg-type]
+    trainer: Any = Tutor(
+        model=run.model, args=arguments, train_dataset=list(learn), data_collator=collate, callbacks=[log]
+    )  # type: ignore[arg-type]
     trainer.remove_callback(PrinterCallback)
     trainer.model_accepts_loss_kwargs = True  # our loss is divided by the step's supervised tokens already
     return trainer
