@@ -217,6 +217,12 @@ def _text(value: Any) -> str:
         return value
     if isinstance(value, (list, tuple, Mapping, set, frozenset)):
         BUDGET.weigh(value)
+    elif isinstance(value, Undefined):
+        return str(value)  # raises
+    elif callable(value):
+        raise TypeError("a method or macro is written out; it needs its brackets: name()")
+    elif isinstance(value, Iterator):
+        raise TypeError("what map, select or zip gives is written out; it needs `| list` or `| join`")
     return str(value)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from python_calamine import CalamineWorkbook
 
-from mashq.templates import Rendered, Template, library, library_names, render
+from mashq.sources import read
+from mashq.templates import Rendered, Template, apply, library, library_names, render
 
 DATA = os.environ.get("MASHQ_DATA")
 # Bidi marks, zero-width spaces, presentation forms: nothing a reader of the file could see.
@@ -99,9 +100,9 @@ def records() -> dict[str, list[dict[str, Any]]]:
     if not DATA:
         pytest.skip("needs the real data: set MASHQ_DATA to its folder")
     found = {}
-    for name, (read, files) in FILES.items():
+    for name, (records_of, files) in FILES.items():
         if all((Path(DATA) / file).exists() for file in files):
-            found[name] = [record for file in files for record in read(Path(DATA) / file)]
+            found[name] = [record for file in files for record in records_of(Path(DATA) / file)]
     return found
 
 
@@ -124,3 +125,18 @@ def test_it_renders_the_real_file(template: Template, records: dict[str, list[di
         assert not one.choices or one.references[0] in one.choices
         assert "{{" not in one.prompt
         assert not template.choices_in_prompt or all(choice in one.prompt for choice in one.choices)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_the_reader_gives_the_templates_take(name: str) -> None:
+    """From the published file through `sources.read` to prompt rows."""
+    for file in FILES[name][1]:
+        if not DATA or not (Path(DATA) / file).exists():
+            pytest.skip(f"needs {file}: set MASHQ_DATA to the folder that has it")
+        rows = next(read(Path(DATA) / file)).slice(0, 100)
+        live = rows.num_rows - sum(reason is not None for reason in rows.column("dropped").to_pylist())
+        made = apply(rows, library(name), step="prompts")
+        assert made.num_rows == live * len(library(name)) + rows.num_rows - live
+        assert set(made.column("licence").to_pylist()) - {library(name)[0].dataset.licence, None} == set()
+        reasons = [reason for reason in made.column("dropped").to_pylist() if reason and reason.startswith("skip")]
+        assert [reason for reason in reasons if "not for this row" not in reason] == []

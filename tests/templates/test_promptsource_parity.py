@@ -53,8 +53,8 @@ def original() -> Any:
                 del sys.modules[name]
             else:
                 sys.modules[name] = value
-    module.random = types.SimpleNamespace(choice=lambda values: values[0])
-    module.env.filters["random"] = lambda values: next(iter(values))
+    cast("Any", module).random = types.SimpleNamespace(choice=lambda values: values[0])
+    cast("Any", module).env.filters["random"] = lambda values: next(iter(values))
     return module
 
 

@@ -177,6 +177,15 @@ def test_a_failing_expression_is_a_clear_error() -> None:
         render(template("{{ q + 1 }}", "x"), {"q": "نص"}, ID)
 
 
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [("{{ q.strip }}", r"it needs its brackets: name\(\)"), ("{{ [q] | map('upper') }}", r"it needs `\| list` or")],
+)
+def test_an_address_in_memory_is_never_written(prompt: str, message: str) -> None:
+    with pytest.raises(MashqError, match=message):
+        render(template(prompt, "x"), {"q": "نص"}, ID)
+
+
 def test_used_fields() -> None:
     one = template("{% set x = a.b %}{{ x }}{{ row.z }}", "{{ x }}{{ c }}", when="d", choices="{{ e }}")
     assert used_fields(one) == {"a", "c", "d", "e"}

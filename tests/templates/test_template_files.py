@@ -1,11 +1,13 @@
 """Reading template files: ours, PromptSource's, broken ones; and the file that `mashq new template` writes."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from mashq.rows import MashqError
 from mashq.templates import Dialect, Rendered, library, library_names, load, render, scaffold
+from mashq.templates.files import DATASET_KEYS, KEYS
 
 GOOD = """\
 dataset:
@@ -153,6 +155,13 @@ def test_the_scaffold_loads_and_renders(tmp_path: Path) -> None:
         assert isinstance(render(one, {"question": "من كتب المقدمة؟", "answer": "ابن خلدون"}, b"0" * 16), Rendered)
     with pytest.raises(MashqError, match="expected a name"):
         scaffold("../evil")
+
+
+def test_the_how_to_is_true(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/how-to/add-a-template.md").read_text("utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    assert [one.name for one in load(write(tmp_path, block))] == ["my_questions/answer"]
+    assert [key for key in (*KEYS, *DATASET_KEYS) if f"`{key}`" not in page] == []
 
 
 # PromptSource's format, written for this test: the tags, the keys and the quoting that its own files have.
