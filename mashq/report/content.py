@@ -17,6 +17,7 @@ from mashq.report.samples import draw_replies, draw_rows, shown
 
 __all__ = ["ALPHA", "LEAST_GROUPS", "build", "flat"]
 
+ALWAYS = ("not_truth", "not_people")
 ALPHA = 0.05  # level of the verdicts, after Holm's correction
 LEAST_GROUPS = 20  # below this many clusters an interval is called rough
 LAST = 10  # steps that the last training loss is the mean of
@@ -61,7 +62,14 @@ def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
         "data_card": f"data_card{'' if alone else f'-{run.recipe}-{run.name}'}.md" if data else None,
         "data": data,
         "models": models,
-        "evaluations": evaluations,
+        "evaluations": [
+            # What no score of such a run can show, most telling first.
+            {
+                **evaluation,
+                "not_shown": [*ALWAYS, "not_seeds", "not_elsewhere"] if models else [*ALWAYS, "not_elsewhere"],
+            }
+            for evaluation in evaluations
+        ],
     }
     return {**facts, "licences": _licences(run, models), "limits": _limits(facts)}
 

@@ -108,8 +108,14 @@ class _Markdown:
             lines.append(f"- **{sentence}** {self.say('verdict_' + entry['verdict'])}. {' · '.join(proof)}")
         if not evaluation["headline"]:
             lines.append(self.say("no_comparison"))
-        always = ("not_truth", "not_people", "not_seeds", "not_elsewhere")
-        return [*lines, "", f"**{self.say('not_shown')}**", "", *(f"- {self.say(key)}" for key in always), ""]
+        return [
+            *lines,
+            "",
+            f"**{self.say('not_shown')}**",
+            "",
+            *(f"- {self.say(key)}" for key in evaluation["not_shown"]),
+            "",
+        ]
 
     def scores(self, evaluation: Mapping[str, Any]) -> list[str]:
         lines = [f"### {self.say('scores')}", ""]

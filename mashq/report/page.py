@@ -227,8 +227,7 @@ class _View:
         if evaluation["unproven_metrics"]:
             names = self._list(self.metric(name) for name in evaluation["unproven_metrics"])
             found.append(self.words.html("not_all_metrics", metrics=names))
-        always = ("not_truth", "not_people", "not_seeds", "not_elsewhere")
-        return [*found, *(self.words.html(key) for key in always)]
+        return [*found, *(self.words.html(key) for key in evaluation["not_shown"])]
 
     def _list(self, names: Iterable[str], most: int = 12) -> Markup:
         """Names in one line, each isolated; a long list ends in how many more there are."""

@@ -347,7 +347,7 @@ def test_run_without_evaluation_claims_nothing(tmp_path):
     path = make_small(tmp_path / "runs", "model", {"log.jsonl": '{"step": 1, "loss": NaN}\n{"step": 2, "lo'})
     text = write([path], tmp_path / "out").read_text("utf-8")
     assert "لا مقارنة في هذا التشغيل" in text
-    assert "قيم غير محدودة في السجل" not in text  # no finite loss, so no curve: the page says there is no log
+    assert "ليست أعدادًا منتهية" not in text  # no finite loss, so no curve: the page says there is no log
     assert "لم يُكتب سجل تدريب" in text
 
 
@@ -361,7 +361,7 @@ def test_counts_that_do_not_close_are_said(tmp_path):
     counts = {"in": 10, "made": 0, "kept": 8, "dropped": 1, "merged": 0, "unsampled": 0}
     path = make_small(tmp_path / "runs", "rows", {}, counts=counts)
     text = write([path], tmp_path / "out").read_text("utf-8")
-    assert "الحساب غير مغلق" in text and "حساب الصفوف لا يُغلق في الخطوة <bdi>one</bdi>" in text
+    assert "الأعداد لا تتوازن" in text and "لا تتوازن في الخطوة <bdi>one</bdi>" in text
 
 
 def test_evaluation_of_one_system_has_scores_and_no_claim(tmp_path):
@@ -414,7 +414,7 @@ def test_no_sentence_is_left_over_and_none_holds_an_invisible_mark():
     flat, _ = entries()
     folder = Path(words.__file__).parent
     code = "".join(path.read_text("utf-8") for path in [*folder.glob("*.py"), folder / "page.html"])
-    families = ("by_", "pick_", "role_", "verdict_", "limit_")
+    families = ("by_", "pick_", "role_", "verdict_", "limit_", "not_")
     unused = [key for key in flat if not re.search(rf"""["']{key}["']""", code) and not key.startswith(families)]
     assert unused == []
     raw = (folder / "words.yaml").read_text("utf-8")
