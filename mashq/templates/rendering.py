@@ -98,7 +98,7 @@ def _parse(sandbox: Sandbox, source: str, title: str) -> nodes.Template:
     except (RecursionError, MemoryError) as error:
         raise MashqError(f"{title}: nested too deeply.") from error
     except Forbidden as error:
-        raise Forbidden(f"{title}, {error}.") from error
+        raise Forbidden(f"{title}, {error}") from error
     if unknown:
         raise MashqError(f"{title}, {unknown}")
     return tree
@@ -284,7 +284,7 @@ def render_row(
     except MissingValue as error:
         return _missing(ready, error, fields)
     except Forbidden as error:
-        raise Forbidden(f"{_title(ready.template)}: not allowed: {error}.") from error
+        raise Forbidden(f"{_title(ready.template)}: not allowed: {error}") from error
     except (RecursionError, MemoryError) as error:
         raise Forbidden(f"{_title(ready.template)}: not allowed: it calls itself without end.") from error
     except (jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:

@@ -58,6 +58,7 @@ class Limits:
 
 LIMITS = Limits()
 TURN = 8  # what a turn of a loop costs beside what it writes, in characters
+NO_BRACKETS = "a method or macro is written out; it needs its brackets: name()"
 NODE = 4  # what looking at one item of a list costs
 
 
@@ -88,10 +89,10 @@ class Budget(threading.local):
         if self.left < 0:
             raise Forbidden(
                 f"it does more work for one row than the {LIMITS.work:,} characters and loop turns a template may "
-                "(nested loops, or text that doubles?)"
+                "(nested loops, or text that doubles?)."
             )
         if not self.calls & 127 and time.monotonic() > self.deadline:
-            raise Forbidden(f"it takes more than {LIMITS.seconds:g} seconds for one row")
+            raise Forbidden(f"it takes more than {LIMITS.seconds:g} seconds for one row.")
 
     def weigh(self, value: Any) -> None:
         """Charge every node and character of a nested value as it would be written out, shared parts once per use."""
@@ -106,6 +107,8 @@ class Budget(threading.local):
                 waiting.extend(item.values())
             elif isinstance(item, (list, tuple, set, frozenset)):
                 waiting.extend(item)
+            elif isinstance(item, partial):
+                raise TypeError(NO_BRACKETS)
             elif isinstance(item, range):
                 owed += NODE * len(item)
             if owed > 4096 or len(waiting) > self.left:
@@ -142,7 +145,7 @@ _PRINTF = re.compile(r"%[-#0 +.\d*]*(?:\d{4,}|\*)")
 
 def _integer_fits(bits: float) -> None:
     if bits > 4096:
-        raise Forbidden("it makes a whole number of more than 4,096 bits")
+        raise Forbidden("it makes a whole number of more than 4,096 bits.")
 
 
 def _bits(value: Any) -> int:
@@ -172,7 +175,7 @@ def _modulo(left: Any, right: Any) -> Any:
 
 def _printf(text: str, values: Any) -> str:
     if _PRINTF.search(text):
-        raise Forbidden("it formats a number wider than 999 characters")
+        raise Forbidden("it formats a number wider than 999 characters.")
     BUDGET.weigh(values)
     return str(BUDGET.made(text % values))
 
@@ -220,7 +223,7 @@ def _text(value: Any) -> str:
     elif isinstance(value, Undefined):
         return str(value)  # raises
     elif callable(value):
-        raise TypeError("a method or macro is written out; it needs its brackets: name()")
+        raise TypeError(NO_BRACKETS)
     elif isinstance(value, Iterator):
         raise TypeError("what map, select or zip gives is written out; it needs `| list` or `| join`")
     return str(value)
@@ -274,7 +277,7 @@ class _Format(SandboxedFormatter):
 
     def format_field(self, value: Any, format_spec: str) -> Any:
         if _WIDE.search(format_spec):
-            raise Forbidden("it formats a value wider than 999 characters")
+            raise Forbidden("it formats a value wider than 999 characters.")
         BUDGET.weigh(value)
         return BUDGET.made(format(value, format_spec))
 
@@ -337,13 +340,13 @@ def _filter_sum(env: Any, values: Iterable[Any], attribute: str | int | None = N
 
 def _filter_round(value: Any, precision: int = 0, method: str = "common") -> Any:
     if abs(precision) > 300:
-        raise Forbidden("it rounds to more than 300 digits")
+        raise Forbidden("it rounds to more than 300 digits.")
     return JINJA_FILTERS["round"](value, precision, method)
 
 
 def _filter_batch(values: Any, linecount: int, fill_with: Any = None) -> Iterator[Any]:
     if linecount > LIMITS.range:
-        raise Forbidden(f"it batches by more than {LIMITS.range:,}")
+        raise Forbidden(f"it batches by more than {LIMITS.range:,}.")
     return JINJA_FILTERS["batch"](values, linecount, fill_with)
 
 
@@ -371,7 +374,7 @@ def _highlight(text: str) -> str:
 def _range(*bounds: int) -> range:
     numbers = range(*bounds)
     if len(numbers) > LIMITS.range:
-        raise Forbidden(f"range() of {len(numbers):,} numbers; at most {LIMITS.range:,}")
+        raise Forbidden(f"range() of {len(numbers):,} numbers; at most {LIMITS.range:,}.")
     return numbers
 
 
@@ -421,7 +424,7 @@ def forbidden_nodes(tree: nodes.Template) -> str | None:
     """Why this tree is no template of ours, or None: parts of Jinja that read other files or change its rules."""
     for kind, tag in _REFUSED:
         for node in tree.find_all(kind):
-            return f"line {node.lineno}: a template has no {{% {tag} %}}; it is one text, complete in itself"
+            return f"line {node.lineno}: a template has no {{% {tag} %}}; it is one text, complete in itself."
     return None
 
 
@@ -519,6 +522,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "replace": _filter_replace,
             "format": _filter_format,
             "sum": pass_environment(_filter_sum),
+            "string": _text,
             "round": _filter_round,
             "batch": _filter_batch,
             "most_frequent": _most_frequent,
@@ -619,7 +623,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.undefined(obj=obj, name=argument)
 
     def is_safe_callable(self, obj: Any) -> bool:
-        """Only what this file hands out, and macros and loops of the template itself."""
+        """Only what this file hands out, and macros and loops of the template itself; undefined raises."""
+        if isinstance(obj, Undefined):
+            str(obj)
         if isinstance(obj, partial):
             return True
         owner = getattr(obj, "__self__", None)

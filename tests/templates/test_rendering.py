@@ -179,7 +179,12 @@ def test_a_failing_expression_is_a_clear_error() -> None:
 
 @pytest.mark.parametrize(
     ("prompt", "message"),
-    [("{{ q.strip }}", r"it needs its brackets: name\(\)"), ("{{ [q] | map('upper') }}", r"it needs `\| list` or")],
+    [
+        ("{{ q.strip }}", r"it needs its brackets: name\(\)"),
+        ("{{ [q.strip] | map('string') | list }}", "brackets"),
+        ("{{ shout(q) }}", "names field 'shout'"),
+        ("{{ [q] | map('upper') }}", r"it needs `\| list` or"),
+    ],
 )
 def test_an_address_in_memory_is_never_written(prompt: str, message: str) -> None:
     with pytest.raises(MashqError, match=message):
