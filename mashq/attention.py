@@ -1,8 +1,8 @@
 """Causal attention in blocks of queries, for training and likelihoods on CPU.
 
-PyTorch's own kernel on CPU takes 222 ms forward and back for 4 rows of 580 tokens of Gemma 3 270M (4 heads of 256, bf16,
-one thread), and computes the whole square wherever a sliding window is set. Blocks of 128 queries against the keys they
-can see take 95 ms, and less than half at 1,000 tokens; outputs equal PyTorch's within 1e-6 in fp32.
+PyTorch's own kernel on CPU takes 222 ms forward and back for 4 rows of 580 tokens in one layer of Gemma 3 270M (4 heads
+of 256, bf16, one thread), and computes the whole square wherever a sliding window is set. Blocks of 128 queries against
+the keys they can see take 95 ms (580 and 209 ms at 1,000 tokens); outputs equal PyTorch's within 1e-6 in fp32.
 
 Only for rows padded on the right and read whole: no cache, no mask but causal and sliding window.
 """

@@ -3,12 +3,14 @@ r"""The one place that turns messages into token ids and a loss mask, and ids ba
 A *frame* says how turns become ids. A tokenizer with a chat template of its own uses that one (`template`). Base models
 have none; for them there are four of ours, in which a turn boundary is always a special token of the tokenizer:
 
-| name     | a turn                                                        | between turns | roles                    |
-|----------|---------------------------------------------------------------|---------------|--------------------------|
-| `gemma`  | `<start_of_turn>` role `\n` content `<end_of_turn>`           | `\n`          | system, user, model      |
-| `chatml` | `<\|im_start\|>` role `\n` content `<\|im_end\|>`             | `\n`          | system, user, assistant  |
-| `llama3` | `<\|start_header_id\|>` role `<\|end_header_id\|>` `\n\n` content `<\|eot_id\|>` | nothing | system, user, assistant |
-| `plain`  | role `:\n` content, then the tokenizer's end-of-text token    | nothing       | system, user, assistant  |
+| name     | a turn                                                                             | between turns |
+|----------|------------------------------------------------------------------------------------|---------------|
+| `gemma`  | `<start_of_turn>` role `\n` content `<end_of_turn>`                                | `\n`          |
+| `chatml` | `<\|im_start\|>` role `\n` content `<\|im_end\|>`                                  | `\n`          |
+| `llama3` | `<\|start_header_id\|>` role `<\|end_header_id\|>` `\n\n` content `<\|eot_id\|>`    | nothing       |
+| `plain`  | role `:\n` content, then the tokenizer's end-of-text token                         | nothing       |
+
+Roles are system, user and assistant; `gemma` calls the last one model.
 
 The whole begins with the tokenizer's beginning-of-text token where it has one of its own. Markers, role and content
 are encoded apart, so earlier turns are a prefix of later ones whatever the text; content is encoded with special-token
@@ -34,6 +36,7 @@ __all__ = [
     "encode",
     "encode_many",
     "frame_for",
+    "last_turn",
     "parse",
     "prompt_ids",
     "stop_ids",
@@ -98,7 +101,9 @@ def frame_for(tokenizer: Any, name: str = "") -> Frame:
             known = ", ".join(FRAMES)
             raise MashqError(expected_got("chat frame", f"one of {known}", f"'{name}'", nearest(name, FRAMES).strip()))
         if problem := _lacking(tokenizer, FRAMES[name]):
-            raise MashqError(f"chat frame '{name}': {problem} Choose another frame, or leave it empty to have one picked.")
+            raise MashqError(
+                f"chat frame '{name}': {problem} Choose another frame, or leave it empty to have one picked."
+            )
         return FRAMES[name]
     problems = []
     for frame in FRAMES.values():
@@ -128,6 +133,15 @@ def encode_many(conversations: Sequence[Sequence[Message]], tokenizer: Any, fram
     marks = _Marks(tokenizer, frame)
     rest = iter(contents)
     return [_join(messages, [next(rest) for _ in messages], marks) for messages in conversations]
+
+
+def last_turn(tokens: Tokens) -> Tokens:
+    """The same ids, only the last of the supervised turns still supervised."""
+    end = max((place for place, said in enumerate(tokens.supervised) if said), default=-1)
+    start = end
+    while start > 0 and tokens.supervised[start - 1]:
+        start -= 1
+    return Tokens(tokens.ids, [end >= 0 and start <= place <= end for place in range(len(tokens.ids))])
 
 
 def prompt_ids(messages: Sequence[Message], tokenizer: Any, frame: Frame) -> list[int]:
@@ -171,7 +185,9 @@ def parse(ids: Sequence[int], tokenizer: Any, frame: Frame) -> list[dict[str, st
     maker's: name one of our frames that it equals.
     """
     if frame.name == "template":
-        raise MashqError("chat parse: a model's own template cannot be read back. Use a frame of ours: gemma, chatml, llama3.")
+        raise MashqError(
+            "chat parse: a model's own template cannot be read back. Use a frame of ours: gemma, chatml, llama3."
+        )
     marks = _Marks(tokenizer, frame)
     rest = list(ids)
     if marks.begin and rest[: len(marks.begin)] == marks.begin:
@@ -265,7 +281,9 @@ def _check(messages: Sequence[Message]) -> None:
     for place, message in enumerate(messages):
         if message.get("role") not in ROLES:
             got = f"'{message.get('role')}'"
-            raise MashqError(expected_got(f"chat messages: role of turn {place + 1}", f"one of {', '.join(ROLES)}", got))
+            raise MashqError(
+                expected_got(f"chat messages: role of turn {place + 1}", f"one of {', '.join(ROLES)}", got)
+            )
         if not isinstance(message.get("content"), str):
             got = type(message.get("content")).__name__
             raise MashqError(expected_got(f"chat messages: content of turn {place + 1}", "text", got))
@@ -279,13 +297,13 @@ def _render(messages: Sequence[Message], tokenizer: Any, generation: bool) -> st
 
     try:
         return str(
-            tokenizer.apply_chat_template(
-                [dict(m) for m in messages], tokenize=False, add_generation_prompt=generation
-            )
+            tokenizer.apply_chat_template([dict(m) for m in messages], tokenize=False, add_generation_prompt=generation)
         )
     except TemplateError as error:
         roles = ", ".join(m["role"] for m in messages)
-        raise MashqError(f"chat template of this model refuses the turns [{roles}]: {error}. Choose a frame of ours.") from error
+        raise MashqError(
+            f"chat template of this model refuses the turns [{roles}]: {error}. Choose a frame of ours."
+        ) from error
 
 
 def _template_ids(messages: Sequence[Message], tokenizer: Any, generation: bool) -> list[int]:
@@ -323,7 +341,10 @@ def _content_spans(text: str, messages: Sequence[Message], tokenizer: Any, gener
             built, at = built + content, place + len(word)
         if built + skeleton[at:] == text and len(spans) == len(messages):
             return spans
-    raise MashqError("chat template of this model rewrites its messages; a content that spells a marker cannot be made safe. Choose a frame of ours.")
+    raise MashqError(
+        "chat template of this model rewrites its messages; a content that spells a marker cannot be made safe."
+        " Choose a frame of ours."
+    )
 
 
 def _guarded_ids(text: str, spans: Sequence[tuple[int, int]], tokenizer: Any) -> list[int]:
@@ -343,7 +364,9 @@ def _guarded_ids(text: str, spans: Sequence[tuple[int, int]], tokenizer: Any) ->
     pieces.append((text[at:], False))
     plain = iter(_plain_ids([piece for piece, marker in pieces if not marker], tokenizer))
     return [
-        i for piece, marker in pieces for i in ([int(tokenizer.convert_tokens_to_ids(piece))] if marker else next(plain))
+        i
+        for piece, marker in pieces
+        for i in ([int(tokenizer.convert_tokens_to_ids(piece))] if marker else next(plain))
     ]
 
 
@@ -360,8 +383,8 @@ def _encode_template(messages: Sequence[Message], tokenizer: Any) -> Tokens:
         upto = ids if place == len(messages) - 1 else _template_ids(messages[: place + 1], tokenizer, generation=False)
         if ids[: len(before)] != before or ids[: len(upto)] != upto:
             raise MashqError(
-                f"chat template of this model rewrites earlier turns (turn {place + 1} of {len(messages)}), so the words of"
-                " the assistant cannot be told from the rest. Choose a frame of ours, or train on the last turn only."
+                f"chat template of this model rewrites earlier turns (turn {place + 1} of {len(messages)}), so the"
+                " words of the assistant cannot be told from the rest. Choose a frame of ours."
             )
         end = next((i for i in range(len(before), len(upto)) if ids[i] in special), len(upto) - 1)
         supervised[len(before) : end + 1] = [True] * (end + 1 - len(before))

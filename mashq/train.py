@@ -1,23 +1,21 @@
 """Train a student on rows: full or LoRA, one stage after another, with the lineage kept.
 
-The loop is Transformers' Trainer, the adapters are PEFT's. What is ours stands around them: rows become ids and labels in
-`chat`, a row that does not fit is refused with a reason and never cut, the loss is computed at supervised tokens only and
-weighted by them across accumulated batches, batches hold rows of like length with the longest first (memory fails at
-once, or never), and a killed run goes on to the same bits on CPU.
+The loop is Transformers' Trainer, the adapters are PEFT's. What is ours stands around them: rows become ids and labels
+in `chat`, a row that does not fit is refused with a reason and never cut, the loss is computed at supervised tokens
+only and weighted by them across accumulated batches, batches hold rows of like length with the longest first (memory
+fails at once, or never), and a killed run goes on to the same bits on CPU.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
+import functools
 import json
 import os
-import random
 import shutil
 import time
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +24,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mashq import attention, chat, targets, train_card
-from mashq.rows import MashqError, expected_got, id_hex, nearest, read_part
+from mashq.rows import MashqError, expected_got, nearest
+from mashq.train_rows import Example, batch_of, bucketed, examples, hash_of, reasons, table_of
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Example", "Refused", "TrainSettings", "batch_of", "bucketed", "examples", "train"]
+__all__ = ["TrainSettings", "train"]
 
 METHODS = ("lora", "full")
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
@@ -69,121 +68,6 @@ class TrainSettings:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Example:
-    """One row ready to train on."""
-
-    row: str  # the row's id, hexadecimal
-    ids: list[int]
-    labels: list[int]  # the id where supervised, else targets.IGNORED
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A row that is not trained on, and why: `long: 1205 tokens > 1024`."""
-
-    row: str
-    reason: str
-
-
-# --- rows to examples ------------------------------------------------------------------------------------------------
-
-
-def examples(
-    rows: pa.Table, tokenizer: Any, frame: chat.Frame, *, max_tokens: int, supervise: str = "all"
-) -> tuple[list[Example], list[Refused]]:
-    """Rows -> examples in row order, and the refused. Rows dropped before are passed over.
-
-    A row is a conversation in `messages`; where it does not end with the assistant, `references[0]` is the reply.
-    Raises MashqError for a row of a test split and for a conversation that the frame cannot encode.
-    """
-    made: list[Example] = []
-    refused: list[Refused] = []
-    for batch in rows.select(["id", "split", "messages", "references", "dropped"]).to_batches(max_chunksize=1024):
-        waiting: list[tuple[str, list[dict[str, str]]]] = []
-        for row in batch.to_pylist():
-            if row["dropped"] is not None:
-                continue
-            name = id_hex(row["id"])
-            if row["split"] == "test":
-                raise MashqError(
-                    expected_got(f"train: row {name}", "a row of split train or validation", "split 'test'")
-                    + " Test splits are for reports: leave them out of the training rows."
-                )
-            conversation = _conversation(row)
-            if isinstance(conversation, str):
-                refused.append(Refused(name, conversation))
-            else:
-                waiting.append((name, conversation))
-        encoded = chat.encode_many([conversation for _, conversation in waiting], tokenizer, frame)
-        for (name, _), tokens in zip(waiting, encoded, strict=True):
-            if len(tokens) > max_tokens:
-                refused.append(Refused(name, f"long: {len(tokens)} tokens > {max_tokens}"))
-            else:
-                made.append(Example(name, tokens.ids, _labels(tokens, supervise)))
-    return made, refused
-
-
-def _conversation(row: Mapping[str, Any]) -> list[dict[str, str]] | str:
-    """The turns to learn, or the reason why there are none."""
-    messages = [dict(m) for m in row["messages"] or []]
-    if not messages:
-        return "empty: no messages"
-    if messages[-1]["role"] != "assistant":
-        references = row["references"] or []
-        if not references or references[0] is None:
-            return "no target: no assistant turn at the end and no reference"
-        messages.append({"role": "assistant", "content": references[0]})
-    return messages
-
-
-def _labels(tokens: chat.Tokens, supervise: str) -> list[int]:
-    said = list(tokens.supervised)
-    if supervise == "last":
-        end = max(i for i, s in enumerate(said) if s)
-        start = end
-        while said[start - 1]:
-            start -= 1
-        said = [start <= i <= end for i in range(len(said))]
-    return [i if s else targets.IGNORED for i, s in zip(tokens.ids, said, strict=True)]
-
-
-def batch_of(members: Sequence[Example], pad: int) -> dict[str, torch.Tensor]:
-    """Examples -> {"input_ids", "labels"}: (rows, longest), padded on the right, padding unlabelled."""
-    import torch
-
-    longest = max(len(e.ids) for e in members)
-    ids = torch.full((len(members), longest), pad, dtype=torch.long)
-    labels = torch.full((len(members), longest), targets.IGNORED, dtype=torch.long)
-    for place, example in enumerate(members):
-        ids[place, : len(example.ids)] = torch.tensor(example.ids)
-        labels[place, : len(example.ids)] = torch.tensor(example.labels)
-    return {"input_ids": ids, "labels": labels}
-
-
-def bucketed(lengths: Sequence[int], rows_per_batch: int, seed: int, epoch: int) -> list[int]:
-    """An order of rows in which each run of `rows_per_batch` has like lengths, the longest row in the first.
-
-    Shuffled by seed and epoch alone: rows, then sorted within pools of 50 batches, then whole batches shuffled.
-    """
-    draw = random.Random(f"{seed}/{epoch}")
-    order = list(range(len(lengths)))
-    draw.shuffle(order)
-    pool = 50 * rows_per_batch
-    order = [
-        i
-        for start in range(0, len(order), pool)
-        for i in sorted(order[start : start + pool], key=lambda i: -lengths[i])
-    ]
-    cut = len(order) - len(order) % rows_per_batch
-    batches = [order[i : i + rows_per_batch] for i in range(0, cut, rows_per_batch)]
-    draw.shuffle(batches)
-    if batches and order:
-        longest = max(range(len(batches)), key=lambda b: max(lengths[i] for i in batches[b]))
-        batches[0], batches[longest] = batches[longest], batches[0]
-    return [i for batch in batches for i in batch] + order[cut:]
-
-
 # --- training --------------------------------------------------------------------------------------------------------
 
 
@@ -199,9 +83,9 @@ def train(
 ) -> Path:
     """Train and leave in `out`: adapter/ or model/, log.jsonl, loss.svg, card.json, README.md, refused.jsonl.
 
-    `rows`, `validation`: tables of rows, Parquet files or folders of them. `init`: the folder of an earlier stage, whose
-    adapter or model is trained on. `data`: what the card says of the rows, {"name", "fingerprint", "licences", ...}.
-    `on_step` gets every line of the log. Called again on a folder that a crash left, it goes on from the last
+    `rows`, `validation`: tables of rows, Parquet files or folders of them. `init`: the folder of an earlier stage,
+    whose adapter or model is trained on. `data`: what the card says of the rows ({"name", "fingerprint", "licences"},
+    ...). `on_step` gets every line of the log. Called again on a folder that a crash left, it goes on from the last
     checkpoint; on a finished folder it returns at once. The weights are put in place last, whole.
 
     Raises MashqError for wrong settings, rows of a test split, no rows left, another run's folder, a loss that is not a
@@ -213,13 +97,13 @@ def train(
     with _quiet():
         start = _Start.of(settings, init)
         tokenizer, frame = start.tokenizer, start.frame
-        limits = {"max_tokens": settings.max_tokens, "supervise": settings.supervise}
-        learn, refused = examples(_table(rows), tokenizer, frame, **limits)  # type: ignore[arg-type]
-        held, held_refused = (
-            ([], []) if validation is None else examples(_table(validation), tokenizer, frame, **limits)
-        )  # type: ignore[arg-type]
+        made = functools.partial(
+            examples, tokenizer=tokenizer, frame=frame, max_tokens=settings.max_tokens, supervise=settings.supervise
+        )
+        learn, refused = made(table_of(rows))
+        held, held_refused = ([], []) if validation is None else made(table_of(validation))
         if not learn:
-            counts = ", ".join(f"{n} {kind}" for kind, n in _reasons(refused).items()) or "there were none"
+            counts = ", ".join(f"{n} {kind}" for kind, n in reasons(refused).items()) or "there were none"
             raise MashqError(
                 expected_got(
                     "train: rows", "at least one to train on", f"none ({counts})", "See max_tokens and references."
@@ -227,8 +111,8 @@ def train(
             )
         plan = {
             "settings": dataclasses.asdict(settings),
-            "rows": _hash(learn),
-            "validation": _hash(held),
+            "rows": hash_of(learn),
+            "validation": hash_of(held),
             "init": start.name,
         }
         if _finished(out, plan, settings.method):
@@ -247,7 +131,7 @@ def train(
                 "train": len(learn),
                 "validation": len(held),
                 "refused": len(refused) + len(held_refused),
-                "reasons": _reasons([*refused, *held_refused]),
+                "reasons": reasons([*refused, *held_refused]),
             },
             run={**result, "this_process_s": round(time.time() - started, 1)},
             weights=partial,
@@ -273,31 +157,6 @@ def _check(settings: TrainSettings) -> None:
         raise MashqError(
             expected_got("train: steps, epochs", "one of them above 0", f"{settings.steps}, {settings.epochs}")
         )
-
-
-def _table(rows: pa.Table | Path | Sequence[Path]) -> pa.Table:
-    if isinstance(rows, pa.Table):
-        return rows
-    paths = [rows] if isinstance(rows, Path) else list(rows)
-    files = [f for path in paths for f in (sorted(path.glob("part-*.parquet")) if path.is_dir() else [path])]
-    if not files:
-        raise MashqError(
-            expected_got(
-                "train: rows", "Parquet parts of rows", f"none in {', '.join(map(str, paths)) or 'an empty list'}"
-            )
-        )
-    return pa.concat_tables([table for file in files for table in read_part(file)])
-
-
-def _hash(members: Sequence[Example]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for example in members:
-        digest.update(json.dumps([example.row, example.ids, example.labels]).encode())
-    return digest.hexdigest()
-
-
-def _reasons(refused: Sequence[Refused]) -> dict[str, int]:
-    return dict(sorted(Counter(r.reason.split(":")[0] for r in refused).items()))
 
 
 def _write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -629,7 +488,7 @@ def _trainer(run: _Run) -> Any:
     )
     trainer: Any = Tutor(
         model=run.model, args=arguments, train_dataset=list(learn), data_collator=collate, callbacks=[log]
-    )  # type: ignore[arg-type]
+    )
     trainer.remove_callback(PrinterCallback)
     trainer.model_accepts_loss_kwargs = True  # our loss is divided by the step's supervised tokens already
     return trainer

@@ -61,6 +61,7 @@ def card(
     }
     return {
         "mashq": mashq.__version__,
+        "licence": base["licence"],
         "base": dict(base),
         "frame": frame,
         "settings": dict(settings),
@@ -85,7 +86,8 @@ def write(out: Path, card: Mapping[str, Any], weights: Path) -> None:
     (out / "card.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     (out / "README.md").write_text(readme(card), encoding="utf-8")
     if card["base"]["notice"]:
-        text = f"{card['base']['notice'].strip()}\n\nThe weights here were modified: trained by mashq from {card['base']['name']}.\n"
+        changed = f"The weights here were modified: trained by mashq from {card['base']['name']}."
+        text = f"{card['base']['notice'].strip()}\n\n{changed}\n"
         (weights / "NOTICE").write_text(text, encoding="utf-8")
     final = weights.with_name(weights.name.removesuffix(".partial"))
     shutil.rmtree(final, ignore_errors=True)
@@ -110,7 +112,11 @@ def plot(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.plot(steps, _running_mean(losses), color="#1f4e79", linewidth=2, label="running mean")
         if held:
             axes.plot(
-                [line["step"] for line in held], [line["eval_loss"] for line in held], "o-", color="#b5462f", label="validation"
+                [line["step"] for line in held],
+                [line["eval_loss"] for line in held],
+                "o-",
+                color="#b5462f",
+                label="validation",
             )
         axes.set_xlabel("step")
         axes.set_ylabel("loss (nats a supervised token)")
@@ -134,11 +140,16 @@ def readme(card: Mapping[str, Any]) -> str:
     """The model card as Markdown, with the front matter the hub reads."""
     base, run, rows, settings = card["base"], card["run"], card["rows"], card["settings"]
     what = f"LoRA adapter (rank {settings['rank']})" if settings["method"] == "lora" else "Full fine-tune"
-    front = ["---", "language: ar", f"base_model: {base['name']}", "library_name: " + ("peft" if settings["method"] == "lora" else "transformers")]
+    front = [
+        "---",
+        "language: ar",
+        f"base_model: {base['name']}",
+        "library_name: " + ("peft" if settings["method"] == "lora" else "transformers"),
+    ]
     if base["licence"] == "LicenseRef-Gemma":
         front.append("license: gemma")
     held = "" if run["eval_loss"] is None else f", validation {run['eval_loss']:.4f}"
-    reasons = ", ".join(f"{n} {kind}" for kind, n in rows["reasons"].items())
+    reasons = "".join(f"; {n} {kind}" for kind, n in rows["reasons"].items())
     lines = [
         *front,
         "---",
@@ -149,9 +160,11 @@ def readme(card: Mapping[str, Any]) -> str:
         "",
         "## Training",
         "",
-        f"- {rows['train']} rows ({rows['validation']} validation, {rows['refused']} refused{': ' + reasons if reasons else ''})",
-        f"- {run['steps']} steps, {run['tokens']['supervised_tokens']} supervised tokens, {run['seconds']} s on {card['machine']['device']}, {run['precision']}",
-        f"- loss {run['first_loss']:.4f} at the first step, {run['last_loss']:.4f} over the last ten{held} (nats a supervised token)",
+        f"- {rows['train']} rows ({rows['validation']} validation, {rows['refused']} refused{reasons})",
+        f"- {run['steps']} steps, {run['tokens']['supervised_tokens']} supervised tokens, {run['seconds']} s"
+        f" on {card['machine']['device']}, {run['precision']}",
+        f"- loss {run['first_loss']:.4f} at the first step, {run['last_loss']:.4f} over the last ten{held}"
+        " (nats a supervised token)",
         f"- settings: `{json.dumps(settings, ensure_ascii=False)}`",
         "",
         "![Training loss](loss.svg)",
@@ -179,5 +192,9 @@ def _names(data: Sequence[Mapping[str, Any]]) -> str:
 
 def _data_line(data: Mapping[str, Any]) -> str:
     licences = data.get("licences") or {}
-    told = ", ".join(f"{name}: {n} rows" for name, n in licences.items()) if isinstance(licences, Mapping) else str(licences)
+    told = (
+        ", ".join(f"{name}: {n} rows" for name, n in licences.items())
+        if isinstance(licences, Mapping)
+        else str(licences)
+    )
     return f"{_names([data])} (fingerprint {data.get('fingerprint', 'not stated')}); licences: {told or 'not stated'}"
