@@ -259,7 +259,7 @@ def _outputs(folder: Path) -> list[dict[str, Any]]:
     return [
         {
             **{"name": str(name), "bytes": path.stat().st_size, "hash": file_hash(path)},
-            **{"lasting": path.suffix in (".safetensors", ".parquet")},
+            **{"lasting": path.suffix in (".safetensors", ".parquet") or name.name == "scores.json"},
         }
         for path, name in names
         if name.parts[0] not in (".progress", "manifest.json")

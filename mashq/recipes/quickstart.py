@@ -35,7 +35,7 @@ class Settings:
     learnt_a_task: int = 48  # training prompts a task; 0 = all
     asked_a_task: int = 10  # held-out prompts a task that the student is asked; 0 = all
     stories_a_variety: int = 4  # story prompts in each of MSA, Egyptian and Moroccan
-    writer: str = "gguf:gemma3-270m"  # who writes the stories: any model of `mashq.lm`
+    writer: str = "llamacpp:gemma3-270m"  # who writes the stories: any model of `mashq.lm`
     story_decoding: Decoding = field(
         default_factory=lambda: Decoding(max_new_tokens=200, temperature=0.7, top_p=0.9, repetition_penalty=1.2, seed=7)
     )

@@ -22,6 +22,9 @@ MESSAGES = SCHEMA.field("messages").type
 CARRIED = ("split", "group")  # as the raw row has them
 
 
+NOT_FOR_THIS = "skip: not for this row"  # how `rendering` says that a template's `when` is false
+
+
 @dataclass(frozen=True)
 class _Record:
     """The fields of one raw row, and what rendering can be spared."""
@@ -52,11 +55,12 @@ def fields_of(meta: str | None, text: str | None, messages: Sequence[Mapping[str
 
 
 def apply(rows: pa.Table, templates: Sequence[Template], *, step: str) -> pa.Table:
-    """Render every raw row with every template.
+    """Render every raw row with every template that is for it.
 
     `rows`: raw rows of `SCHEMA`. Returns rows of `SCHEMA`: for each raw row, in order, one row a template, in order,
     with parents = [raw id], messages, references, choices, template, task, variety, and the raw row's source, licence,
-    split and group. A pair that gives no prompt is a row with a reason in `dropped`. A raw row that was dropped before
+    split and group. A pair that gives no prompt is a row with a reason in `dropped`; a raw row that a template's `when`
+    leaves to other templates gives such a row only where all of them leave it. A raw row that was dropped before
     passes through once, as it is. Ids depend on raw id, `step` and template name alone.
 
     Raises MashqError where a template fails on every row it is for (a field that these rows do not have), where it does
@@ -76,8 +80,17 @@ def apply(rows: pa.Table, templates: Sequence[Template], *, step: str) -> pa.Tab
         for one in ready
     ]
     _complain(made, ready)
-    prompts = _table(rows, live, ids, ready, made, step)
-    return prompts if len(live) == rows.num_rows else _woven(rows, live, prompts, len(ready))
+    wanted = _wanted(made, len(ready))
+    prompts = _table(rows, live, ids, ready, made, step).filter(pa.array(wanted))
+    return prompts if len(live) == rows.num_rows else _woven(rows, np.repeat(live, len(ready))[wanted], prompts)
+
+
+def _wanted(made: Sequence[Rendered | str | Fault], k: int) -> np.ndarray:
+    """Which pairs are rows: a template's `when` leaves a raw row to the others, unless there is no other."""
+    other = np.array([isinstance(result, str) and result.startswith(NOT_FOR_THIS) for result in made], dtype=bool)
+    other = other.reshape(-1, k)
+    other[other.all(axis=1), 0] = False
+    return ~other.ravel()
 
 
 def _records(rows: pa.Table) -> list[_Record]:
@@ -97,7 +110,7 @@ def _complain(made: Sequence[Rendered | str | Fault], ready: Sequence[Compiled])
     faults = []
     for i, one in enumerate(ready):
         own = made[i :: len(ready)]
-        other = f"skip: not for this row ({one.where})"
+        other = f"{NOT_FOR_THIS} ({one.where})"
         failed = [result for result in own if isinstance(result, Fault)]
         if failed and len(failed) == sum(result != other for result in own):
             faults.append(failed[0].error)
@@ -172,9 +185,9 @@ def _messages(kept: Sequence[Rendered | None]) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(np.cumsum(lengths, dtype=np.int32)), structs, type=MESSAGES, mask=absent)
 
 
-def _woven(rows: pa.Table, live: np.ndarray, prompts: pa.Table, k: int) -> pa.Table:
-    """Put the raw rows that were dropped before back where they stood."""
-    dropped = np.setdiff1d(np.arange(rows.num_rows), live)
+def _woven(rows: pa.Table, places: np.ndarray, prompts: pa.Table) -> pa.Table:
+    """Put the raw rows that were dropped before back where they stood; `places` are those of the prompts."""
+    dropped = np.setdiff1d(np.arange(rows.num_rows), places)
     joined = pa.concat_tables([prompts, rows.take(pa.array(dropped))])
-    place = np.concatenate([np.repeat(live, k), dropped])
+    place = np.concatenate([places, dropped])
     return joined.take(pa.array(np.argsort(place, kind="stable")))

@@ -1,8 +1,10 @@
 """Tables of raw rows and templates -> tables of prompt rows."""
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.compute
 import pytest
 
 from mashq.rows import SCHEMA, MashqError, child_ids, conform, drop, source_ids
@@ -32,20 +34,20 @@ ROWS = raw(
 
 def test_every_pair_is_a_row_and_carries_what_the_raw_row_has() -> None:
     made = apply(ROWS, [ASK, TURN], step="prompts")
+    raw_ids = ROWS.column("id").to_pylist()
     assert made.schema == SCHEMA
-    assert made.column("template").to_pylist() == ["set/ask", "set/turn"] * 3
-    assert made.column("parents").to_pylist() == [[i] for i in ROWS.column("id").to_pylist() for _ in range(2)]
-    assert made.column("group").to_pylist() == ["g0", "g0", "g1", "g1", "g2", "g2"]
-    assert made.column("split").to_pylist() == ["train"] * 6
-    assert made.column("source").to_pylist() == ["file"] * 6
-    assert made.column("licence").to_pylist() == ["CC0-1.0", "CC0-1.0", "MIT", "MIT", "MIT", "MIT"]
-    assert made.column("task").to_pylist() == ["qa", "qg"] * 3
-    assert made.column("variety").to_pylist() == ["egyptian", "gulf", "egyptian", "msa", "egyptian", "gulf"]
+    assert made.column("template").to_pylist() == ["set/ask", "set/turn", "set/ask", "set/ask", "set/turn"]
+    assert made.column("parents").to_pylist() == [[raw_ids[i]] for i in (0, 0, 1, 2, 2)]
+    assert made.column("group").to_pylist() == ["g0", "g0", "g1", "g2", "g2"]
+    assert made.column("split").to_pylist() == ["train"] * 5
+    assert made.column("source").to_pylist() == ["file"] * 5
+    assert made.column("licence").to_pylist() == ["CC0-1.0", "CC0-1.0", "MIT", "MIT", "MIT"]
+    assert made.column("task").to_pylist() == ["qa", "qg", "qa", "qa", "qg"]
+    assert made.column("variety").to_pylist() == ["egyptian", "gulf", "egyptian", "egyptian", "gulf"]
     assert made.column("dropped").to_pylist() == [
         None,
         None,
         None,
-        "skip: not for this row (template set/turn)",
         "skip: empty target (template set/ask)",
         "skip: empty prompt (template set/turn)",
     ]
@@ -53,16 +55,23 @@ def test_every_pair_is_a_row_and_carries_what_the_raw_row_has() -> None:
         [{"role": "user", "content": "س: من؟"}],
         [{"role": "user", "content": "هو"}],
     ]
-    assert made.column("references").to_pylist() == [["هو"], ["من؟", "x"], ["هي"], None, None, None]
-    assert made.column("choices").to_pylist() == [None, ["أ", "ب"], None, None, None, None]
+    assert made.column("references").to_pylist() == [["هو"], ["من؟", "x"], ["هي"], None, None]
+    assert made.column("choices").to_pylist() == [None, ["أ", "ب"], None, None, None]
     assert made.column("messages").to_pylist()[3] is None
 
 
+def test_a_row_that_no_template_is_for_is_dropped_once() -> None:
+    second = replace(TURN, name="set/turn2")
+    made = apply(ROWS, [TURN, second], step="prompts")
+    reasons = made.filter(pa.compute.equal(made.column("group"), "g1")).column("dropped").to_pylist()
+    assert reasons == ["skip: not for this row (template set/turn)"]
+
+
 def test_ids_are_those_of_the_lineage() -> None:
-    made = apply(ROWS, [ASK, TURN], step="prompts").column("id").to_pylist()
-    for i, one in enumerate((ASK, TURN)):
-        assert made[i::2] == child_ids(ROWS.column("id"), step="prompts", template=one.name).to_pylist()
-    assert len(set(made)) == 6
+    made = apply(ROWS, [ASK, TURN], step="prompts")
+    for one, rows in ((ASK, ROWS), (TURN, ROWS.take([0, 2]))):
+        ids = made.filter(pa.compute.equal(made.column("template"), one.name)).column("id").to_pylist()
+        assert ids == child_ids(rows.column("id"), step="prompts", template=one.name).to_pylist()
 
 
 def test_the_same_whether_a_table_comes_whole_or_in_slices() -> None:
