@@ -25,35 +25,84 @@ PACKAGES = ("daft", "pyarrow", "numpy", "jinja2", "torch", "transformers", "peft
 
 
 def code_hashes(work: Callable[..., Any]) -> dict[str, str]:
-    """Module -> hash of its code, for the module of `work` and what it imports of mashq; comments and texts apart."""
-    found: dict[str, str] = {}
-    waiting = [work.__module__]
+    """Module -> hash of the code that `work` uses of it; comments, docstrings and annotations apart.
+
+    Of the module that defines `work`, what it reaches counts; of mashq's modules that it uses, the whole, and theirs.
+    """
+    own, waiting = _reached(work.__module__, work.__name__)
+    found = {work.__module__: own}
     while waiting:
         name = waiting.pop()
         if name not in found:
-            found[name], imports = _module_code(name)
+            found[name], imports = _whole(name)
             waiting += imports
     return dict(sorted(found.items()))
 
 
 @functools.cache
-def _module_code(name: str) -> tuple[str, tuple[str, ...]]:
+def _parsed(name: str) -> ast.Module:
+    """A module's syntax tree without docstrings and annotations."""
     module = sys.modules.get(name)
     path = getattr(module, "__file__", None) or getattr(importlib.util.find_spec(name), "origin", None)
-    if path is None:
-        return "none", ()
-    tree = ast.parse(Path(path).read_text("utf-8"))
-    imports = []
+    tree = ast.parse(Path(path).read_text("utf-8") if path else "")
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mashq"):
-            inner = [f"{node.module}.{alias.name}" for alias in node.names]
-            imports += [name for name in inner if _is_module(name)] or [str(node.module)]
-        if isinstance(node, ast.Import):
-            imports += [alias.name for alias in node.names if alias.name.startswith("mashq.")]
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
         if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node):
             node.body = node.body[1:] or [ast.Pass()]
-    digest = hashlib.blake2b(ast.dump(tree).encode(), digest_size=8).hexdigest()
-    return digest, tuple(dict.fromkeys(imports))
+    return tree
+
+
+@functools.cache
+def _whole(name: str) -> tuple[str, list[str]]:
+    tree = _parsed(name)
+    return _digest([tree]), [module for modules in _imports(tree).values() for module in modules]
+
+
+def _reached(name: str, function: str) -> tuple[str, list[str]]:
+    """Hash of the top-level pieces of a module that a function reaches, and the mashq modules that these use."""
+    tree = _parsed(name)
+    pieces = {known: node for node in tree.body for known in _defines(node)}
+    imports = _imports(tree)
+    reached: dict[str, ast.stmt] = {}
+    waiting, used = [function], set()
+    while waiting:
+        known = waiting.pop()
+        used.add(known)
+        if known in pieces and known not in reached:
+            reached[known] = pieces[known]
+            waiting += [node.id for node in ast.walk(pieces[known]) if isinstance(node, ast.Name)]
+            for inner in _imports(pieces[known]).values():
+                imports[f"in {known}"] = [*imports.get(f"in {known}", []), *inner]
+            used.add(f"in {known}")
+    return _digest([reached[known] for known in sorted(reached)]), [one for key in used for one in imports.get(key, [])]
+
+
+def _defines(node: ast.stmt) -> list[str]:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _imports(tree: ast.AST) -> dict[str, list[str]]:
+    """Name as it is used -> the mashq modules behind it."""
+    found: dict[str, list[str]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mashq":
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found[alias.asname or alias.name] = [inner if _is_module(inner) else str(node.module)]
+        if isinstance(node, ast.Import):
+            ours = [alias.name for alias in node.names if alias.name.startswith("mashq.")]
+            found.update({one: [one] for one in ours})
+    return found
+
+
+def _digest(nodes: list[Any]) -> str:
+    return hashlib.blake2b("\n".join(ast.dump(node) for node in nodes).encode(), digest_size=8).hexdigest()
 
 
 @functools.cache
