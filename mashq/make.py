@@ -154,7 +154,8 @@ def first_rows(runs: Path, step: str, count: int, dropped: bool) -> list[Found]:
     folders = [path for path in (runs / "steps").glob(f"{step}*") if manifest_of(path) is not None]
     folders = [path for path in folders if step in (path.name, path.name.split("@")[0])]
     if not folders:
-        known = sorted({path.name.split("@")[0] for path in (runs / "steps").glob("*@*")})
+        finished = [path for path in (runs / "steps").glob("*@*") if manifest_of(path) is not None]
+        known = sorted({path.name.split("@")[0] for path in finished})
         raise MashqError(f"there is no step '{step}' in {runs} ({', '.join(known) or 'none'}).{nearest(step, known)}")
     folder = max(folders, key=lambda path: (path / "manifest.json").stat().st_mtime)
     found: list[Found] = []

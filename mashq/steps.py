@@ -104,12 +104,14 @@ def prompts(name: str, raw: Step, library: Sequence[str] = (), files: Sequence[s
 
 
 def _prompts(rows: pa.Table, job: Job) -> pa.Table:
-    chosen = _templates(tuple(job.settings["library"]), tuple(job.files.values()))
+    prints = tuple(job.settings["templates"].items())
+    chosen = _templates(tuple(job.settings["library"]), tuple(job.files.values()), prints)
     return templates.apply(rows, chosen, step=job.name)
 
 
 @functools.cache
-def _templates(library: tuple[str, ...], files: tuple[Path, ...]) -> tuple[templates.Template, ...]:
+def _templates(library: tuple[str, ...], files: tuple[Path, ...], prints: object) -> tuple[templates.Template, ...]:
+    """Loaded once a process; `prints` tells a file that was changed from what it was."""
     found = [one for each in library for one in templates.library(each)]
     return (*found, *(one for path in files for one in templates.load(path)))
 
