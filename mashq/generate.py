@@ -103,7 +103,7 @@ def replies(
     """Prompt rows -> one reply row each, in row order; rows dropped before are left out.
 
     `model`: a Student, or a model opened by `mashq.lm`. `system` names it in the reply rows (default: the student's
-    name, else the model's identity). `ledger`: a folder that remembers what was asked. A request that fails, a prompt
+    name, else the model's identity). `ledger`: the file that remembers what was asked. A request that fails, a prompt
     that with its reply would not fit the model among them, gives a dropped row with the reason, not a cut prompt.
     Raises MashqError for a row whose messages do not end with a user turn.
     """
@@ -181,7 +181,8 @@ def likelihood(
 ) -> list[Likelihood | None]:
     """How likely the student finds each row's first reference after its prompt; None where there is none or no room.
 
-    Sums over the reference's tokens and the end of turn; the prompt is not counted.
+    Sums over the reference's tokens and the end of turn; the prompt is not counted. Beside `ledger`, files named
+    `<ledger>-likelihood-<model>.jsonl` remember what was computed.
     """
     listed = rows.select(["messages", "references"]).to_pylist()
     known = [place for place, row in enumerate(listed) if row["references"] and row["references"][0] is not None]
@@ -227,10 +228,10 @@ def _batches(lengths: Mapping[int, int], rows: int) -> Iterator[list[int]]:
 class _Book:
     """What was computed before, a line a batch: a line that a crash cut is as if never written."""
 
-    def __init__(self, folder: Path | None, kind: str, context: Sequence[Any]):
+    def __init__(self, ledger: Path | None, kind: str, context: Sequence[Any]):
         self._context = [kind, *context]
         self._known: dict[str, list[dict[str, Any]]] = {}
-        self._path = None if folder is None else folder / f"{kind}-{self._key([])}.jsonl"
+        self._path = None if ledger is None else ledger.with_name(f"{ledger.name}-{kind}-{self._key([])}.jsonl")
         if self._path is None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,8 @@ CHATML = (
 )
 TRIMMED = (
     "{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'model' if m['role'] == 'assistant' else m['role'] }}\n"
-    "{{ m['content'] | trim }}<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+    "{{ m['content'] | trim }}<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
 
 
@@ -60,7 +61,12 @@ def model(family: str = "gemma3", vocabulary: int = 512, **changes: Any) -> Any:
     from transformers import AutoModelForCausalLM, Gemma3TextConfig, GPT2Config, LlamaConfig
 
     torch.manual_seed(0)
-    small = {"vocab_size": vocabulary, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    small: dict[str, Any] = {
+        "vocab_size": vocabulary,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+    }
     small |= {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512}
     small |= {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     config: Any
