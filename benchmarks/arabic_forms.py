@@ -498,9 +498,9 @@ PREFACE = """# Arabic normal forms: columns and strings beside plain `re` and tw
 
 Made by `{command}` on {machine}.
 
-Every contender runs in a process of its own with one thread; all take turns, repeat after repeat, the order reversed each
-time; times are CPU seconds of that process, after one warm-up. "column" takes and gives an Arrow column, the others a
-list of strings. `re` is one compiled pattern or table a form, one after another. "UTF-16 table" maps code units instead
+Every contender runs in a process of its own with one thread; all take turns, repeat after repeat, the order reversed
+each time; times are CPU seconds of that process, after one warm-up. "column" takes and gives an Arrow column, the others
+a list of strings. `re` is one compiled pattern or table a form, one after another. "UTF-16 table" maps code units instead
 of mashq's pairs of UTF-8 bytes. Before timing, the paths of mashq are compared with `re` on every line: they are equal,
 or this page does not appear.
 

@@ -481,8 +481,9 @@ _Run = tuple[
 
 
 def _pairs_at(data: np.ndarray, shift: int) -> np.ndarray:
-    """A view of the bytes as pairs, from an even (0) or odd (1) place on."""
-    return data[shift : shift + (len(data) - shift) // 2 * 2].view("<u2")
+    """The bytes as pairs, from an even (0) or odd (1) place on; the latter a copy, because it must be aligned."""
+    part = data[shift : shift + (len(data) - shift) // 2 * 2]
+    return (part.copy() if shift else part).view("<u2")
 
 
 def _arrow(numbers: np.ndarray) -> pa.Array:
@@ -491,7 +492,7 @@ def _arrow(numbers: np.ndarray) -> pa.Array:
 
 
 def _look_up(table: pa.Array, pairs: np.ndarray) -> np.ndarray:
-    found = pc.take(table, _arrow(pairs if pairs.flags.aligned else pairs.copy()), boundscheck=False)
+    found = pc.take(table, _arrow(pairs), boundscheck=False)
     return np.frombuffer(found.buffers()[1], dtype=found.type.to_pandas_dtype())[: len(found)]
 
 
@@ -512,8 +513,8 @@ def _mapped(data: np.ndarray, starts: np.ndarray, tables: _Tables) -> tuple[np.n
     """Every character looked up in place; and the rows that need `normalise`, which are wiped."""
     mapped = data.copy()
     for shift in (0, 1):  # a pair that is no character maps to itself, so the second pass cannot touch the first's
-        pairs = _pairs_at(mapped, shift)
-        pairs[:] = _look_up(tables.pairs, pairs)
+        image = _look_up(tables.pairs, _pairs_at(mapped, shift)).view(np.uint8)
+        mapped[shift : shift + len(image)] = image
     at = np.flatnonzero(mapped == _WIDE)
     if len(at):
         lead, middle, last = (data[at + step].astype(np.intp) for step in range(3))
@@ -525,15 +526,30 @@ def _mapped(data: np.ndarray, starts: np.ndarray, tables: _Tables) -> tuple[np.n
     return mapped, hard
 
 
+def _ones(words: np.ndarray) -> np.ndarray:
+    """How many bits are set in each 64-bit word, by adding neighbours: numpy 1 has no function for it."""
+    odd, pairs, halves, bytes_ = (np.uint64(mask * (2**64 // (2**8 - 1))) for mask in (0x55, 0x33, 0x0F, 0x01))
+    words = words - (words >> np.uint64(1) & odd)
+    words = (words & pairs) + (words >> np.uint64(2) & pairs)
+    words = (words + (words >> np.uint64(4))) & halves
+    return (words * bytes_ >> np.uint64(56)).astype(np.intp)
+
+
 def _squeezed(data: np.ndarray, starts: np.ndarray, ascii_table: bytes | None = None) -> _Run:
     """The bytes marked as gone taken out."""
-    gone = np.flatnonzero(data == _GONE)
-    if ascii_table is None and not len(gone):
+    gone = np.packbits(data == _GONE, bitorder="little")
+    words = np.frombuffer(
+        gone.tobytes().ljust(len(data) // 64 * 8 + 8, b"\0"), dtype="<u8"
+    )  # at least one bit to spare
+    before = np.concatenate([[0], np.cumsum(_ones(words))])
+    if ascii_table is None and not before[-1]:
         return data, starts
+    word, bit = starts >> 6, (starts & 63).astype(np.uint64)
+    shorter = before[word] + _ones(words[word] & ((np.uint64(1) << bit) - np.uint64(1)))
     raw = data.tobytes()
-    sparse = ascii_table is None and len(gone) * 128 < len(data)
+    sparse = ascii_table is None and before[-1] * 24 < len(data)
     raw = raw.replace(b"\xff", b"") if sparse else raw.translate(ascii_table, b"\xff")
-    return np.frombuffer(raw, dtype=np.uint8), starts - np.searchsorted(gone, starts)
+    return np.frombuffer(raw, dtype=np.uint8), starts - shorter
 
 
 def _without(places: np.ndarray, data: np.ndarray, starts: np.ndarray) -> _Run:
@@ -607,7 +623,7 @@ def _normalise_rows(data: np.ndarray, starts: np.ndarray, tables: _Tables) -> pa
         run = _evenly_spaced(*run)
     raw, offsets = run
     rows = len(starts) - 1
-    buffers = [None, pa.py_buffer(offsets.astype("<i8").tobytes()), pa.py_buffer(raw.tobytes())]
+    buffers = [None, pa.py_buffer(offsets.astype("<i8")), pa.py_buffer(raw)]
     result = pa.Array.from_buffers(pa.large_string(), rows, buffers)
     if not len(hard):
         return result
