@@ -35,7 +35,7 @@ class Settings:
     rows: int = 0  # training rows a variety; 0 = all
     train: TrainSettings = field(default_factory=TrainSettings)
     shuffled_arm: bool = True  # also tune on shuffled prompts
-    decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=160))
+    decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=150))
     metrics: tuple[str, ...] = ("bits_per_byte", "perplexity", "rougeL", "chrF++")
     seed: int = 0
 
