@@ -1,5 +1,87 @@
-"""The one door to language models."""
+"""The one door to language models: `open_model` gives a model by name, `generate` asks it.
 
+| name | what answers |
+|---|---|
+| `gemma3-270m`, a folder, `owner/name` | Transformers in this process (`transformers.py`) |
+| `llamacpp:gemma3-270m`, a `.gguf` file | llama.cpp in this process (`llamacpp.py`) |
+| `http://host:8000/v1#model` | any OpenAI-compatible server (`openai.py`) |
+| `echo`, `scripted:replies.jsonl` | no model at all (`echo.py`) |
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mashq.lm.engine import Ask, Budget, Done, Model, Take, generate
+from mashq.lm.ledger import Ledger
+from mashq.lm.request import Decoding, Reply, Request, as_messages, key_of, seed_of
 from mashq.lm.weights import gguf, licence, load, notice, weights
+from mashq.rows import MashqError, nearest
 
-__all__ = ["gguf", "licence", "load", "notice", "weights"]
+__all__ = [
+    "Ask",
+    "Budget",
+    "Decoding",
+    "Done",
+    "Ledger",
+    "Model",
+    "Reply",
+    "Request",
+    "Take",
+    "as_messages",
+    "generate",
+    "gguf",
+    "key_of",
+    "licence",
+    "load",
+    "notice",
+    "open_model",
+    "seed_of",
+    "weights",
+]
+
+
+def open_model(spec: str, **settings: Any) -> Model:
+    """A model by name (the table above); `settings` are those of its class: adapter, dtype, batch, timeout_s ...
+
+    Weights in this process are loaded with the first request that is really asked. Raises MashqError for an unknown
+    name or setting.
+    """
+    kind, _, rest = spec.partition(":")
+    make: Callable[..., Model]
+    if kind in ("http", "https"):
+        from mashq.lm.openai import OpenAI
+
+        make, name = OpenAI, spec
+    elif kind == "llamacpp" or spec.endswith(".gguf"):
+        from mashq.lm.llamacpp import LlamaCpp
+
+        make, name = LlamaCpp, rest if kind == "llamacpp" else spec
+    elif spec == "echo":
+        from mashq.lm.echo import Echo
+
+        return Echo(**_known(spec, Echo, settings))
+    elif kind == "scripted" and rest:
+        from mashq.lm.echo import Scripted
+
+        return Scripted.from_file(Path(rest), **_known(spec, Scripted.from_file, settings))
+    else:
+        from mashq.lm.transformers import InProcess
+
+        make, name = InProcess, rest if kind == "transformers" else spec
+    return make(name, **_known(spec, make, settings))
+
+
+def _known(spec: str, make: Callable[..., Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings themselves, where the model takes each of them."""
+    parameters = inspect.signature(make).parameters.values()
+    known = [parameter.name for parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+    for name in settings:
+        if name not in known:
+            raise MashqError(
+                f"model '{spec}' has no setting '{name}' (it has {', '.join(known) or 'none'}).{nearest(name, known)}"
+            )
+    return settings
