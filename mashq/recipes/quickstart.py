@@ -97,7 +97,7 @@ def told_stories(rows: pa.Table, job: Job) -> pa.Table:
     writer = open_model(job.settings["writer"])
     asked = [messages[-1]["content"] for messages in rows["messages"].to_pylist()]
     requests = [Request(prompt=f"{text}\n\nالقصة:\n", decoding=job.settings["decoding"]) for text in asked]
-    got = generate(writer, requests, ledger=job.root / "ledger" / "replies")
+    got = generate(writer, requests, ledger=job.root / "ledger" / "replies", budget=None)
     told = with_columns(
         rows,
         id=child_ids(rows["id"], step=job.name),

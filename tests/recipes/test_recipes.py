@@ -1,0 +1,231 @@
+"""Every recipe, small, from data to report, with a random student of two layers; and killed at random moments."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny_models
+
+from mashq import recipes, stories
+from mashq.engine import Engine
+from mashq.make import Wish, make_recipe
+from mashq.rows import MashqError
+from mashq.run import Store, manifest_of, read_rows
+
+ROOT = Path(__file__).parent.parent.parent
+SHORT = ("train.steps=6", "train.max_tokens=500", "train.precision=fp32", "train.save_every=2", "student.dtype=float32")
+QUICK = ("facts=[weekday, language]", "learnt_a_task=6", "asked_a_task=2", "stories_a_variety=1", "writer=echo")
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("student")
+    tiny_models.tokenizer().save_pretrained(folder)
+    tiny_models.model(max_position_embeddings=2048).save_pretrained(folder)
+    return folder
+
+
+def make(target: str, runs: Path, *assignments: str) -> tuple[Path | None, list[str]]:
+    said: list[str] = []
+    return make_recipe(Wish(target, runs, assignments=assignments, workers=1), said.append), said
+
+
+def steps_of(runs: Path) -> dict[str, dict]:
+    found = [manifest_of(folder) for folder in (runs / "steps").glob("*@*")]
+    return {manifest["step"]: manifest for manifest in found if manifest}
+
+
+def check_report(page: Path, *words: str) -> None:
+    text = page.read_text("utf-8")
+    assert 'dir="rtl"' in text
+    assert "http-equiv" in text  # the policy that forbids the network
+    assert [word for word in words if word not in text] == []
+    for name in ("report.md", "report.json"):
+        assert (page.parent / name).stat().st_size > 0
+
+
+@pytest.fixture(scope="module")
+def quick(student, tmp_path_factory) -> Path:
+    """The quickstart with a random student and stories that are echoes."""
+    runs = tmp_path_factory.mktemp("quick")
+    page, _ = make("quickstart", runs, f"student.model={student}", *SHORT, *QUICK)
+    check_report(page, "quickstart", "rougeL")
+    return runs
+
+
+def test_quickstart_makes_every_step_and_its_counts_close(quick):
+    made = steps_of(quick)
+    assert set(made) >= {
+        "facts",
+        "prompts",
+        "held-out",
+        "learnt",
+        "asked",
+        "stories-told",
+        "stories-kept",
+        "tuned",
+        "gain",
+    }
+    for manifest in made.values():
+        if manifest["counts"]:
+            counts = manifest["counts"]
+            right = sum(counts[name] for name in ("kept", "dropped", "merged", "unsampled"))
+            assert counts["in"] + counts["made"] == right
+    assert made["stories-kept"]["counts"]["dropped"] == 3
+    assert sum(made["stories-kept"]["reasons"].values()) == 3
+
+
+def test_quickstart_never_trains_on_what_it_asks(quick):
+    folders = {
+        manifest["step"]: quick / "steps" / f"{manifest['step']}@{manifest['fingerprint']}"
+        for manifest in steps_of(quick).values()
+    }
+    learnt = [row for table in read_rows(folders["learnt"]) for row in table.to_pylist()]
+    asked = [row for table in read_rows(folders["asked"]) for row in table.to_pylist()]
+    assert {row["split"] for row in learnt} == {"train"}
+    assert {row["split"] for row in asked} == {"test"}
+    assert not any("_heldout_" in row["template"] for row in learnt)
+    seen = {row["group"] for row in learnt}
+    assert all("_heldout_" in row["template"] for row in asked if row["group"] in seen)
+
+
+def test_a_second_make_makes_nothing(quick, student):
+    _, said = make("quickstart", quick, f"student.model={student}", *SHORT, *QUICK)
+    assert not [line for line in said if line.startswith(("making", "resuming"))]
+
+
+def test_a_changed_training_setting_keeps_the_data(quick, student):
+    _, said = make("quickstart", quick, f"student.model={student}", *SHORT, *QUICK, "train.lr_peak=0.001")
+    anew = {line.split()[1].split("@")[0] for line in said if line.startswith("making")}
+    assert anew == {"tuned", "after", "gain"}
+
+
+def shards(runs: Path) -> dict[str, str]:
+    """Step -> hash of its rows or weights; the evaluation is of both."""
+    return {name: manifest["hash"] for name, manifest in steps_of(runs).items()}
+
+
+def test_quickstart_killed_five_times_ends_as_the_unbroken_run(quick, student, tmp_path):
+    """Kill -9 at five random moments while data and training steps are under way, then the same command to its end."""
+    sets = [part for one in (f"student.model={student}", *SHORT, *QUICK) for part in ("--set", one)]
+    command = [
+        sys.executable,
+        "-m",
+        "mashq.cli",
+        "make",
+        "quickstart",
+        *sets,
+        "--runs",
+        str(tmp_path),
+        "--workers",
+        "1",
+    ]
+    moments = random.Random(11)
+    for watched in ("prompts@*", "learnt@*", "tuned@*/log.jsonl", "tuned@*/checkpoints/*", "before@*"):
+        running = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        end = time.monotonic() + 90
+        while not list(tmp_path.glob(f"steps/{watched}")) and running.poll() is None:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 0.15))
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+    subprocess.run(command, check=True, capture_output=True, timeout=180)
+    whole = {name: value for name, value in shards(quick).items() if name not in ("after", "gain", "tuned")}
+    assert {name: value for name, value in shards(tmp_path).items() if name in whole} == whole
+    assert adapter(tmp_path, 0.0005) == adapter(quick, 0.0005)
+
+
+def adapter(runs: Path, lr_peak: float) -> bytes:
+    for folder in (runs / "steps").glob("tuned@*"):
+        if manifest_of(folder)["settings"]["train"]["lr_peak"] == lr_peak:
+            return (folder / "adapter" / "adapter_model.safetensors").read_bytes()
+    raise AssertionError("no adapter")
+
+
+def test_tune_goes_from_an_own_file_to_a_report(student, tmp_path):
+    own = (
+        f"data={ROOT / 'examples' / 'amthal.csv'}",
+        f"template={ROOT / 'examples' / 'amthal.yaml'}",
+        "split.test=0.2",
+    )
+    page, _ = make("tune", tmp_path, *own, f"student.model={student}", *SHORT, "decoding.max_new_tokens=4")
+    check_report(page, "proverb-meaning", "CC0-1.0")
+    assert steps_of(tmp_path)["asked"]["counts"]["kept"] == 36
+
+
+def test_tune_without_data_or_template_says_what_to_give():
+    with pytest.raises(MashqError, match=r"expected your own data and template, got no --data FILE"):
+        make("tune", Path("unused"))
+
+
+@pytest.fixture
+def released(tmp_path) -> Path:
+    """Files in the shape of AraStories, with stories of our own that say little."""
+    for variety in ("msa", "egyptian", "moroccan"):
+        with (tmp_path / f"arastories_{variety}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["Unnamed: 0", "Prompt", "Story"])
+            for i, slots in enumerate(stories.draw(14, variety, seed=1)):
+                writer.writerow([i, stories.prompt(slots), f"في {i} يومًا مشى الولد إلى البحر.\nثم عاد."])
+    return tmp_path
+
+
+def test_stories_with_a_shuffled_arm(student, released, tmp_path):
+    sets = (f"data={released}", f"student.model={student}", *SHORT, "split.test=4", "split.validation=2")
+    page, _ = make("stories", tmp_path / "runs", *sets, "decoding.max_new_tokens=8", "rows=4")
+    check_report(page, "egyptian", "moroccan")
+    made = steps_of(tmp_path / "runs")
+    assert {"untuned", "tuned-replies", "shuffled-replies", "gain"} <= set(made)
+    folder = tmp_path / "runs" / "steps" / f"shuffled@{made['shuffled']['fingerprint']}"
+    rows = [row for table in read_rows(folder) for row in table.to_pylist()]
+    source = tmp_path / "runs" / "steps" / f"learnt@{made['learnt']['fingerprint']}"
+    own = {row["references"][0]: row["messages"] for table in read_rows(source) for row in table.to_pylist()}
+    assert all(row["messages"] != own[row["references"][0]] for row in rows)
+    scores = json.loads(next((tmp_path / "runs").glob("steps/gain@*/scores.json")).read_text("utf-8"))
+    assert {one["slice"]["value"] for one in scores["comparisons"] if one["slice"]["by"] == "variety"} == {
+        *stories.varieties()
+    }
+
+
+def test_stories_without_data_says_where_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.delenv("MASHQ_DATA", raising=False)
+    with pytest.raises(
+        MashqError, match=r"expected arastories_msa.csv \(from UBC-NLP/arastories\): no folder is named"
+    ):
+        make("stories", tmp_path)
+
+
+def test_prompts_of_every_real_data_set(data, tmp_path):
+    page, _ = make("prompts", tmp_path, f"data={data}")
+    made = steps_of(tmp_path)
+    assert {name: made[name]["counts"]["kept"] for name in made if name.startswith("raw-")} == {
+        "raw-arcd": 690,
+        "raw-xquad_ar": 1190,
+        "raw-arsarcasm_v2": 12_548,
+        "raw-ajgt": 1800,
+        "raw-exams_ar": 281,
+    }
+    assert all(made[name]["counts"]["kept"] > 500 for name in made if name.startswith("prompts-"))
+    check_report(page, "arcd", "CC-BY-SA-4.0")
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_each_size_resolves_to_steps(name, data, monkeypatch, student):
+    monkeypatch.setenv("MASHQ_DATA", str(data))
+    recipe = recipes.load(name)
+    for size, settings in recipe.sizes.items():
+        if name == "tune":
+            continue
+        steps = recipe.steps(settings)
+        assert len({step.folder_name for step in steps}) == len(steps), size
+        Store(Path("unused"), Engine("local", 1)).folder(steps[-1])
