@@ -55,7 +55,7 @@ class Echo:
 
 class Scripted:
     """Replies from a script: a function of the request, a mapping from the last user message, or a sequence in the
-    order of asking. A script may misbehave on purpose: `Reply.failed("...")` is an error, `Reply(seconds=...)` is waited for.
+    order of asking. A script may misbehave on purpose: `Reply.failed(...)` is an error, a reply with `seconds` is slow.
 
     Raises MashqError for a message the mapping does not know, and when the sequence is at its end.
     """

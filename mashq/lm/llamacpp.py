@@ -1,0 +1,161 @@
+"""llama.cpp in this process, from the prebuilt xllamacpp wheel: quantised models, a few replies written side by side.
+
+One thread unless told otherwise: on a machine that does other work at the same time, two threads wait for each other
+and fell from 75-100 tokens a second to under 15. A prompt text is read with the model's own markers, so a text from a
+stranger belongs into `prompt_ids` (see `mashq.chat`), where nothing in it can pass for a turn.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from mashq.lm.engine import Ask, Done, Take
+from mashq.lm.request import Finish, Reply, Request, seed_of
+from mashq.lm.weights import NEED_EMBEDDED, fingerprint, gguf
+from mashq.rows import MashqError
+
+__all__ = ["LlamaCpp"]
+
+ENDS: dict[str | None, Finish] = {"stop": "stop", "length": "length"}
+
+
+class LlamaCpp:
+    """A GGUF file or embedded model in llama.cpp. It is loaded with the first request that the ledger does not know.
+
+    threads: of the whole engine; slots: replies written side by side; context: tokens of prompt and reply of each slot.
+    """
+
+    def __init__(self, spec: str, *, threads: int = 1, slots: int = 4, context: int = 2048):
+        if threads < 1 or slots < 1 or context < 16:
+            raise MashqError(f"model '{spec}': threads and slots are 1 or more, context is 16 or more.")
+        self.spec, self.path = spec, gguf(spec)
+        self.threads, self.concurrency, self.context = threads, slots, context
+        self.identity = f"llamacpp:{fingerprint(self.path)}"
+        self._server: Any = None
+
+    def server(self) -> Any:
+        """The running engine; `.listening_address` is an OpenAI-compatible server on loopback."""
+        if self._server is None:
+            self._server = self._start()
+        return self._server
+
+    def _start(self) -> Any:
+        try:
+            import xllamacpp
+        except ModuleNotFoundError as error:
+            raise MashqError(f"llama.cpp needs the package 'xllamacpp': {NEED_EMBEDDED}") from error
+        params = xllamacpp.CommonParams()
+        params.model.path = str(self.path)
+        params.n_parallel = self.concurrency
+        params.n_ctx = self.context * self.concurrency
+        params.kv_unified = False
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self.threads
+        params.n_threads_http = self.concurrency
+        params.cache_prompt = False  # a prompt half read from memory is rounded otherwise than one read anew
+        params.warmup = False
+        params.verbosity = -1
+        try:
+            return xllamacpp.Server(params)
+        except (RuntimeError, ValueError) as error:
+            raise MashqError(f"model '{self.spec}': llama.cpp does not load {self.path} ({error}).") from error
+
+    def answer(self, take: Take, done: Done, *, concurrency: int) -> None:
+        """One thread a slot; the engine itself computes outside Python's lock."""
+        self.server()
+        lock = threading.Lock()
+        failures: list[BaseException] = []
+
+        def work() -> None:
+            while not failures:
+                with lock:
+                    ask = take()
+                if ask is None:
+                    return
+                try:
+                    reply = self._reply(ask)
+                    with lock:
+                        done(ask, reply)
+                except BaseException as error:  # raised again in the caller's thread
+                    failures.append(error)
+
+        workers = [threading.Thread(target=work, daemon=True) for _ in range(min(concurrency, self.concurrency))]
+        for worker in workers:
+            worker.start()
+        try:
+            for worker in workers:
+                worker.join()
+        except KeyboardInterrupt as error:
+            failures.append(error)  # the others end with the reply they are at
+            raise
+        if failures:
+            raise failures[0]
+
+    def _reply(self, ask: Ask) -> Reply:
+        started = time.monotonic()
+        body = self._body(ask.request)
+        ask_engine = self._server.handle_chat_completions if ask.request.messages else self._server.handle_completions
+        answer = ask_engine(body)
+        seconds = time.monotonic() - started
+        if "error" in answer:
+            error = answer["error"]
+            if error.get("type") == "exceed_context_size_error":
+                return Reply.failed(
+                    f"too long: prompt {error.get('n_prompt_tokens')} > {self.context} tokens of context. "
+                    "Shorten the prompt or open the model with a larger context."
+                )
+            return Reply.failed(f"llama.cpp: {error.get('message', error)}", seconds)
+        choice, usage = answer["choices"][0], answer["usage"]
+        text = choice["message"]["content"] if ask.request.messages else choice["text"]
+        if choice["finish_reason"] not in ENDS:
+            return Reply.failed(f"llama.cpp: the reply ended with '{choice['finish_reason']}'.", seconds)
+        if choice["finish_reason"] == "length" and usage["completion_tokens"] < ask.request.decoding.max_new_tokens:
+            return Reply.failed(
+                f"too long: prompt {usage['prompt_tokens']} + max_new_tokens {ask.request.decoding.max_new_tokens} "
+                f"> {self.context} tokens of context. Shorten the prompt or open the model with a larger context.",
+                seconds,
+            )
+        return Reply(
+            text=text or "",
+            finish=ENDS[choice["finish_reason"]],
+            prompt_tokens=usage["prompt_tokens"],
+            new_tokens=usage["completion_tokens"],
+            seconds=seconds,
+        )
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        """Every setting is said, for llama.cpp's own defaults (top_k 40, min_p 0.05) are not ours."""
+        decoding = request.decoding
+        if decoding.stop_ids:
+            raise MashqError(
+                "llama.cpp ends a reply at texts and at the model's own end, not at token ids: use stop, not stop_ids."
+            )
+        body: dict[str, Any] = {
+            "max_tokens": decoding.max_new_tokens,
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p,
+            "top_k": decoding.top_k,
+            "min_p": 0.0,
+            "repeat_penalty": decoding.repetition_penalty,
+            "repeat_last_n": -1,
+            "seed": seed_of(request),
+            "stop": list(decoding.stop),
+            "cache_prompt": False,
+        }
+        if not request.messages:
+            return body | {"prompt": request.prompt if request.prompt is not None else list(request.prompt_ids or ())}
+        if not _has_chat_template(self.path):
+            raise MashqError(
+                f"model '{self.spec}' has no chat template: expected prompt or prompt_ids, got messages. "
+                "Turn messages into ids with mashq.chat.prompt_ids, or into a prompt of your own."
+            )
+        return body | {"messages": [{"role": role, "content": content} for role, content in request.messages]}
+
+
+def _has_chat_template(path: Path) -> bool:
+    """Whether a GGUF file names one in its header (llama.cpp would take ChatML without a word)."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(b"tokenizer.chat_template", 0, 64 << 20) >= 0
