@@ -7,6 +7,7 @@ disk follows at most a second later. A record cut off by a full disk or a power 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -165,8 +166,10 @@ class Ledger:
             try:
                 written = os.write(self._file, line)
                 if written != len(line):
-                    os.write(self._file, b"\n")
-                    raise OSError(28, "no space left: a record was cut off")
+                    os.ftruncate(
+                        self._file, os.fstat(self._file).st_size - written
+                    )  # nobody else writes under the lock
+                    raise OSError(errno.ENOSPC, "no space left on the disk")
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
         except OSError as error:

@@ -140,7 +140,7 @@ class LlamaCpp:
             "top_k": decoding.top_k,
             "min_p": 0.0,
             "repeat_penalty": decoding.repetition_penalty,
-            "repeat_last_n": -1,
+            "repeat_last_n": self.context,  # the whole context, as Transformers has it
             "seed": seed_of(request),
             "stop": list(decoding.stop),
             "cache_prompt": False,

@@ -226,7 +226,7 @@ class OpenAI:
         except Broken as error:
             raise _TryAgain(error.why, absent=error.absent) from error
         seconds = time.monotonic() - started
-        return self._read(answer.body, seconds) if answer.status == 200 else self._refused(answer, seconds)
+        return self._read(answer.body, seconds) if answer.status == 200 else self._refused(answer, body, seconds)
 
     def _body(self, request: Request) -> tuple[str, dict[str, Any]]:
         """Path and body of a request. Settings that only some servers know are sent only where they say something."""
@@ -269,7 +269,7 @@ class OpenAI:
             seconds=seconds,
         )
 
-    def _refused(self, answer: Answer, seconds: float) -> Reply:
+    def _refused(self, answer: Answer, sent: Mapping[str, Any], seconds: float) -> Reply:
         """What a status other than 200 means: try again, an error for this request, or the end for all."""
         status = answer.status
         said = self._clean(" ".join(answer.body[:2000].decode("utf-8", errors="replace").split()))[:300]
@@ -279,7 +279,7 @@ class OpenAI:
             if 0 < wait_s <= PATIENCE_S:
                 self._not_before = max(self._not_before, time.monotonic() + wait_s)
             raise _TryAgain(why, wait_s)
-        if status == 400 and self._limit == "max_tokens" and "max_completion_tokens" in said:
+        if status == 400 and "max_tokens" in sent and "max_completion_tokens" in said:
             self._limit = "max_completion_tokens"
             raise _TryAgain(why)
         if status in HOPELESS and not self._answered:

@@ -379,6 +379,7 @@ def licence(spec: str) -> str:
 
     A folder says it in the front matter of its README.md (`license:`), or in the NOTICE that this module left.
     """
+    spec = spec.removeprefix("llamacpp:")
     if spec in EMBEDDED:
         return EMBEDDED[spec].licence
     path = Path(spec).expanduser()
@@ -395,6 +396,7 @@ def licence(spec: str) -> str:
 
 def notice(spec: str) -> str:
     """The text that must travel with what is made from a model; empty where none is known."""
+    spec = spec.removeprefix("llamacpp:")
     if spec in EMBEDDED:
         return EMBEDDED[spec].notice
     path = Path(spec).expanduser()

@@ -116,7 +116,7 @@ class Connection:
         except TimeoutError as error:
             raise Broken(f"no connection within {self._connect_s:g} s", absent=True) from error
         except OSError as error:
-            raise Broken(f"no connection: {error.strerror or error}", absent=True) from error
+            raise Broken(f"no connection: {type(error).__name__}: {error.strerror or error}", absent=True) from error
         return line
 
     async def close(self) -> None:
