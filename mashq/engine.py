@@ -67,7 +67,7 @@ class Engine:
             raise MashqError("--engine ray: Ray is not installed. Install it: pip install 'mashq[ray]'.") from error
         if not ray.is_initialized():
             address = self.where if self.where.startswith("ray://") else None
-            local = {} if address else {"include_dashboard": False, "num_cpus": max(2, self.workers)}
+            local: dict[str, Any] = {} if address else {"include_dashboard": False, "num_cpus": max(2, self.workers)}
             ray.init(address=address, log_to_driver=False, configure_logging=False, **local)
         daft.set_runner_ray(noop_if_initialized=True)
 
@@ -120,4 +120,4 @@ def _ship_by_value(make: Callable[..., Any]) -> None:
     work = make.args[0] if hasattr(make, "args") else make
     module = sys.modules.get(getattr(work, "__module__", ""))
     if module is not None and getattr(module, "__mashq_recipe_file__", None):
-        cloudpickle.register_pickle_by_value(module)
+        cloudpickle.register_pickle_by_value(module)  # type: ignore[attr-defined]  # Daft's copy has no stubs

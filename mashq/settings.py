@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import inspect
 import json
 import re
@@ -43,7 +42,6 @@ def describe(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
             yield name, value, meanings.get(field.name, "")
 
 
-@functools.cache
 def _comments(kind: type) -> dict[str, str]:
     """Field -> the comment on the line where it is declared."""
     lines = inspect.getsource(kind).splitlines()

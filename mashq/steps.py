@@ -236,7 +236,9 @@ def _replies(rows: pa.Table, job: Job) -> pa.Table:
 
     student: StudentSettings = job.settings["student"]
     asked = _student(_spec(student, job), job.inputs.get("trained"), student.frame, student.dtype)
-    return generate.replies(asked, rows, job.settings["decoding"], system=job.name, ledger=job.root / "ledger" / "replies")
+    return generate.replies(
+        asked, rows, job.settings["decoding"], system=job.name, ledger=job.root / "ledger" / "replies"
+    )
 
 
 @functools.lru_cache(maxsize=1)  # one model in memory at a time

@@ -50,7 +50,8 @@ def test_one_and_two_workers_give_equal_shards(recipe, tmp_path):
 def test_ray_gives_equal_shards(recipe, tmp_path):
     pytest.importorskip("ray", reason="the extra 'ray' is not installed")
     one = part_hashes(make(recipe, tmp_path / "one", Engine("local", 1)))
-    command = [sys.executable, "-m", "mashq.cli", "make", f"{RECIPE}/pairs", "--engine", "ray", "--runs", str(tmp_path / "ray")]
+    command = [sys.executable, "-m", "mashq.cli", "make", f"{RECIPE}/pairs", "--engine", "ray"]
+    command += ["--runs", str(tmp_path / "ray")]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     made = [manifest_of(path) for path in (tmp_path / "ray" / "steps").glob("*@*")]
     assert {m["step"]: [(p["hash"], p["dropped_hash"]) for p in m["parts"]] for m in made} == one

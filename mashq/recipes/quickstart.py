@@ -2,7 +2,7 @@
 
 Facts of the Unicode CLDR go through Arabic templates to prompts; some countries and some wordings are held out. Story
 prompts in three varieties go to the embedded model, and its stories are kept or dropped with reasons. The student is
-tuned on both and asked the held-out prompts before and after.
+tuned on the facts and asked the held-out prompts before and after.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ from mashq.steps import StudentSettings
 from mashq.train import TrainSettings
 
 HELD_OUT = "_heldout_"  # in the name of a template that is never trained on
+OPENINGS = {  # of a story; {} is the country
+    "msa": "كان يا ما كان، في قديم الزمان، كان يعيش في {} ولد",
+    "egyptian": "كان ياما كان، كان فيه ولد صغير عايش في {}، و",
+    "moroccan": "كان يا ما كان، كان واحد الولد صغير ساكن ف{}، و",
+}
 
 
 @dataclass(frozen=True)
@@ -37,13 +42,19 @@ class Settings:
     stories_a_variety: int = 4  # story prompts in each of MSA, Egyptian and Moroccan
     writer: str = "llamacpp:gemma3-270m"  # who writes the stories: any model of `mashq.lm`
     story_decoding: Decoding = field(
-        default_factory=lambda: Decoding(max_new_tokens=200, temperature=0.7, top_p=0.9, repetition_penalty=1.2, seed=7)
+        default_factory=lambda: Decoding(max_new_tokens=160, temperature=0.5, top_p=0.9, repetition_penalty=1.1, seed=7)
     )
     limits: stories.Limits = field(default_factory=lambda: stories.Limits(least_words=40, whole_end=False))
+    must: tuple[str, ...] = (
+        "country",
+        "season",
+        "dialogue",
+    )  # slots that a kept story obeys, as far as they were asked
+    learn_stories: bool = False  # also train on the kept stories: for a writer better than the embedded one
     student: StudentSettings = field(default_factory=StudentSettings)
     train: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=5e-4, max_tokens=512))
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=24))
-    metrics: tuple[str, ...] = ("exact", "rougeL", "chrF++", "bits_per_byte", "perplexity")
+    metrics: tuple[str, ...] = ("rougeL", "exact", "chrF++", "bits_per_byte", "perplexity")
     seed: int = 0
 
 
@@ -91,30 +102,35 @@ def asked_stories(job: Job) -> Iterator[pa.Table]:
 
 
 def told_stories(rows: pa.Table, job: Job) -> pa.Table:
-    """One story a prompt from the writer; a base model is shown the prompt and a heading, not a chat."""
+    """One story a prompt from the writer; a base model goes on from an opening in the variety asked for."""
     from mashq.lm import Request, generate, licence, open_model
 
-    writer = open_model(job.settings["writer"])
-    asked = [messages[-1]["content"] for messages in rows["messages"].to_pylist()]
-    requests = [Request(prompt=f"{text}\n\nالقصة:\n", decoding=job.settings["decoding"]) for text in asked]
-    got = generate(writer, requests, ledger=job.root / "ledger" / "replies", budget=None)
-    told = with_columns(
+    writer, turns = job.settings["writer"], rows["messages"].to_pylist()
+    openings = [
+        _opening(one, meta) for one, meta in zip(rows["variety"].to_pylist(), rows["meta"].to_pylist(), strict=True)
+    ]
+    texts = [f"{messages[-1]['content']}\n\n{opening}" for messages, opening in zip(turns, openings, strict=True)]
+    requests = [Request(prompt=text, decoding=job.settings["decoding"]) for text in texts]
+    got = generate(open_model(writer), requests, ledger=job.root / "ledger" / "replies", budget=None)
+    told = [opening + reply.text.rstrip() for opening, reply in zip(openings, got, strict=True)]
+    made = with_columns(
         rows,
         id=child_ids(rows["id"], step=job.name),
         parents=[[one] for one in rows["id"].to_pylist()],
-        licence=licence(job.settings["writer"]),
+        licence=licence(writer),
         split="train",
-        messages=[
-            [*messages, {"role": "assistant", "content": reply.text.strip()}]
-            for messages, reply in zip(rows["messages"].to_pylist(), got, strict=True)
-        ],
+        messages=[[*asked, {"role": "assistant", "content": story}] for asked, story in zip(turns, told, strict=True)],
     )
-    return drop(told, [f"no reply: {reply.error}" if reply.error else None for reply in got])
+    return drop(made, [f"no reply: {reply.error}" if reply.error else None for reply in got])
+
+
+def _opening(variety: str, meta: str) -> str:
+    return OPENINGS[variety].format(stories.text_of("country", json.loads(meta)["country"], variety))
 
 
 def kept_stories(rows: pa.Table, job: Job) -> pa.Table:
-    """Stories that are long enough, Arabic, in the variety asked for, and neither loop nor repeat the prompt."""
-    return drop(rows, stories.reasons_column(rows, limits=job.settings["limits"]))
+    """Stories that are long enough, Arabic, as they were asked for, and neither loop nor repeat the prompt."""
+    return drop(rows, stories.reasons_column(rows, limits=job.settings["limits"], must=job.settings["must"]))
 
 
 # --- the recipe ------------------------------------------------------------------------------------------------------
