@@ -281,7 +281,9 @@ t.train(settings, tiny_models.rows(22), out, on_step=tell)
 
 
 @pytest.mark.parametrize(
-    ("method", "moment"), [("lora", "step"), ("full", "step"), ("lora", "saving")], ids=["lora", "full", "while saving"]
+    ("method", "moment"),
+    [("lora", "step"), ("full", "step"), pytest.param("lora", "saving", marks=pytest.mark.slow)],
+    ids=["lora", "full", "while saving"],
 )
 def test_killed_and_resumed_gives_the_same_bits(student: Path, tmp_path: Path, method: str, moment: str) -> None:
     changes: dict[str, Any] = {"method": method, "lr_peak": 1e-2 if method == "lora" else 1e-3}
