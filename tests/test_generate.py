@@ -197,6 +197,7 @@ def test_any_model_of_the_door_answers() -> None:
 
 
 class Server(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
     asked: ClassVar[list[Any]] = []
 
     def do_POST(self) -> None:
