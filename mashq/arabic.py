@@ -562,8 +562,7 @@ def _without(places: np.ndarray, data: np.ndarray, starts: np.ndarray) -> _Run:
 
 def _ordered(data: np.ndarray, starts: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Neighbouring marks exchanged where they are out of order; and the rows where one exchange is not enough."""
-    places = np.concatenate([_misplaced(data, shift, order) for shift in (0, 1)])
-    places = places[starts[_rows_of(places + 2, starts)] <= places]  # both marks in one row
+    places = np.concatenate([_misplaced(data, starts, shift, order) for shift in (0, 1)])
     if not len(places):
         return data, places
     data = data.copy()
@@ -576,10 +575,11 @@ def _ordered(data: np.ndarray, starts: np.ndarray, order: np.ndarray) -> tuple[n
     return data, np.unique(_rows_of(near + 2, starts))
 
 
-def _misplaced(data: np.ndarray, shift: int, order: np.ndarray) -> np.ndarray:
+def _misplaced(data: np.ndarray, starts: np.ndarray, shift: int, order: np.ndarray) -> np.ndarray:
     """Where a mark stands before one of a lower combining class; of places that overlap only the first."""
     rank = _look_up(_arrow(order), _pairs_at(data, shift))
     places = np.flatnonzero((rank[:-1] > rank[1:]) & (rank[1:] > 0)) * 2 + shift
+    places = places[starts[_rows_of(places + 2, starts)] <= places]  # both marks in one row
     return places[np.diff(places, prepend=-9) > 2]
 
 

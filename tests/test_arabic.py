@@ -198,6 +198,21 @@ def test_strings_columns_and_plain_agree(lines, forms):
     _agree(lines, forms)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_many_short_rows_side_by_side_agree(seed):
+    """Rows that begin and end with marks, spaces and runs: what a column must not carry over from row to row."""
+    rng = random.Random(seed)
+    alphabets = [
+        TOUCHED,
+        arabic.TASHKEEL + arabic.SEAT_MARKS + "اوي",
+        arabic.TASHKEEL[11:20] + "ب",
+        "ا \n\r\t",
+        "ييا\u200d😂",
+    ]
+    forms = tuple(rng.sample([name for name in arabic.FORMS if name != "digits"], rng.randint(1, 8)))
+    _agree(["".join(rng.choices(rng.choice(alphabets), k=rng.choice((0, 1, 2, 3, 5, 9)))) for _ in range(3000)], forms)
+
+
 @pytest.mark.parametrize("forms", MANY, ids=lambda forms: " ".join(forms)[:40])
 def test_every_character_of_the_basic_plane_in_company(forms):
     codes = [chr(code) for code in range(1 << 16) if not 0xD800 <= code < 0xE000]
@@ -298,6 +313,8 @@ def test_runs_do_not_cross_rows():
     assert normalise_column(pa.array(["يي", "ييي", "", "ي"]), ["elongation"]).to_pylist() == ["يي", "يي", "", "ي"]
     assert normalise_column(pa.array(["ا ", " ب", "\n", " "]), ["spaces"]).to_pylist() == ["ا", "ب", "\n", ""]
     assert normalise_column(pa.array(["م\u0651", "\u064e"]), ["nfc"]).to_pylist() == ["م\u0651", "\u064e"]
+    # A pair across rows that is out of order must not hide the pair after it.
+    assert normalise_column(pa.array(["م\u0652", "\u064c\u064b"]), ["nfc"]).to_pylist() == ["م\u0652", "\u064b\u064c"]
 
 
 def test_a_column_of_numbers_is_refused():
