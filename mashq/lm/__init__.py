@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mashq.lm.engine import Ask, Budget, Done, Model, Take, generate
+from mashq.lm.engine import Ask, Batched, Budget, Done, Model, Take, generate
 from mashq.lm.ledger import Ledger
 from mashq.lm.request import Decoding, Reply, Request, as_messages, key_of, seed_of
 from mashq.lm.weights import gguf, licence, load, notice, weights
@@ -23,6 +23,7 @@ from mashq.rows import MashqError, nearest
 
 __all__ = [
     "Ask",
+    "Batched",
     "Budget",
     "Decoding",
     "Done",

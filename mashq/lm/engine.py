@@ -9,23 +9,24 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from mashq.lm.ledger import Ledger
 from mashq.lm.request import Reply, Request, key_of
 from mashq.rows import MashqError
 
-__all__ = ["Ask", "Budget", "Done", "Model", "Take", "generate"]
+__all__ = ["Ask", "Batched", "Budget", "Done", "Model", "Take", "generate"]
 
 CHARACTERS_PER_TOKEN = 2.0  # a first, cautious guess for Arabic; replaced by what the replies say
 SHOW_EVERY_S = 0.2
 
 
 class Ask(NamedTuple):
-    """A request on its way: its number, for the engine, and what is asked."""
+    """A request on its way: its number, for the engine, what is asked, and the batch it belongs to (`Batched`)."""
 
     number: int
     request: Request
+    batch: int = 0
 
 
 Take = Callable[[], Ask | None]
@@ -49,6 +50,19 @@ class Model(Protocol):
         called again after each. A request that fails is reported as an error reply; what makes every request fail
         raises MashqError.
         """
+        ...
+
+
+@runtime_checkable
+class Batched(Model, Protocol):
+    """A model whose replies can depend, by rounding, on which requests are computed together.
+
+    The engine cuts all requests into batches by `together`, those with known replies too, and hands over whole batches:
+    a run that was killed and taken up again computes the same batches as one that was not.
+    """
+
+    def together(self, requests: Sequence[Request], concurrency: int) -> list[list[int]]:
+        """Positions of requests in batches, each once, in the order in which the batches are to be asked."""
         ...
 
 
@@ -131,11 +145,11 @@ def generate(
     """
     with ExitStack() as stack:
         book = stack.enter_context(Ledger(Path(ledger))) if ledger is not None else None
-        work = _Work(model.identity, requests, book, budget)
+        work = _Work(model, requests, book, budget, concurrency or model.concurrency)
         bar = stack.enter_context(_Bar(len(requests))) if progress and sys.stderr.isatty() else None
         work.bar = bar
         if work.waiting:
-            _outside_loop(lambda: model.answer(work.take, work.done, concurrency=concurrency or model.concurrency))
+            _outside_loop(lambda: model.answer(work.take, work.done, concurrency=work.concurrency))
         if bar:
             bar.show(work, final=True)
     return work.replies_in_order()
@@ -166,33 +180,41 @@ def _outside_loop(call: Callable[[], None]) -> None:
 class _Work:
     """The state of one call: what waits, what came, what it cost."""
 
-    def __init__(self, identity: str, requests: Sequence[Request], book: Ledger | None, budget: Budget | None):
-        self.identity, self.requests, self.book, self.budget = identity, requests, book, budget
+    def __init__(
+        self, model: Model, requests: Sequence[Request], book: Ledger | None, budget: Budget | None, concurrency: int
+    ):
+        self.identity, self.book, self.budget, self.concurrency = model.identity, book, budget, concurrency
         self.bar: _Bar | None = None
         self.replies: dict[bytes, Reply] = {}
-        self.keys = [key_of(identity, request) for request in requests]
-        self.waiting: list[Ask] = []
+        self.keys = [key_of(model.identity, request) for request in requests]
         self.failed = self.tokens_in = self.tokens_out = 0
         self._held: dict[int, tuple[int, int]] = {}
         self._characters = self._tokens = 0
-        seen: set[bytes] = set()
-        for number, (key, request) in enumerate(zip(self.keys, requests, strict=True)):
-            if key in seen:
-                continue
-            seen.add(key)
-            known = book.get(key) if book is not None else None
-            if known is None:
-                self.waiting.append(Ask(number, request))
-            else:
-                self._keep(key, request, known)
-        self.asked = len(self.waiting)
+        first = {key: number for number, key in reversed(list(enumerate(self.keys)))}  # key -> where it stands first
+        for key, number in first.items():
+            if book is not None and (known := book.get(key)) is not None:
+                self._keep(key, requests[number], known)
+        self.waiting = self._to_ask(model, requests, sorted(first.values()))
         self.waiting.reverse()  # so that pop() gives the first
+
+    def _to_ask(self, model: Model, requests: Sequence[Request], numbers: list[int]) -> list[Ask]:
+        """What must be sent: the unknown, and where the model works in batches, all of every batch that holds one."""
+        unknown = {number for number in numbers if self.keys[number] not in self.replies}
+        if not unknown or not isinstance(model, Batched):
+            return [Ask(number, requests[number]) for number in sorted(unknown)]
+        batches = model.together([requests[number] for number in numbers], self.concurrency)
+        asks = []
+        for place, batch in enumerate(batches):
+            members = [numbers[position] for position in batch]
+            if unknown.intersection(members):
+                asks += [Ask(number, requests[number], place) for number in members]
+        return asks
 
     def take(self) -> Ask | None:
         if not self.waiting:
             return None
         ask = self.waiting[-1]
-        if self.budget is not None:
+        if self.budget is not None and self.keys[ask.number] not in self.replies:
             need = (self._prompt_tokens(ask.request), ask.request.decoding.max_new_tokens)
             if not self.budget.hold(*need):
                 return None
@@ -210,6 +232,8 @@ class _Work:
 
     def done(self, ask: Ask, reply: Reply) -> None:
         key = self.keys[ask.number]
+        if key in self.replies:
+            return  # computed again for its neighbours' sake; what was said first stands
         if self.book is not None:
             self.book.put(key, self.identity, reply)
         if self.budget is not None:
@@ -234,10 +258,11 @@ class _Work:
             self.budget.spend(tokens_in, reply.new_tokens or len(reply.text))
 
     def replies_in_order(self) -> list[Reply]:
-        if self.waiting:
+        missing = len({*self.keys} - self.replies.keys())
+        if missing:
             kept = "in the ledger" if self.book is not None else "lost, because no ledger was named"
             raise MashqError(
-                f"budget: spent {self.budget}; {len(self.waiting):,} of {len(set(self.keys)):,} requests were not "
+                f"budget: spent {self.budget}; {missing:,} of {len(set(self.keys)):,} requests were not "
                 f"sent. {len(self.replies):,} replies are {kept}. Raise the budget and run the same command: "
                 "only the rest is asked."
             )

@@ -2,7 +2,8 @@
 
 A row's draws come from a generator of its own (prompt, seed, sample), so they do not depend on its neighbours. Greedy
 replies do not either, up to rounding: matrix products of another shape may round otherwise, and in bfloat16 (8 bits of
-mantissa) two nearly equal tokens can then change places. In float32 this is rare. The ledger keeps what was said first.
+mantissa) two nearly equal tokens can then change places; in float32 this is rare. So batches are cut from all requests
+of a call, known or not: a run that was killed and taken up again says the same, bit for bit on one machine.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from mashq.rows import MashqError
 __all__ = ["InProcess"]
 
 PROMPT_TOKENS_AT_ONCE = 16_384  # rows x longest prompt in one batch: bounds the memory of reading prompts
-WINDOW_BATCHES = 16  # requests are sorted by length within so many batches
 NUCLEUS = 1024  # top_p is looked for among so many likeliest tokens before all are sorted
 
 
@@ -81,17 +81,36 @@ class InProcess:
         return self._loaded
 
     def answer(self, take: Take, done: Done, *, concurrency: int) -> None:
-        """Batches of at most `concurrency` rows of one decoding, the longest prompts first."""
-        while asks := _window(take, concurrency * WINDOW_BATCHES):
-            rows = []
-            for ask in asks:
+        """The batches that `together` cut, one after another."""
+        ask = take()
+        while ask is not None:
+            number, rows = ask.batch, []
+            while ask is not None and ask.batch == number:
                 row = self._row(ask)
                 if isinstance(row, Reply):
                     done(ask, row)
                 else:
                     rows.append(row)
-            for batch in _batches(rows, concurrency):
-                self._write(batch, done)
+                ask = take()
+            if rows:
+                self._write(rows, done)
+
+    def together(self, requests: Sequence[Request], concurrency: int) -> list[list[int]]:
+        """Requests of one decoding together, the longest prompts first: at most `concurrency` replies at once, and a
+        bounded number of padded prompt tokens."""
+        _, tokenizer = self.loaded()
+        lengths = [max(1, len(self._ids(request, tokenizer))) for request in requests]
+        by_decoding: dict[Decoding, list[int]] = {}
+        for place, request in enumerate(requests):
+            by_decoding.setdefault(request.decoding, []).append(place)
+        batches = []
+        for group in by_decoding.values():
+            group.sort(key=lambda place: -lengths[place])
+            while group:
+                count = max(1, min(concurrency, PROMPT_TOKENS_AT_ONCE // lengths[group[0]]))
+                batches.append(group[:count])
+                group = group[count:]
+        return batches
 
     def _row(self, ask: Ask) -> _Row | Reply:
         model, tokenizer = self.loaded()
@@ -145,26 +164,6 @@ class InProcess:
 
 def _adapter(path: Path) -> Path:
     return path / "adapter" if (path / "adapter").is_dir() else path
-
-
-def _window(take: Take, size: int) -> list[Ask]:
-    asks: list[Ask] = []
-    while len(asks) < size and (ask := take()):
-        asks.append(ask)
-    return asks
-
-
-def _batches(rows: list[_Row], size: int) -> Iterator[list[_Row]]:
-    """Rows of one decoding together, longest first, at most `size` rows and PROMPT_TOKENS_AT_ONCE padded tokens."""
-    by_decoding: dict[Decoding, list[_Row]] = {}
-    for row in rows:
-        by_decoding.setdefault(row.ask.request.decoding, []).append(row)
-    for group in by_decoding.values():
-        group.sort(key=lambda row: (-len(row.ids), row.ask.number))
-        while group:
-            count = max(1, min(size, PROMPT_TOKENS_AT_ONCE // len(group[0].ids)))
-            yield group[:count]
-            group = group[count:]
 
 
 def _end_ids(model: Any, tokenizer: Any) -> set[int]:

@@ -71,7 +71,7 @@ def test_everything_that_decides_a_reply_changes_its_key() -> None:
         Request(prompt="سؤال", decoding=SHORT),
         Request(prompt_ids=(1, 2), decoding=SHORT),
         *(
-            dataclasses.replace(base, decoding=dataclasses.replace(SHORT, **{name: value}))
+            dataclasses.replace(base, decoding=dataclasses.replace(SHORT, **{name: value}))  # type: ignore[arg-type]
             for name, value in {
                 "max_new_tokens": 9, "temperature": 0.5, "top_p": 0.5, "top_k": 3, "repetition_penalty": 1.1,
                 "stop": ("x",), "stop_ids": (7,), "seed": 1,

