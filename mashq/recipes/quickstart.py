@@ -45,11 +45,7 @@ class Settings:
         default_factory=lambda: Decoding(max_new_tokens=160, temperature=0.5, top_p=0.9, repetition_penalty=1.1, seed=7)
     )
     limits: stories.Limits = field(default_factory=lambda: stories.Limits(least_words=40, whole_end=False))
-    must: tuple[str, ...] = (
-        "country",
-        "season",
-        "dialogue",
-    )  # slots that a kept story obeys, as far as they were asked
+    must: tuple[str, ...] = ("country", "season", "dialogue")  # slots that a kept story obeys, where asked
     learn_stories: bool = False  # also train on the kept stories: for a writer better than the embedded one
     student: StudentSettings = field(default_factory=StudentSettings)
     train: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=5e-4, max_tokens=512))
@@ -149,11 +145,11 @@ def steps(settings: Settings) -> list[Step]:
     wanted = Step("story-prompts", asked_stories, drawn, files={"slots": stories.DATA}, kind="stream", rows_per_part=4)
     writing = {"writer": settings.writer, "decoding": settings.story_decoding}
     told = Step("stories-told", told_stories, writing, {"prompts": wanted}, here=True)
-    kept = Step(
-        "stories-kept", kept_stories, {"limits": settings.limits}, {"stories": told}, files={"slots": stories.DATA}
-    )
+    fit = {"limits": settings.limits, "must": settings.must}
+    kept = Step("stories-kept", kept_stories, fit, {"stories": told}, files={"slots": stories.DATA})
 
-    tuned = shared.train("tuned", {"facts": learnt, "stories": kept}, settings.student, settings.train)
+    lessons = {"facts": learnt, **({"stories": kept} if settings.learn_stories else {})}
+    tuned = shared.train("tuned", lessons, settings.student, settings.train)
     systems = {
         "before": shared.replies("before", asked, settings.student, settings.decoding),
         "after": shared.replies("after", asked, settings.student, settings.decoding, tuned),
