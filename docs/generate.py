@@ -43,7 +43,8 @@ def recipe_settings() -> str:
         columns = [list(describe(settings)) for settings in recipe.sizes.values()]
         for row in zip(*columns, strict=True):
             values = " | ".join(f"`{_shown(value)}`" for _, value, _ in row)
-            lines.append(f"| `{row[0][0]}` | {values} | {row[0][2].replace("|", "/")} |\n")
+            meaning = row[0][2].replace("|", "/")
+            lines.append(f"| `{row[0][0]}` | {values} | {meaning} |\n")
     return "".join(lines)
 
 
