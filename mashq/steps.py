@@ -183,6 +183,8 @@ def train(
 
     `after` is an earlier stage: its adapter or model is trained on.
     """
+    if (settings.model, settings.frame) != (type(settings)().model, type(settings)().frame):
+        raise MashqError("train.model and train.frame follow the student: set student.model and student.frame.")
     return Step(
         name,
         _train,
