@@ -202,9 +202,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MashqError as error:
         click.echo(f"mashq: {error}", err=True)
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        click.echo(_not_installed(error) or _bug(), err=True)
+        sys.exit(1 if _not_installed(error) else 3)
     except Exception:
         click.echo(_bug(), err=True)
         sys.exit(3)
+
+
+def _not_installed(error: ModuleNotFoundError) -> str | None:
+    """What to install, where the missing module is one that an extra of mashq brings."""
+    from mashq.doctor import extra_of
+
+    extra = extra_of((error.name or "").split(".")[0])
+    return extra and f"mashq: this needs the package {error.name}, which is not installed: pip install 'mashq[{extra}]'"
 
 
 def _explain_usage(error: click.UsageError) -> None:

