@@ -26,6 +26,10 @@ from mashq.rows import MashqError, nearest
 
 __all__ = ["EMBEDDED", "Embedded", "cache", "fingerprint", "gguf", "licence", "load", "notice", "weights"]
 
+# Before torch can be imported: its OpenMP threads sleep while they wait. The embedded model on two threads wrote 123
+# tokens a second so, and 22 spinning, on two cores that others used too; alone on them, 200 and 230.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 DTYPES = ("bfloat16", "float16", "float32", "auto")
 NEED_TORCH = "pip install 'mashq[train]'"
 NEED_EMBEDDED = "pip install 'mashq[demo]'"
@@ -219,7 +223,7 @@ def _dequantise(source: Path, folder: Path, notice: str | None) -> None:
     torch = _need("torch", "a model in the process", NEED_TORCH)
     transformers = _need("transformers", "a model in the process", NEED_TORCH)
     _need("gguf", "turning a GGUF file into a Transformers model", NEED_EMBEDDED)
-    with _quiet():
+    with _quiet(), _one_reading():
         where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
         tokenizer = transformers.AutoTokenizer.from_pretrained(**where)
         model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -230,6 +234,23 @@ def _dequantise(source: Path, folder: Path, notice: str | None) -> None:
         tokenizer.save_pretrained(folder)
     if notice:
         (folder / "NOTICE").write_text(notice, "utf-8")
+
+
+@contextlib.contextmanager
+def _one_reading() -> Iterator[None]:
+    """Read the GGUF file's header once: Transformers asks for it three times, at 13 s for a vocabulary of 262 k.
+
+    Its bar of the tensors, which no switch turns off, is left out.
+    """
+    package: Any = importlib.import_module("gguf")
+    reading: Any = importlib.import_module("transformers.modeling_gguf_pytorch_utils")
+    reader, bar = package.GGUFReader, getattr(reading, "tqdm", None)
+    package.GGUFReader = functools.cache(reader)
+    reading.tqdm = lambda tensors, **_: tensors
+    try:
+        yield
+    finally:
+        package.GGUFReader, reading.tqdm = reader, bar
 
 
 def _check_round_trip(tokenizer: Any, where: str) -> None:

@@ -1,0 +1,43 @@
+"""What docs/how-to/connect-a-model.md shows, runs; what it names, exists."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from loopback import serving
+
+from mashq.lm.llamacpp import LlamaCpp
+from mashq.lm.openai import AGAIN, OpenAI
+from mashq.lm.transformers import InProcess
+
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "connect-a-model.md").read_text("utf-8")
+
+
+def test_the_python_on_the_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    with serving() as server:
+        exec(code.replace("http://localhost:8000/v1", server.url), {})
+    assert "ما عاصمة المغرب؟" in capsys.readouterr().out
+    assert (tmp_path / "runs" / "ledger.jsonl").read_text("utf-8").count("\n") == 3
+
+
+def test_the_settings_on_the_page_are_the_settings() -> None:
+    table = PAGE.split("| setting | of |")[1].split("\n\n")[0]
+    named = {name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    real = {
+        name
+        for kind in (InProcess, LlamaCpp, OpenAI)
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    assert named == real
+
+
+def test_the_page_names_every_status_that_is_tried_again() -> None:
+    assert {str(status) for status in AGAIN if status < 500} <= set(re.findall(r"\b\d{3}\b", PAGE))
