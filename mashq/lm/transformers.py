@@ -17,7 +17,7 @@ from typing import Any
 
 from mashq.lm.engine import Ask, Done, Take
 from mashq.lm.request import Decoding, Reply, Request, seed_of
-from mashq.lm.weights import fingerprint, load, weights
+from mashq.lm.weights import adapter_folder, fingerprint, load, weights
 from mashq.rows import MashqError
 
 __all__ = ["InProcess"]
@@ -60,7 +60,7 @@ class InProcess:
         self._loaded: tuple[Any, Any] | None = None
         self.identity = f"transformers:{fingerprint(weights(spec))}:{dtype}"
         if adapter is not None:
-            self.identity += f":{fingerprint(_adapter(Path(adapter)))}"
+            self.identity += f":{fingerprint(adapter_folder(Path(adapter).expanduser()))}"
 
     @classmethod
     def of(cls, model: Any, tokenizer: Any, identity: str, *, batch: int = 32) -> InProcess:
@@ -160,10 +160,6 @@ class InProcess:
                 seconds=time.monotonic() - started,
             )
             done(row.ask, reply)
-
-
-def _adapter(path: Path) -> Path:
-    return path / "adapter" if (path / "adapter").is_dir() else path
 
 
 def _end_ids(model: Any, tokenizer: Any) -> set[int]:

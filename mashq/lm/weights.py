@@ -24,7 +24,18 @@ from filelock import FileLock
 
 from mashq.rows import MashqError, nearest
 
-__all__ = ["EMBEDDED", "Embedded", "cache", "fingerprint", "gguf", "licence", "load", "notice", "weights"]
+__all__ = [
+    "EMBEDDED",
+    "Embedded",
+    "adapter_folder",
+    "cache",
+    "fingerprint",
+    "gguf",
+    "licence",
+    "load",
+    "notice",
+    "weights",
+]
 
 # Before torch can be imported: its OpenMP threads sleep while they wait. The embedded model on two threads wrote 123
 # tokens a second so, and 22 spinning, on two cores that others used too; alone on them, 200 and 230.
@@ -313,7 +324,7 @@ def load(
         raise MashqError(f"model '{spec}': dtype is one of {', '.join(DTYPES)}, got '{dtype}'.{nearest(dtype, DTYPES)}")
     torch = _need("torch", "a model in the process", NEED_TORCH)
     transformers = _need("transformers", "a model in the process", NEED_TORCH)
-    adapter_folder = None if adapter is None else _adapter_folder(Path(adapter).expanduser())
+    tuned = None if adapter is None else adapter_folder(Path(adapter).expanduser())
     folder = weights(spec)
     kind = dtype if dtype == "auto" else getattr(torch, dtype)
     try:
@@ -325,14 +336,15 @@ def load(
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         code = "" if remote_code else " A model that brings its own code needs remote_code=True."
         raise MashqError(f"model '{spec}': {folder} does not load ({_first_line(error)}).{code}") from error
-    if adapter_folder is not None:
-        model = _with_adapter(model, adapter_folder)
+    if tuned is not None:
+        model = _with_adapter(model, tuned)
     if torch.cuda.is_available():
         model = model.to("cuda")
     return model.eval(), tokenizer
 
 
-def _adapter_folder(path: Path) -> Path:
+def adapter_folder(path: Path) -> Path:
+    """The folder that holds adapter_config.json: `path` itself, or its `adapter/`. Raises MashqError for neither."""
     for folder in (path, path / "adapter"):
         if (folder / "adapter_config.json").is_file():
             return folder
@@ -401,6 +413,7 @@ def licence(spec: str) -> str:
     A folder says it in the front matter of its README.md (`license:`), or in the NOTICE that this module left.
     """
     spec = spec.removeprefix("llamacpp:")
+    spec = _plain(spec)
     if spec in EMBEDDED:
         return EMBEDDED[spec].licence
     path = Path(spec).expanduser()
@@ -418,10 +431,16 @@ def licence(spec: str) -> str:
 def notice(spec: str) -> str:
     """The text that must travel with what is made from a model; empty where none is known."""
     spec = spec.removeprefix("llamacpp:")
+    spec = _plain(spec)
     if spec in EMBEDDED:
         return EMBEDDED[spec].notice
     path = Path(spec).expanduser()
     return _text(path / "NOTICE") or _text(path / "NOTICE.txt") or _text(path.with_name(path.name + ".NOTICE"))
+
+
+def _plain(spec: str) -> str:
+    """The name of the weights, without the word for who runs them (`open_model`)."""
+    return spec.removeprefix("llamacpp:").removeprefix("transformers:")
 
 
 def _hub_folder(spec: str) -> Path | None:

@@ -261,6 +261,8 @@ def test_an_adapter_is_loaded_and_named(folder: Path, tmp_path: Path) -> None:
         weights(str(tmp_path / "run"))
     with pytest.raises(MashqError, match=r"expected a folder with adapter_config\.json"):
         load(str(folder), adapter=tmp_path)
+    with pytest.raises(MashqError, match=r"expected a folder with adapter_config\.json, got no such folder"):
+        open_model(str(folder), adapter=tmp_path / "nowhere")
 
 
 def test_bin_files_are_converted_once(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,7 +368,9 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyt
 
 
 def test_licences_are_read_from_names_cards_and_notices(tmp_path: Path) -> None:
-    assert licence("gemma3-270m") == "LicenseRef-Gemma"
+    for name in ("gemma3-270m", "llamacpp:gemma3-270m", "transformers:gemma3-270m"):
+        assert licence(name) == "LicenseRef-Gemma"
+    assert licence("http://localhost:8000/v1#m") == licence("echo") == "unknown"
     assert "Gemma is provided under and subject to the Gemma Terms of Use" in notice("gemma3-270m")
     (tmp_path / "README.md").write_text("---\nlanguage: ar\nlicense: apache-2.0\n---\n# a model\n")
     assert licence(str(tmp_path)) == "apache-2.0"
