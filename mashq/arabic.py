@@ -492,8 +492,9 @@ def _arrow(numbers: np.ndarray) -> pa.Array:
 
 
 def _look_up(table: pa.Array, pairs: np.ndarray) -> np.ndarray:
+    """A table of whole numbers at the places that the pairs name."""
     found = pc.take(table, _arrow(pairs), boundscheck=False)
-    return np.frombuffer(found.buffers()[1], dtype=found.type.to_pandas_dtype())[: len(found)]
+    return np.frombuffer(found.buffers()[1], dtype=f"<u{found.type.bit_width // 8}")[: len(found)]
 
 
 def _rows_of(places: np.ndarray, starts: np.ndarray) -> np.ndarray:
