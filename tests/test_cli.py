@@ -102,7 +102,8 @@ def test_a_bug_in_a_recipe_names_the_file_with_its_traceback(capsys, tmp_path, m
 def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):
     command = [sys.executable, "-m", "mashq.cli", "make", f"{RECIPE}/twice", "--set", "pause_s=0.4", "--workers", "1"]
     command += ["--runs", str(tmp_path)]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    listening = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a shell's `&` ignores Ctrl-C
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **listening)
     end = time.monotonic() + 30
     while not list(tmp_path.glob("steps/twice@*/.progress/part-00000*.json")):
         assert time.monotonic() < end

@@ -358,7 +358,10 @@ def test_kill_9_loses_at_most_what_was_in_flight(ledger: Path, after: int) -> No
 def test_ctrl_c_keeps_what_came(ledger: Path) -> None:
     with serving(lambda *_: Act(delay_s=0.01)) as server:
         client = subprocess.Popen(
-            [sys.executable, "-c", CLIENT, server.url + "#tiny", str(ledger)], stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", CLIENT, server.url + "#tiny", str(ledger)],
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's `&` ignores Ctrl-C
         )
         while len(server.asked) < 50:
             time.sleep(0.002)
