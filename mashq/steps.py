@@ -33,6 +33,7 @@ __all__ = [
     "replies",
     "split",
     "take",
+    "together",
     "train",
     "with_licence",
 ]
@@ -114,6 +115,16 @@ def _templates(library: tuple[str, ...], files: tuple[Path, ...], prints: object
     """Loaded once a process; `prints` tells a file that was changed from what it was."""
     found = [one for each in library for one in templates.library(each)]
     return (*found, *(one for path in files for one in templates.load(path)))
+
+
+def together(name: str, rows: Mapping[str, Step]) -> Step:
+    """The rows of several steps, one step after the other."""
+    return Step(name, _together, inputs=rows, kind="stream")
+
+
+def _together(job: Job) -> Iterator[pa.Table]:
+    for name in job.inputs:
+        yield from job.read(name)
 
 
 @dataclass(frozen=True)

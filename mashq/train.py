@@ -188,22 +188,14 @@ def _weights_folder(method: str) -> str:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silence what the libraries below say of each other; none of it is about the user's run."""
-    from transformers.utils import logging
+    from mashq.lm.weights import quiet
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    with warnings.catch_warnings():
+    with quiet(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")  # peft 0.21 on transformers 5
         warnings.filterwarnings("ignore", message=".*fan_in_fan_out.*")  # peft sets it right for GPT-2 by itself
         warnings.filterwarnings("ignore", message=".*pin_memory.*")
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft|accelerate|torch).*")
-        try:
-            yield
-        finally:
-            logging.set_verbosity(level)
-            if bars:
-                logging.enable_progress_bar()
+        yield
 
 
 # --- what a stage starts from ----------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ __all__ = [
     "licence",
     "load",
     "notice",
+    "quiet",
     "weights",
 ]
 
@@ -230,7 +231,7 @@ def _dequantise(source: Path, folder: Path, notice: str | None) -> None:
     torch = _need("torch", "a model in the process", NEED_TORCH)
     transformers = _need("transformers", "a model in the process", NEED_TORCH)
     _need("gguf", "turning a GGUF file into a Transformers model", NEED_EMBEDDED)
-    with _quiet(), _one_reading():
+    with quiet(), _one_reading():
         where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
         tokenizer = transformers.AutoTokenizer.from_pretrained(**where)
         model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -324,7 +325,7 @@ def load(
     folder = weights(spec)
     kind = dtype if dtype == "auto" else getattr(torch, dtype)
     try:
-        with _quiet():
+        with quiet():
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=remote_code)
             model = transformers.AutoModelForCausalLM.from_pretrained(
                 folder, dtype=kind, trust_remote_code=remote_code, use_safetensors=True
@@ -359,7 +360,7 @@ def _with_adapter(model: Any, folder: Path) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Transformers without its progress bars and notices; what goes wrong still raises."""
     logging = importlib.import_module("transformers.utils.logging")
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -5,16 +5,13 @@ Paper 2 (arXiv 2408.05882). `small` reads the data sets whose files lie in one f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pyarrow as pa
 
 from mashq import steps as shared
 from mashq import templates
 from mashq.rows import MashqError, nearest
-from mashq.run import Job, Step
+from mashq.run import Step
 from mashq.sources import SourceSettings
 from mashq.steps import SplitSettings
 
@@ -38,12 +35,6 @@ class Settings:
 SIZES = {"small": Settings()}
 
 
-def together(job: Job) -> Iterator[pa.Table]:
-    """The data sets one after the other."""
-    for name in job.inputs:
-        yield from job.read(name)
-
-
 def _file(settings: Settings, dataset: str) -> Path:
     if dataset not in FILES:
         raise MashqError(f"prompts: no data set '{dataset}' ({', '.join(FILES)}).{nearest(dataset, FILES)}")
@@ -56,5 +47,5 @@ def steps(settings: Settings) -> list[Step]:
     for dataset in settings.datasets:
         raw = shared.read(f"raw-{dataset}", _file(settings, dataset), FILES[dataset][1], rows_per_part=5_000)
         made += [raw, shared.prompts(f"prompts-{dataset}", raw, library=[dataset])]
-    every = Step("prompts", together, inputs={one.name: one for one in made[1::2]}, kind="stream")
+    every = shared.together("prompts", {one.name: one for one in made[1::2]})
     return [*made, every, shared.split("split", every, settings.split)]

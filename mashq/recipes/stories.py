@@ -99,15 +99,9 @@ def _prompts(settings: Settings, variety: str) -> Step:
     return Step(f"prompts-{variety}", released, limit, {"raw": raw}, files={"slots": stories.DATA})
 
 
-def together(job: Job) -> Iterator[pa.Table]:
-    """The varieties one after the other."""
-    for name in job.inputs:
-        yield from job.read(name)
-
-
 def steps(settings: Settings) -> list[Step]:
     by_variety = {variety: _prompts(settings, variety) for variety in settings.varieties}
-    every = Step("prompts", together, inputs=by_variety, kind="stream")
+    every = shared.together("prompts", by_variety)
     divided = shared.split("split", every, settings.split)
     learnt = shared.take("learnt", divided, "train", most=settings.rows, seed=settings.seed)
     checked = shared.take("checked", divided, "validation")
