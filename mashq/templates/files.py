@@ -31,6 +31,8 @@ DATASET_KEYS: dict[str, type | tuple[type, ...]] = {
     "fields": dict,
     "schema": str,
     "splits": dict,
+    "size": str,
+    "sample": list,
     "language": str,
     "variety": str,
     "domain": str,
@@ -44,6 +46,7 @@ KEYS: dict[str, type | tuple[type, ...]] = {
     "when": str,
     "system": str,
     "turns": list,
+    "shots": int,
     "prompt": str,
     "target": str,
     "targets": list,
@@ -213,11 +216,16 @@ def _dataset(entry: Mapping[str, Any], path: Path, faults: list[str]) -> Dataset
     where = f"{path}: dataset"
     before = len(faults)
     _known(entry, DATASET_KEYS, where, faults)
-    faults += [f"{where}: {fault}" for fault in _field_faults(entry.get("fields", {}), "fields")]
+    fields = entry.get("fields", {})
+    faults += [f"{where}: {fault}" for fault in _field_faults(fields, "fields")]
+    if len(faults) == before:
+        for i, record in enumerate(entry.get("sample", [])):
+            faults += [f"{where}: {fault}" for fault in _value_faults(record, fields, f"sample[{i}]")]
     kept: dict[str, Any] = {"name": path.stem, **entry}
     if len(faults) > before:  # reported, and nothing is made of it
         kept = {"name": str(kept["name"])}
     stripped: dict[str, Any] = {key: text.strip() if isinstance(text, str) else text for key, text in kept.items()}
+    stripped["sample"] = tuple(stripped.get("sample", ()))
     return Dataset(**stripped)
 
 
@@ -232,6 +240,34 @@ def _field_faults(kind: Any, at: str) -> Iterator[str]:
             yield from _field_faults(kind[0], f"{at}[]")
     elif kind not in SCALARS:
         yield f"'{at}': unknown type {kind!r} ({', '.join(SCALARS)}).{nearest(str(kind), SCALARS)}"
+
+
+_TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "float": (int, float), "boolean": (bool,)}
+
+
+def _value_faults(value: Any, kind: Any, at: str) -> Iterator[str]:
+    """Where a sample row is not of the types in `fields`; null fits every type."""
+    if value is None or kind == "any":
+        return
+    if isinstance(kind, Mapping):
+        if not isinstance(value, Mapping):
+            yield f"'{at}': expected a record, got {_kind(value)} ({value!r:.60})."
+            return
+        for name in dict.fromkeys([*kind, *value]):
+            if name not in kind:
+                yield f"'{at}': has the field '{name}', which 'fields' has not.{nearest(str(name), kind)}"
+            elif name not in value:
+                yield f"'{at}': the field '{name}' is missing; write null where it is empty."
+            else:
+                yield from _value_faults(value[name], kind[name], f"{at}.{name}")
+    elif isinstance(kind, list):
+        if not isinstance(value, list):
+            yield f"'{at}': expected a list, got {_kind(value)} ({value!r:.60})."
+            return
+        for i, item in enumerate(value):
+            yield from _value_faults(item, kind[0], f"{at}[{i}]")
+    elif not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
+        yield f"'{at}': expected {kind}, got {_kind(value)} ({value!r:.60})."
 
 
 def _template(name: str, entry: Any, dataset: Dataset, path: Path, faults: list[str]) -> Template | None:

@@ -16,6 +16,7 @@ __all__ = ["SCALARS", "Dataset", "Dialect", "Rendered", "Template", "Turn"]
 
 # The types a field may have; a list of T is written [T], a record {name: T}.
 SCALARS = ("string", "integer", "float", "boolean", "any")
+UNVERIFIED = "unverified"
 
 
 class Dialect:
@@ -40,12 +41,19 @@ class Dataset:
     citation: str = ""
     shape: str = ""  # of the published file: csv, tsv, xlsx, jsonl, squad, ...
     fields: Mapping[str, Any] = field(default_factory=dict, hash=False)  # name -> type; see SCALARS
-    schema: str = ""  # where the fields were read
+    schema: str = ""  # where the fields were read; begins with UNVERIFIED where they could not be
     splits: Mapping[str, int] = field(default_factory=dict, hash=False)  # name -> rows as published
+    size: str = ""  # as published, in the words of its card or paper
+    sample: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)  # rows we wrote in its exact fields
     language: str = ""
     variety: str = ""  # of the data
     domain: str = ""
     notes: str = ""
+
+    @property
+    def unverified(self) -> bool:
+        """Whether the fields were written down without having been read at the source."""
+        return self.schema.lower().startswith(UNVERIFIED)
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,7 @@ class Template:
     choices: str | None = None  # Jinja that renders to a `|||`-separated list
     system: str | None = None
     turns: tuple[Turn, ...] = ()
+    shots: int = 0  # worked examples before the prompt, drawn by seed from the training split
     when: str | None = None  # a Jinja expression: which rows this template is for
     task: str | None = None
     variety: str | None = None  # of the prompt, e.g. "egyptian"
