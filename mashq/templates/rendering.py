@@ -20,7 +20,7 @@ from mashq.rows import MashqError, nearest
 from mashq.templates.sandbox import BUDGET, LIMITS, Forbidden, MissingValue, Sandbox, environment
 from mashq.templates.template import Dialect, Rendered, Template
 
-__all__ = ["Fault", "check", "compiled", "render", "render_row", "used_fields"]
+__all__ = ["Fault", "check", "compiled", "joined_source", "render", "render_row", "used_fields"]
 
 # Two of Unicode's noncharacters, which no text interchanges: between the parts of a template, and for `|` in a value.
 MARK = "\ufdd0"
@@ -134,6 +134,12 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(SEPARATOR))
 
 
+def joined_source(template: Template) -> str:
+    """All parts as one Jinja text, with a mark between them: what the prompt sets, the targets see."""
+    parts = _parts(template)
+    return parts[0][2] if len(parts) == 1 else f"\n{MARK}\n".join(part[2] for part in parts)
+
+
 @lru_cache(maxsize=4096)
 def compiled(template: Template) -> Compiled:
     """Compile once per process. Raises MashqError that names file, template, part and line."""
@@ -141,7 +147,7 @@ def compiled(template: Template) -> Compiled:
     parts = _parts(template)
     for key, _, source in parts:
         _parse(sandbox, source, f"{_title(template)}, {key}")
-    source = parts[0][2] if len(parts) == 1 else f"\n{MARK}\n".join(part[2] for part in parts)
+    source = joined_source(template)
     if template.when is not None:
         _parse(sandbox, "{{ (" + template.when + ") }}", f"{_title(template)}, when")
         source = "{% if " + template.when + " %}" + source + "\n" + MARK + "{% endif %}"
