@@ -4,7 +4,7 @@
 The library is data: one YAML file per data set in `library/`.
 """
 
-from mashq.templates.applying import apply
+from mashq.templates.applying import apply, apply_columns, path_of
 from mashq.templates.files import library, library_names, load
 from mashq.templates.rendering import render
 from mashq.templates.sandbox import Forbidden
@@ -19,9 +19,11 @@ __all__ = [
     "Template",
     "Turn",
     "apply",
+    "apply_columns",
     "library",
     "library_names",
     "load",
+    "path_of",
     "render",
     "scaffold",
 ]

@@ -1,10 +1,16 @@
-"""Raw rows and templates -> prompt rows: every pair of a row and a template is a row, kept or dropped with a reason."""
+"""Raw rows and templates -> prompt rows: every pair of a row and a template is a row, kept or dropped with a reason.
+
+A batch is rendered column by column (`compiler`); what that cannot do, and rows that are odd, Jinja renders one by one.
+Two rows of every batch go both ways, and a template whose texts differ goes through Jinja from then on.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -13,25 +19,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mashq.rows import ID, SCHEMA, MashqError, child_ids, conform
+from mashq.templates.columns import NotColumnar, leaf, lists_of, odd_rows, repeated
+from mashq.templates.compiler import Batch, columnar, names_in, render_columns
 from mashq.templates.rendering import MARK, PIPE, SEPARATOR, Compiled, Fault, compiled, render_row
 from mashq.templates.template import Rendered, Template
 
-__all__ = ["apply", "fields_of"]
+__all__ = ["apply", "apply_columns", "fields_of", "path_of"]
 
-MESSAGES = SCHEMA.field("messages").type
 CARRIED = ("split", "group")  # as the raw row has them
-
-
+TOLD = ("source", "licence", "variety")  # as the raw row has them, else as the template's data set says
 NOT_FOR_THIS = "skip: not for this row"  # how `rendering` says that a template's `when` is false
-
-
-@dataclass(frozen=True)
-class _Record:
-    """The fields of one raw row, and what rendering can be spared."""
-
-    fields: Mapping[str, Any]
-    characters: int
-    plain: bool  # no `|||` and no mark anywhere
+CHECKED = 2  # rows of a batch that go both ways
+# Templates whose columns gave another text than Jinja, and the difference: they go through Jinja in this process.
+_DISTRUSTED: dict[str, str] = {}
 
 
 def fields_of(meta: str | None, text: str | None, messages: Sequence[Mapping[str, str]] | None) -> dict[str, Any]:
@@ -54,6 +54,124 @@ def fields_of(meta: str | None, text: str | None, messages: Sequence[Mapping[str
     return fields
 
 
+# --- records: the fields of a batch, as columns and as Python values -------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Column:
+    data: pa.Array
+    odd: np.ndarray | None
+
+
+class _Records:
+    """The fields of n raw rows. `column` gives one field of all of them, `record` all fields of one."""
+
+    def __init__(self, n: int):
+        self.n = n
+        self._columns: dict[str, _Column] = {}
+
+    def names(self) -> Sequence[str]:
+        raise NotImplementedError
+
+    def record(self, place: int) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    def _column(self, name: str) -> _Column:
+        raise NotImplementedError
+
+    def column(self, name: str) -> _Column:
+        """Raises NotColumnar where its values have no common type that the kernels know."""
+        if name not in self._columns:
+            self._columns[name] = self._column(name)
+        return self._columns[name]
+
+    @property
+    def odd(self) -> np.ndarray | None:
+        """Rows that have other fields than the rest."""
+        return None
+
+    def plain(self, place: int) -> bool:
+        """Whether it is known that no text of this row holds `|||` or a mark."""
+        return False
+
+
+class _FromColumns(_Records):
+    """Fields that are columns of a table."""
+
+    def __init__(self, table: pa.Table):
+        super().__init__(table.num_rows)
+        self._table = table
+
+    def names(self) -> Sequence[str]:
+        return self._table.column_names
+
+    def record(self, place: int) -> Mapping[str, Any]:
+        return {name: self._table.column(name)[place].as_py() for name in self._table.column_names}
+
+    def _column(self, name: str) -> _Column:
+        data = leaf(self._table.column(name))
+        return _Column(data, odd_rows(data, ("|", MARK, PIPE)))
+
+
+class _FromRows(_Records):
+    """Fields that stand in raw rows of `SCHEMA`: their `meta`, `text` and `messages`."""
+
+    def __init__(self, rows: pa.Table):
+        super().__init__(rows.num_rows)
+        meta, text, messages = (rows.column(name).to_pylist() for name in ("meta", "text", "messages"))
+        self._records = [fields_of(*values) for values in zip(meta, text, messages, strict=True)]
+        said = (json.dumps(each, ensure_ascii=False) if each else "" for each in messages)
+        self._plain = [
+            not (SEPARATOR in whole or "\\u" in whole or MARK in whole or PIPE in whole)
+            for whole in map("{}{}{}".format, meta, text, said)
+        ]
+
+    def names(self) -> Sequence[str]:
+        return list(self._records[0]) if self._records else []
+
+    def record(self, place: int) -> Mapping[str, Any]:
+        return self._records[place]
+
+    def plain(self, place: int) -> bool:
+        return self._plain[place]
+
+    @cached_property
+    def _odd(self) -> np.ndarray | None:
+        keys = self._records[0].keys() if self._records else set()
+        odd = np.fromiter((record.keys() != keys for record in self._records), dtype=bool, count=self.n)
+        return odd if odd.any() else None
+
+    @property
+    def odd(self) -> np.ndarray | None:
+        return self._odd
+
+    def _column(self, name: str) -> _Column:
+        values = [record.get(name) for record in self._records]
+        try:
+            data = leaf(pa.array(values))
+        except (pa.ArrowException, OverflowError) as error:
+            raise NotColumnar(f"the field '{name}' has values of several types") from error
+        if not all(_fits(value, data.type) for value in values):
+            raise NotColumnar(f"the field '{name}' has values of several types")
+        return _Column(data, odd_rows(data, ("|", MARK, PIPE)))
+
+
+def _fits(value: Any, kind: pa.DataType) -> bool:
+    """Whether Arrow took the value as it is: a whole number among floats or a record without a key are changed."""
+    if value is None:
+        return True
+    if pa.types.is_floating(kind):
+        return type(value) is float
+    if pa.types.is_list(kind):
+        return all(_fits(item, kind.value_type) for item in value)
+    if pa.types.is_struct(kind):
+        return len(value) == kind.num_fields and all(_fits(value[field.name], field.type) for field in kind)
+    return True
+
+
+# --- public ----------------------------------------------------------------------------------------------------------
+
+
 def apply(rows: pa.Table, templates: Sequence[Template], *, step: str) -> pa.Table:
     """Render every raw row with every template that is for it.
 
@@ -66,111 +184,246 @@ def apply(rows: pa.Table, templates: Sequence[Template], *, step: str) -> pa.Tab
     Raises MashqError where a template fails on every row it is for (a field that these rows do not have), where it does
     what no template may, and where two templates share a name.
     """
-    names = [template.name for template in templates]
-    if not names or len(set(names)) < len(names):
-        raise MashqError(f"{step}: expected templates with different names, got {', '.join(names) or 'none'}.")
     live = np.flatnonzero(pc.is_null(rows.column("dropped")).to_numpy(zero_copy_only=False))
-    ready = [compiled(template) for template in templates]
-    records = _records(rows.take(live))
-    ids = rows.column("id").take(pa.array(live))
-    row_ids = ids.to_pylist()
-    made = [
-        render_row(one, record.fields, row_id, characters=record.characters, plain=record.plain)
-        for record, row_id in zip(records, row_ids, strict=True)
-        for one in ready
-    ]
-    _complain(made, ready)
-    wanted = _wanted(made, len(ready))
-    prompts = _table(rows, live, ids, ready, made, step).filter(pa.array(wanted))
-    return prompts if len(live) == rows.num_rows else _woven(rows, np.repeat(live, len(ready))[wanted], prompts)
+    taken = rows if len(live) == rows.num_rows else rows.take(pa.array(live))
+    carried = {name: _one(taken.column(name)) for name in (*CARRIED, *TOLD)}
+    prompts, places = _apply(_FromRows(taken), _one(taken.column("id")), carried, templates, step)
+    return prompts if len(live) == rows.num_rows else _woven(rows, live[places], prompts)
 
 
-def _wanted(made: Sequence[Rendered | str | Fault], k: int) -> np.ndarray:
-    """Which pairs are rows: a template's `when` leaves a raw row to the others, unless there is no other."""
-    other = np.array([isinstance(result, str) and result.startswith(NOT_FOR_THIS) for result in made], dtype=bool)
-    other = other.reshape(-1, k)
-    other[other.all(axis=1), 0] = False
-    return ~other.ravel()
-
-
-def _records(rows: pa.Table) -> list[_Record]:
-    columns = (rows.column(name).to_pylist() for name in ("meta", "text", "messages"))
-    return [_record(*values) for values in zip(*columns, strict=True)]
-
-
-def _record(meta: str | None, text: str | None, messages: list[dict[str, str]] | None) -> _Record:
-    said = json.dumps(messages, ensure_ascii=False) if messages else ""
-    whole = f"{meta or ''}{text or ''}{said}"
-    plain = not (SEPARATOR in whole or "\\u" in whole or MARK in whole or PIPE in whole)
-    return _Record(fields_of(meta, text, messages), len(whole), plain)
-
-
-def _complain(made: Sequence[Rendered | str | Fault], ready: Sequence[Compiled]) -> None:
-    """A template that fails on every row it is for is wrong itself."""
-    faults = []
-    for i, one in enumerate(ready):
-        own = made[i :: len(ready)]
-        other = f"{NOT_FOR_THIS} ({one.where})"
-        failed = [result for result in own if isinstance(result, Fault)]
-        if failed and len(failed) == sum(result != other for result in own):
-            faults.append(failed[0].error)
-    if faults:
-        raise MashqError("\n".join(faults))
-
-
-def _table(
-    rows: pa.Table,
-    live: np.ndarray,
-    ids: pa.ChunkedArray,
-    ready: Sequence[Compiled],
-    made: Sequence[Rendered | str | Fault],
+def apply_columns(
+    fields: pa.Table,
+    ids: pa.Array,
+    templates: Sequence[Template],
+    *,
     step: str,
+    carried: Mapping[str, pa.Array | str | None] | None = None,
 ) -> pa.Table:
-    """n live rows and k templates -> n * k rows, a raw row's together."""
-    n, k = len(live), len(ready)
-    kept = [result if isinstance(result, Rendered) else None for result in made]
-    reasons = [None if isinstance(r, Rendered) else r.reason if isinstance(r, Fault) else r for r in made]
-    own = pa.concat_arrays([child_ids(ids, step=step, template=one.template.name) for one in ready])
-    turned = pa.array(np.arange(n * k).reshape(k, n).T.ravel())  # template-major -> row-major
-    which = pa.array(np.repeat(live, k))
-    templates = [one.template for one in ready]
-    parents = ids.take(pa.array(np.repeat(np.arange(n), k)))
-    columns: dict[str, Any] = {name: rows.column(name).take(which) for name in CARRIED}
-    columns |= {
-        "id": own.take(turned),
-        "parents": pa.ListArray.from_arrays(np.arange(n * k + 1, dtype=np.int32), _one(parents)),
-        "template": _tiled([template.name for template in templates], n),
-        "task": _tiled([template.task for template in templates], n),
-        "variety": _filled(
-            _tiled([template.variety for template in templates], n),
-            rows.column("variety").take(which),
-            [template.dataset.variety for template in templates],
-        ),
-        "source": _filled(rows.column("source").take(which), [template.dataset.name for template in templates]),
-        "licence": _filled(rows.column("licence").take(which), [template.dataset.licence for template in templates]),
-        "messages": _messages(kept),
-        "references": pa.array([one.references if one else None for one in kept], pa.list_(pa.string())),
-        "choices": pa.array([(one.choices or None) if one else None for one in kept], pa.list_(pa.string())),
-        "dropped": pa.array(reasons, pa.string()),
-    }
-    return conform(columns, where=step)
+    """As `apply`, for raw records that are columns of a table and not rows of `SCHEMA`.
+
+    `fields`: (n,) records; `ids`: their (n,) raw ids; `carried`: split, group, source, licence or variety of the raw
+    rows, each a column or one value for all. The result is that of `apply` on the raw rows with these fields, except
+    that numbers keep the type of their column (a float column has no whole numbers).
+    """
+    given = dict(carried or {})
+    columns = {name: _column_of(given.get(name), len(ids)) for name in (*CARRIED, *TOLD)}
+    return _apply(_FromColumns(fields), ids, columns, templates, step)[0]
+
+
+def path_of(template: Template, fields: pa.Table) -> str:
+    """How a template is rendered on records like these: "columns", or "jinja: " and why."""
+    if template.fingerprint in _DISTRUSTED:
+        return f"jinja: {_DISTRUSTED[template.fingerprint]}"
+    ids = child_ids(pa.array([bytes(16)] * fields.num_rows, ID), step="path", repetition=np.arange(fields.num_rows))
+    try:
+        batch = _by_columns(columnar(compiled(template)), _FromColumns(fields), ids)
+    except NotColumnar as reason:
+        return f"jinja: {reason}"
+    return "jinja: every row is odd" if len(batch.odd) and batch.odd.all() else "columns"
+
+
+def _column_of(value: pa.Array | str | None, n: int) -> pa.Array:
+    return value if isinstance(value, (pa.Array, pa.ChunkedArray)) else repeated(value, n, pa.string())
 
 
 def _one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     if isinstance(column, pa.Array):
         return column
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], ID)
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
-def _tiled(values: Sequence[str | None], n: int) -> pa.Array:
-    return pa.array(values, pa.string()).take(pa.array(np.tile(np.arange(len(values)), n)))
+# --- one batch -------------------------------------------------------------------------------------------------------
 
 
-def _filled(*columns: Any) -> Any:
-    """The first value that is not null, column by column; the last column is one text a template."""
-    *known, last = columns
-    n = len(known[0]) // len(last)
-    return pc.coalesce(*known, _tiled([text or None for text in last], n))
+@dataclass(frozen=True)
+class _Piece:
+    """Prompt rows that one template made of some of the raw rows."""
+
+    places: np.ndarray  # (m,) raw rows
+    template: int
+    messages: pa.Array
+    references: pa.Array
+    choices: pa.Array
+    dropped: pa.Array
+
+
+def _apply(
+    records: _Records, ids: pa.Array, carried: Mapping[str, pa.Array], templates: Sequence[Template], step: str
+) -> tuple[pa.Table, np.ndarray]:
+    """Prompt rows of SCHEMA, and the raw row that each was made from."""
+    names = [template.name for template in templates]
+    if not names or len(set(names)) < len(names):
+        raise MashqError(f"{step}: expected templates with different names, got {', '.join(names) or 'none'}.")
+    ready = [compiled(template) for template in templates]
+    lazy = _Lazy(ids)
+    pieces: list[_Piece] = []
+    faults: list[str] = []
+    for place, one in enumerate(ready):
+        made, fault = _pieces(one, place, records, ids, lazy)
+        pieces += made
+        faults += [fault] if fault else []
+    if faults:
+        raise MashqError("\n".join(faults))
+    pieces += _left_over(pieces, ready[0], records.n)
+    return _table(pieces, ids, carried, templates, step)
+
+
+class _Lazy:
+    """Row ids as bytes, made when the first is asked for."""
+
+    def __init__(self, ids: pa.Array):
+        self._ids = ids
+
+    @cached_property
+    def listed(self) -> list[bytes]:
+        return self._ids.to_pylist()
+
+
+def _pieces(
+    ready: Compiled, template: int, records: _Records, ids: pa.Array, lazy: _Lazy
+) -> tuple[list[_Piece], str | None]:
+    """What one template makes of the batch; and what is wrong with it, where it fails on every row it is for."""
+
+    def by_jinja(place: int) -> Rendered | str | Fault:
+        return render_row(ready, records.record(place), lazy.listed[place], plain=records.plain(place))
+
+    batch = _trusted(ready, records, ids, by_jinja)
+    if batch is None:
+        slow, done = np.arange(records.n), []
+    else:
+        wanted = np.flatnonzero(batch.wanted)
+        slow, done = wanted[batch.odd], [_of_batch(batch, wanted, template, ready)]
+    made = [by_jinja(int(place)) for place in slow]
+    theirs = np.array([not (isinstance(one, str) and one.startswith(NOT_FOR_THIS)) for one in made], dtype=bool)
+    kept = [one for one, own in zip(made, theirs, strict=True) if own]
+    faults = [one for one in kept if isinstance(one, Fault)]
+    if kept:
+        done.append(_of_jinja(kept, slow[theirs], template))
+    others = sum(len(piece.places) for piece in done) - len(kept)
+    complaint = faults[0].error if faults and len(faults) == len(kept) and others == 0 else None
+    return [piece for piece in done if len(piece.places)], complaint
+
+
+def _by_columns(program: Any, records: _Records, ids: pa.Array) -> Batch:
+    fields: dict[str, pa.Array] = {}
+    odd = records.odd
+    used = names_in(program)
+    for name in records.names():
+        if name in used:
+            column = records.column(name)
+            fields[name] = column.data
+            if column.odd is not None:
+                odd = column.odd if odd is None else odd | column.odd
+    return render_columns(program, fields, ids, odd)
+
+
+def _trusted(
+    ready: Compiled, records: _Records, ids: pa.Array, by_jinja: Callable[[int], Rendered | str | Fault]
+) -> Batch | None:
+    """The batch by columns, if two of its rows are the same by Jinja; else None."""
+    template = ready.template
+    if template.fingerprint in _DISTRUSTED or not records.n:
+        return None
+    try:
+        batch = _by_columns(columnar(ready), records, ids)
+    except NotColumnar:
+        return None
+    wanted = np.flatnonzero(batch.wanted)
+    own = np.flatnonzero(~batch.odd)
+    for m in {int(own[0]), int(own[len(own) // 2])} if len(own) else ():
+        theirs, ours = by_jinja(int(wanted[m])), _row_of(batch, m, ready)
+        if theirs != ours:
+            _DISTRUSTED[template.fingerprint] = "its columns gave another text than Jinja"
+            warnings.warn(
+                f"{template.name}: columns gave {ours!r:.200}, Jinja {theirs!r:.200}. Jinja renders it from here on; "
+                "please report this template.",
+                stacklevel=2,
+            )
+            return None
+    return batch
+
+
+def _reason_text(code: int, ready: Compiled) -> str:
+    what = {1: "empty prompt", 2: "empty target"}.get(code, f"empty turn {code - 2}")
+    return f"skip: {what} ({ready.where})"
+
+
+def _row_of(batch: Batch, m: int, ready: Compiled) -> Rendered | str:
+    """One row of a batch as `render` gives it."""
+    if batch.reasons is not None and batch.reasons[m]:
+        return _reason_text(int(batch.reasons[m]), ready)
+    start = int(batch.reference_counts[:m].sum())
+    said = tuple(zip(ready.roles, (content[m].as_py() for content in batch.contents), strict=True))
+    references = batch.references.slice(start, int(batch.reference_counts[m])).to_pylist()
+    choices = batch.choices if isinstance(batch.choices, tuple) else tuple(batch.choices[m].as_py())
+    return Rendered(said, tuple(references), choices)
+
+
+# --- pieces ----------------------------------------------------------------------------------------------------------
+
+MESSAGES = SCHEMA.field("messages").type
+TEXTS = SCHEMA.field("references").type
+
+
+def _of_batch(batch: Batch, wanted: np.ndarray, template: int, ready: Compiled) -> _Piece:
+    m, k = len(wanted), len(ready.roles)
+    own = ~batch.odd
+    lost = None if batch.reasons is None else batch.reasons > 0
+    contents = batch.contents[0]
+    if k > 1:
+        order = np.arange(m * k).reshape(k, m).T.ravel()
+        contents = pa.concat_arrays(batch.contents).take(pa.array(order))
+    roles = (
+        repeated(ready.roles[0], m, pa.string())
+        if k == 1
+        else pa.array(ready.roles).take(pa.array(np.tile(np.arange(k), m)))
+    )
+    said = pa.StructArray.from_arrays([roles, contents], fields=list(MESSAGES.value_type))
+    hidden = None if lost is None else pa.array(lost)
+    offsets = pa.array(np.arange(0, (m + 1) * k, k, dtype=np.int32))
+    messages = pa.ListArray.from_arrays(offsets, said, type=MESSAGES, mask=hidden)
+    ends = np.zeros(m + 1, dtype=np.int32)
+    np.cumsum(batch.reference_counts, out=ends[1:])
+    references = pa.ListArray.from_arrays(pa.array(ends), batch.references, type=TEXTS, mask=hidden)
+    choices = _choices_of(batch, m, lost)
+    if lost is None:
+        dropped = pa.nulls(m, pa.string())
+    else:
+        texts = [None, *(_reason_text(code, ready) for code in range(1, 3 + k))]
+        assert batch.reasons is not None
+        dropped = pa.array(texts, pa.string()).take(pa.array(batch.reasons))
+    piece = _Piece(wanted, template, messages, references, choices, dropped)
+    if own.all():
+        return piece
+    keep = pa.array(own)
+    return _Piece(wanted[own], template, *(each.filter(keep) for each in (messages, references, choices, dropped)))
+
+
+def _choices_of(batch: Batch, m: int, lost: np.ndarray | None) -> pa.Array:
+    if isinstance(batch.choices, tuple):
+        k = len(batch.choices)
+        if not k:
+            return pa.nulls(m, TEXTS)
+        flat = pa.array(batch.choices).take(pa.array(np.tile(np.arange(k), m)))
+        lists = lists_of(np.full(m, k), flat)
+    else:
+        lists = batch.choices
+    return lists if lost is None else pc.if_else(pa.array(lost), pa.nulls(m, lists.type), lists)
+
+
+def _of_jinja(made: Sequence[Rendered | str | Fault], places: np.ndarray, template: int) -> _Piece:
+    kept = [result if isinstance(result, Rendered) else None for result in made]
+    reasons = [None if isinstance(r, Rendered) else r.reason if isinstance(r, Fault) else r for r in made]
+    return _Piece(
+        places,
+        template,
+        _messages(kept),
+        pa.array([one.references if one else None for one in kept], TEXTS),
+        pa.array([(one.choices or None) if one else None for one in kept], TEXTS),
+        pa.array(reasons, pa.string()),
+    )
 
 
 def _messages(kept: Sequence[Rendered | None]) -> pa.Array:
@@ -185,9 +438,92 @@ def _messages(kept: Sequence[Rendered | None]) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(np.cumsum(lengths, dtype=np.int32)), structs, type=MESSAGES, mask=absent)
 
 
+def _left_over(pieces: Sequence[_Piece], first: Compiled, n: int) -> list[_Piece]:
+    """Raw rows that every template leaves to the others: a dropped row each, in the name of the first template."""
+    met = np.zeros(n, dtype=bool)
+    for piece in pieces:
+        met[piece.places] = True
+    if met.all():
+        return []
+    places = np.flatnonzero(~met)
+    return [_of_jinja([f"{NOT_FOR_THIS} ({first.where})"] * len(places), places, 0)]
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+def _table(
+    pieces: Sequence[_Piece],
+    ids: pa.Array,
+    carried: Mapping[str, pa.Array],
+    templates: Sequence[Template],
+    step: str,
+) -> tuple[pa.Table, np.ndarray]:
+    """Pieces -> rows of SCHEMA, a raw row's together and in the order of the templates."""
+    which = np.concatenate([np.full(len(piece.places), piece.template) for piece in pieces]) if pieces else _none()
+    places = np.concatenate([piece.places for piece in pieces]) if pieces else _none()
+    order = np.lexsort((which, places))
+    sorted_already = bool((order[1:] > order[:-1]).all())
+    turned = pa.array(order)
+
+    def in_order(arrays: Sequence[pa.Array], kind: pa.DataType) -> pa.Array:
+        joined = pa.concat_arrays(arrays) if arrays else pa.array([], kind)
+        return joined if sorted_already else joined.take(turned)
+
+    own = (
+        pa.concat_arrays(
+            [
+                child_ids(ids.take(pa.array(piece.places)), step=step, template=templates[piece.template].name)
+                for piece in pieces
+            ]
+        )
+        if pieces
+        else pa.array([], ID)
+    )
+    which, places = which[order], places[order]
+    raw, template = pa.array(places), pa.array(which)
+    columns: dict[str, Any] = {name: carried[name].take(raw) for name in CARRIED}
+    columns |= {
+        "id": own if sorted_already else own.take(turned),
+        "parents": pa.ListArray.from_arrays(np.arange(len(places) + 1, dtype=np.int32), ids.take(raw)),
+        "template": _by_template([one.name for one in templates], template),
+        "task": _by_template([one.task for one in templates], template),
+        "variety": pc.coalesce(
+            _by_template([one.variety for one in templates], template),
+            carried["variety"].take(raw),
+            _by_template([one.dataset.variety for one in templates], template),
+        ),
+        "source": _told("source", [one.dataset.name for one in templates], carried, raw, template),
+        "licence": _told("licence", [one.dataset.licence for one in templates], carried, raw, template),
+        "messages": in_order([piece.messages for piece in pieces], MESSAGES),
+        "references": in_order([piece.references for piece in pieces], TEXTS),
+        "choices": in_order([piece.choices for piece in pieces], TEXTS),
+        "dropped": in_order([piece.dropped for piece in pieces], pa.string()),
+    }
+    return conform(columns, where=step), places
+
+
+def _none() -> np.ndarray:
+    return np.zeros(0, dtype=np.int64)
+
+
+def _by_template(values: Sequence[str | None], which: pa.Array) -> pa.Array:
+    texts = [text or None for text in values]
+    if len(set(texts)) == 1:
+        return repeated(texts[0], len(which), pa.string())
+    return pa.array(texts, pa.string()).take(which)
+
+
+def _told(
+    name: str, values: Sequence[str], carried: Mapping[str, pa.Array], raw: pa.Array, which: pa.Array
+) -> pa.Array:
+    own = carried[name].take(raw)
+    return pc.coalesce(own, _by_template(values, which)) if own.null_count else own
+
+
 def _woven(rows: pa.Table, places: np.ndarray, prompts: pa.Table) -> pa.Table:
     """Put the raw rows that were dropped before back where they stood; `places` are those of the prompts."""
-    dropped = np.setdiff1d(np.arange(rows.num_rows), places)
-    joined = pa.concat_tables([prompts, rows.take(pa.array(dropped))])
-    place = np.concatenate([places, dropped])
+    before = np.flatnonzero(pc.is_valid(rows.column("dropped")).to_numpy(zero_copy_only=False))
+    joined = pa.concat_tables([prompts, rows.take(pa.array(before))])
+    place = np.concatenate([places, before])
     return joined.take(pa.array(np.argsort(place, kind="stable")))

@@ -83,7 +83,7 @@ Value = Const | Column | Parts | Record
 
 
 def leaf(array: pa.Array) -> pa.Array:
-    """A column of a file -> one of the types that kernels know: string, int64, float64, bool, lists and records of them."""
+    """A column of a file -> a type that kernels know: string, int64, float64, bool, lists and records of them."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
     wanted = _known(array.type)
@@ -290,7 +290,7 @@ def joined(pieces: Sequence[str | pa.Array], n: int) -> pa.Array:
     if len(pieces) == 1:
         return repeated(pieces[0], n, pa.string()) if isinstance(pieces[0], str) else pieces[0]
     if all(isinstance(piece, str) for piece in pieces):
-        return repeated("".join(pieces), n, pa.string())  # type: ignore[arg-type]  # all are str
+        return repeated("".join(pieces), n, pa.string())
     return pc.binary_join_element_wise(*pieces, "")
 
 

@@ -313,7 +313,28 @@ def _charged(function: Callable[..., Any]) -> Callable[..., Any]:
 def _filter_join(env: Any, values: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
     if attribute is not None:
         values = (_path(env, value, attribute) for value in values)
+    if env.fields_first:
+        values = ("" if value is None else value for value in values)
     return _joined(_text(d), values)
+
+
+@pass_environment
+def _concatenated(env: Any, values: Iterable[Any]) -> str:
+    return _joined("", ("" if value is None and env.fields_first else value for value in values))
+
+
+def _null_is_empty(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter of text that reads null as empty text, as `{{ … }}` writes it in our dialect."""
+
+    @wraps(function)
+    def called(value: Any, *args: Any, **kwargs: Any) -> Any:
+        return function("" if value is None else value, *args, **kwargs)
+
+    return called
+
+
+# Filters that write what they are given before they work on it.
+TEXTUAL = _words("trim lower upper capitalize title replace string")
 
 
 def _path(env: Any, value: Any, attribute: str | int) -> Any:
@@ -405,7 +426,7 @@ def _weighed(value: Any) -> Any:
 
 
 # Names that no template can write, for what `_Guard` puts into its syntax tree.
-INTERNAL = {"mashq counted": _counted, "mashq joined": partial(_joined, ""), "mashq weighed": _weighed}
+INTERNAL = {"mashq counted": _counted, "mashq joined": _concatenated, "mashq weighed": _weighed}
 
 
 # --- the syntax tree -------------------------------------------------------------------------------------------------
@@ -529,6 +550,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "highlight": _highlight,
         }
         choice = pass_context(_choice)
+        if plain:
+            filters |= {name: _null_is_empty(filters[name]) for name in TEXTUAL}
         self.filters = {name: _charged(function) for name, function in filters.items()}
         self.filters |= {**INTERNAL, "choice": choice, "random": choice}
         self.globals = {

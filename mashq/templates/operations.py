@@ -1,0 +1,627 @@
+"""What templates do with values, a column at a time: text of a value, comparisons, joins, methods of text, filters.
+
+Each function gives what Jinja in our sandbox gives for every row that it does not mark as odd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+import xxhash
+from jinja2 import nodes
+
+from mashq.templates.columns import (
+    SPACE,
+    Column,
+    Const,
+    NotColumnar,
+    Parts,
+    Record,
+    Value,
+    as_column,
+    by_value,
+    choose,
+    either,
+    flat,
+    item_at,
+    joined,
+    leaf,
+    lengths_of,
+    lists_of,
+    nulls_of,
+    numpy_mask,
+    repeated,
+    trimmed,
+    truth,
+    unique_within,
+)
+from mashq.templates.rendering import SEPARATOR
+from mashq.templates.sandbox import ATTRIBUTES, Sandbox
+from mashq.templates.template import Dialect, Template
+
+__all__ = [
+    "FILTERS",
+    "GROWTH",
+    "LEAST_GROWTH",
+    "UNROLLED",
+    "Columnar",
+    "Loop",
+    "Scope",
+    "arithmetic",
+    "compared",
+    "drawn",
+    "empty_lists",
+    "field_of",
+    "joinable",
+    "joined_list",
+    "mask_value",
+    "method_of",
+    "of_owner",
+    "string_of",
+    "strung",
+    "text_of",
+]
+
+UNROLLED = 64  # turns of a loop over a list written in the template
+
+
+GROWTH = 64  # bytes made for one byte of the row, beside what Limits allow
+
+
+LEAST_GROWTH = 1 << 26
+
+
+@dataclass(frozen=True)
+class Columnar:
+    """A template's syntax trees, ready to be walked over columns."""
+
+    template: Template
+    sandbox: Sandbox
+    body: nodes.Template
+    choices: nodes.Template | None
+    fixed_choices: tuple[str, ...] | None
+    when: nodes.Expr | None
+    roles: tuple[str, ...]
+    seed: bytes
+
+    @property
+    def plain(self) -> bool:
+        return self.template.dialect == Dialect.PLAIN
+
+
+@dataclass
+class Loop:
+    """The variable `loop`: place in the list and length of the list, one value a turn."""
+
+    index: Any
+    length: Any
+
+
+@dataclass
+class Scope:
+    """Names and their values over n rows; inside a loop, over the turns of all rows."""
+
+    program: Columnar
+    n: int
+    names: dict[str, Any]
+    ids: list[bytes] | None  # for choices; None inside branches and loops, where the count of draws differs by row
+    draws: list[int] = field(default_factory=lambda: [0])
+    outer: Scope | None = None
+    owner: np.ndarray | None = None  # (n,) the outer row of each turn
+
+    def find(self, name: str) -> Any:
+        if name in self.names:
+            return self.names[name]
+        if self.outer is None:
+            raise NotColumnar(f"the name '{name}'")
+        value = _spread(self.outer.find(name), self.owner)
+        self.names[name] = value
+        return value
+
+    def inner(self) -> Scope:
+        """The same rows; what is set inside is not seen outside, and nothing is drawn."""
+        return Scope(self.program, self.n, dict(self.names), None, self.draws, self.outer, self.owner)
+
+
+def _spread(value: Any, owner: np.ndarray | None) -> Any:
+    """A value of the outer rows, repeated for the turns of each."""
+    if owner is None or isinstance(value, (Const, Loop)):
+        return value
+    if isinstance(value, Column):
+        return Column(value.data.take(pa.array(owner)), None if value.odd is None else value.odd[owner])
+    if isinstance(value, Parts):
+        return Parts(tuple(_spread(item, owner) for item in value.items))
+    return Record({key: _spread(item, owner) for key, item in value.items.items()})
+
+
+def empty_lists(lengths: np.ndarray) -> np.ndarray | None:
+    return None if lengths.all() else lengths == 0
+
+
+def of_owner(odd: np.ndarray | None, lengths: np.ndarray) -> np.ndarray | None:
+    """Odd items -> the rows whose lists hold them."""
+    if odd is None:
+        return None
+    rows = np.zeros(len(lengths), dtype=bool)
+    rows[np.repeat(np.arange(len(lengths)), lengths)[odd]] = True
+    return rows
+
+
+def field_of(owner: Column, name: str) -> Column:
+    kind = owner.data.type
+    if not pt.is_struct(kind) or kind.get_field_index(name) < 0:
+        raise NotColumnar(f"the field '{name}', which the record has not")
+    return Column(leaf(pc.struct_field(owner.data, name)), either(owner.odd, nulls_of(owner.data)))
+
+
+def text_of(value: Value, scope: Scope) -> Const | Column:
+    """What `{{ value }}` writes."""
+    absent = "" if scope.program.plain else "None"
+    if isinstance(value, Const):
+        if value.value is None:
+            return Const(absent)
+        if isinstance(value.value, (str, bool, int, float)):
+            return Const(str(value.value))
+        raise NotColumnar("a constant that is no text")
+    if not isinstance(value, Column):
+        raise NotColumnar("a list or record written out")
+    data = _as_text(value.data)
+    return Column(data.fill_null(absent) if data.null_count else data, value.odd)
+
+
+def _as_text(data: pa.Array) -> pa.Array:
+    """Texts, numbers and truths as Python's `str` has them; null stays null."""
+    if pt.is_string(data.type):
+        return data
+    if pt.is_null(data.type):
+        return pa.nulls(len(data), pa.string())
+    if pt.is_integer(data.type):
+        return data.cast(pa.string())
+    if pt.is_boolean(data.type):
+        return pc.if_else(data, "True", "False")
+    if pt.is_floating(data.type):
+        return by_value(data, str, pa.string())
+    raise NotColumnar(f"{data.type} written out")
+
+
+def string_of(value: Value, what: str) -> Column | Const:
+    """A text; where it is None, which has no methods, the row is odd."""
+    if isinstance(value, Const) and isinstance(value.value, str):
+        return value
+    if isinstance(value, Column) and pt.is_string(value.data.type):
+        return Column(value.data, either(value.odd, nulls_of(value.data)))
+    raise NotColumnar(f"{what} of what is no text")
+
+
+def mask_value(mask: np.ndarray | bool, odd: Any) -> Value:
+    if isinstance(mask, np.ndarray):
+        return Column(pa.array(mask), odd)
+    return Const(mask) if odd is None else Column(pa.array(np.full(len(odd), mask)), odd)
+
+
+_ORDER: dict[str, Callable[..., pa.Array]] = {
+    "lt": pc.less,
+    "lteq": pc.less_equal,
+    "gt": pc.greater,
+    "gteq": pc.greater_equal,
+}
+
+
+def compared(op: str, left: Value, right: Value, scope: Scope) -> Value:
+    if op in ("ne", "notin"):
+        mask, odd = truth(compared("eq" if op == "ne" else "in", left, right, scope), scope.n)
+        return mask_value(~mask if isinstance(mask, np.ndarray) else not mask, odd)
+    if op == "in":
+        return _contained(left, right, scope)
+    if isinstance(left, Const) and isinstance(right, Const):
+        if op == "eq":
+            return Const(left.value == right.value)
+        raise NotColumnar("an order of constants")
+    if not isinstance(left, (Const, Column)) or not isinstance(right, (Const, Column)):
+        raise NotColumnar("a comparison of lists")
+    first, second = as_column(left, scope.n), as_column(right, scope.n)
+    odd = either(first.odd, second.odd)
+    numbers = [
+        pt.is_integer(each.data.type) or pt.is_floating(each.data.type) or pt.is_boolean(each.data.type)
+        for each in (first, second)
+    ]
+    if op == "eq":
+        return _equal(first, second, numbers, odd)
+    if not all(numbers) or any(pt.is_boolean(each.data.type) for each in (first, second)):
+        raise NotColumnar("an order of what are no numbers")
+    said = _ORDER[op](first.data, second.data)
+    return mask_value(numpy_mask(pc.fill_null(said, False)), either(odd, nulls_of(first.data), nulls_of(second.data)))
+
+
+def _equal(first: Column, second: Column, numbers: Sequence[bool], odd: Any) -> Value:
+    n = len(first.data)
+    both_null = pc.and_(first.data.is_null(), second.data.is_null())
+    kinds = [each.data.type for each in (first, second)]
+    if any(pt.is_null(kind) for kind in kinds):
+        return mask_value(numpy_mask(both_null), odd)
+    if all(pt.is_string(kind) for kind in kinds) or (kinds[0] == kinds[1] and all(numbers)):
+        same = pc.equal(first.data, second.data)
+    elif all(numbers):
+        if any(pt.is_floating(kind) for kind in kinds) and any(pt.is_integer(kind) for kind in kinds):
+            whole = first.data if pt.is_integer(kinds[0]) else second.data
+            if len(whole) and pc.max(pc.abs(whole)).as_py() not in range(2**53):
+                raise NotColumnar("a whole number that a float does not hold")
+        cast = [each.data.cast(pa.int64()) if pt.is_boolean(each.data.type) else each.data for each in (first, second)]
+        same = pc.equal(*cast)
+    elif any(pt.is_list(kind) or pt.is_struct(kind) for kind in kinds):
+        raise NotColumnar("a comparison of lists")
+    else:
+        same = repeated(False, n)
+    return mask_value(numpy_mask(pc.or_(pc.fill_null(same, False), both_null)), odd)
+
+
+def _contained(item: Value, owner: Value, scope: Scope) -> Value:
+    if isinstance(owner, Record):
+        owner = Parts(tuple(Const(key) for key in owner.items))
+    if isinstance(owner, Parts):
+        mask: Any = False
+        odd = None
+        for each in owner.items:
+            said, strange = truth(compared("eq", item, each, scope), scope.n)
+            mask, odd = mask | np.asarray(said), either(odd, strange)
+        return mask_value(np.broadcast_to(mask, (scope.n,)).copy(), odd)
+    if isinstance(owner, Const) and isinstance(owner.value, str):
+        if isinstance(item, Const):
+            return Const(item.value in owner.value)
+        text = string_of(item, "in")
+        assert isinstance(text, Column)
+        inside = by_value(text.data, lambda value: value in owner.value, pa.bool_())
+        return mask_value(numpy_mask(pc.fill_null(inside, False)), text.odd)
+    if isinstance(owner, Column) and pt.is_list(owner.data.type):
+        lengths = lengths_of(owner.data)
+        rows = np.repeat(np.arange(scope.n), lengths)
+        inner = Scope(scope.program, len(rows), {}, None)
+        hit, strange = truth(compared("eq", _spread(item, rows), Column(flat(owner.data)), inner), inner.n)
+        inside = of_owner(np.broadcast_to(np.asarray(hit), (inner.n,)), lengths)
+        odd = item.odd if isinstance(item, Column) else None
+        assert inside is not None
+        return mask_value(inside, either(owner.odd, odd, nulls_of(owner.data), of_owner(strange, lengths)))
+    text = string_of(owner, "in")
+    assert isinstance(text, Column)
+    if isinstance(item, Const) and isinstance(item.value, str):
+        return mask_value(numpy_mask(pc.fill_null(pc.match_substring(text.data, item.value), False)), text.odd)
+    part = string_of(item, "in")
+    assert isinstance(part, Column)
+    pairs = zip(part.data.fill_null("").to_pylist(), text.data.fill_null("").to_pylist(), strict=True)
+    return mask_value(np.fromiter((a in b for a, b in pairs), dtype=bool, count=scope.n), either(part.odd, text.odd))
+
+
+def joinable(value: Value, scope: Scope) -> Value:
+    """`~` and join write None as empty text in our dialect; in PromptSource's, where it is "None", the row is odd."""
+    if scope.program.plain:
+        return value
+    if isinstance(value, Column) and value.data.null_count:
+        return Column(value.data, either(value.odd, nulls_of(value.data)))
+    if isinstance(value, Const) and value.value is None:
+        raise NotColumnar("None in a joined text")
+    return value
+
+
+def strung(texts: Sequence[Const | Column], scope: Scope) -> Value:
+    if all(isinstance(each, Const) for each in texts):
+        return Const("".join(each.value for each in texts))  # type: ignore[union-attr]
+    odd = None
+    for each in texts:
+        odd = either(odd, each.odd) if isinstance(each, Column) else odd
+    pieces = [each.value if isinstance(each, Const) else each.data for each in texts]
+    made = joined([piece for piece in pieces if not (isinstance(piece, str) and not piece)], scope.n)
+    _modest(made, scope)
+    return Column(made, odd)
+
+
+def _modest(made: pa.Array, scope: Scope) -> None:
+    """Text that doubles and doubles is left to Jinja, whose budget ends it."""
+    if made.nbytes > LEAST_GROWTH + GROWTH * scope.n * 1024:
+        raise NotColumnar("a text that grows without end")
+
+
+def arithmetic(function: Callable[..., pa.Array], left: Value, right: Value, scope: Scope) -> Value:
+    first, second = as_column(left, scope.n), as_column(right, scope.n)
+    if first.data.type != second.data.type or not pt.is_integer(first.data.type):
+        raise NotColumnar("arithmetic of what are no whole numbers")
+    odd = either(first.odd, second.odd, nulls_of(first.data), nulls_of(second.data))
+    try:
+        return Column(function(first.data, second.data), odd)
+    except pa.ArrowInvalid as error:
+        raise NotColumnar("a number of more than 64 bits") from error
+
+
+_PURE = ATTRIBUTES[str] - {"format", "join", "replace"}
+
+
+def method_of(owner: Value, method: str, args: list[Any], scope: Scope) -> Value:
+    """A method of text with constant arguments."""
+    text = string_of(owner, f".{method}()")
+    if method not in _PURE | {"replace"}:
+        raise NotColumnar(f".{method}()")
+    if isinstance(text, Const):
+        made = getattr(text.value, method)(*args)
+        return Parts(tuple(map(Const, made))) if isinstance(made, (list, tuple)) else Const(made)
+    return Column(_method_kernel(text.data, method, args), text.odd)
+
+
+_TRIM = {"strip": pc.utf8_trim, "lstrip": pc.utf8_ltrim, "rstrip": pc.utf8_rtrim}
+
+
+def _method_kernel(data: pa.Array, method: str, args: list[Any]) -> pa.Array:
+    if method in _TRIM and len(args) <= 1 and all(isinstance(each, str) for each in args):
+        return _TRIM[method](data, characters=args[0] if args else SPACE)
+    if method == "replace":
+        if len(args) == 2 and all(isinstance(each, str) for each in args) and args[0]:
+            return pc.replace_substring(data, args[0], args[1])
+        raise NotColumnar(".replace() of nothing, or counted")
+    if method == "split" and len(args) in (1, 2) and isinstance(args[0], str) and args[0]:
+        most = args[1] if len(args) == 2 else -1
+        if not isinstance(most, int) or most == 0:
+            raise NotColumnar(".split() into one part")
+        return pc.split_pattern(data, args[0], max_splits=None if most < 0 else most)
+    if method in ("startswith", "endswith") and len(args) == 1 and isinstance(args[0], str):
+        return (pc.starts_with if method == "startswith" else pc.ends_with)(data, args[0])
+    try:
+        sample = getattr("a", method)(*args)
+        kinds: dict[type, pa.DataType] = {str: pa.string(), bool: pa.bool_(), int: pa.int64()}
+        kinds |= {list: pa.list_(pa.string()), tuple: pa.list_(pa.string())}
+        return by_value(data, lambda value: getattr(value, method)(*args), kinds[type(sample)])
+    except (TypeError, ValueError) as error:
+        raise NotColumnar(f".{method}(): {error}") from error
+
+
+def joined_list(listed: Value, separator: Const, scope: Scope, strict: bool = False) -> Value:
+    if not isinstance(separator.value, str) or SEPARATOR in separator.value:
+        raise NotColumnar("a join by this")
+    if isinstance(listed, Parts):
+        texts: list[Const | Column] = []
+        for i, item in enumerate(listed.items):
+            if strict and not (isinstance(item, Const) and isinstance(item.value, str)):
+                raise NotColumnar(".join() of values of the row")
+            texts += [separator] * bool(i)
+            texts.append(text_of(joinable(item, scope), scope))
+        return strung(texts, scope)
+    if not isinstance(listed, Column) or not pt.is_list(listed.data.type):
+        raise NotColumnar("a join of what is no list")
+    values = flat(listed.data)
+    if strict and not pt.is_string(values.type):
+        raise NotColumnar(".join() of what are no texts")
+    odd = either(listed.odd, nulls_of(listed.data))
+    if strict or not scope.program.plain:
+        odd = either(odd, of_owner(nulls_of(values), lengths_of(listed.data)))
+    texts_of = _as_text(values)
+    lists = lists_of(lengths_of(listed.data), texts_of.fill_null("") if texts_of.null_count else texts_of)
+    made = pc.binary_join(lists, separator.value)
+    _modest(made, scope)
+    return Column(made, odd)
+
+
+def drawn(listed: Value, scope: Scope) -> Value:
+    """`choice`: the number that the sandbox's budget draws, for every row."""
+    if scope.ids is None:
+        raise NotColumnar("a choice in a branch or loop")
+    scope.draws[0] += 1
+    tail = scope.program.seed + scope.draws[0].to_bytes(4, "little")
+    numbers = np.fromiter(
+        (xxhash.xxh3_64_intdigest(one + tail) for one in scope.ids), dtype=np.uint64, count=len(scope.ids)
+    )
+    if isinstance(listed, Const) and isinstance(listed.value, (str, range)):
+        listed = Parts(tuple(map(Const, listed.value)))
+    if isinstance(listed, Parts) and listed.items:
+        index = (numbers % np.uint64(len(listed.items))).astype(np.int64)
+        return choose(index, listed.items, scope.n, None)
+    if isinstance(listed, Column) and pt.is_list(listed.data.type):
+        lengths = lengths_of(listed.data)
+        safe = np.maximum(lengths, 1).astype(np.uint64)
+        made = item_at(listed, (numbers % safe).astype(np.int64))
+        return Column(made.data, either(made.odd, empty_lists(lengths)))
+    raise NotColumnar("a choice of what is no list")
+
+
+def _soft(value: Value, scope: Scope) -> Column | Const:
+    """Filters of text write what is no text first; None is empty text in our dialect, an odd row in PromptSource's."""
+    if scope.program.plain and isinstance(value, Column) and (value.data.null_count or pt.is_null(value.data.type)):
+        return Column(_as_text(value.data).fill_null(""), value.odd)
+    if scope.program.plain and isinstance(value, Const) and value.value is None:
+        return Const("")
+    if isinstance(value, Column) and not pt.is_string(value.data.type):
+        return Column(_as_text(value.data), either(value.odd, nulls_of(value.data)))
+    if isinstance(value, Const) and isinstance(value.value, (bool, int, float)):
+        return Const(str(value.value))
+    return string_of(value, "a filter")
+
+
+def _textual(method: str) -> Callable[..., Value]:
+    def made(value: Value, scope: Scope) -> Value:
+        return method_of(_soft(value, scope), method, [], scope)
+
+    return made
+
+
+def _f_trim(value: Value, scope: Scope, chars: str | None = None) -> Value:
+    text = _soft(value, scope)
+    if isinstance(text, Const):
+        return Const(text.value.strip(chars))
+    return Column(trimmed(text.data, chars), text.odd)
+
+
+def _f_replace(value: Value, scope: Scope, old: Any, new: Any) -> Value:
+    text = _soft(value, scope)
+    if not isinstance(old, str) or not isinstance(new, str) or not old:
+        raise NotColumnar("|replace of what is no text")
+    if isinstance(text, Const):
+        return Const(text.value.replace(old, new))
+    return Column(pc.replace_substring(text.data, old, new), text.odd)
+
+
+def _f_string(value: Value, scope: Scope) -> Value:
+    if isinstance(value, Column) and value.data.null_count:
+        return Column(_as_text(value.data).fill_null("" if scope.program.plain else "None"), value.odd)
+    if isinstance(value, Column):
+        return Column(_as_text(value.data), value.odd)
+    if isinstance(value, Const) and isinstance(value.value, (str, bool, int, float)):
+        return Const(str(value.value))
+    raise NotColumnar("|string of a list")
+
+
+def _f_length(value: Value, scope: Scope) -> Value:
+    if isinstance(value, (Parts, Record)):
+        return Const(len(value.items))
+    if isinstance(value, Const) and isinstance(value.value, str):
+        return Const(len(value.value))
+    if isinstance(value, Column) and pt.is_list(value.data.type):
+        return Column(pa.array(lengths_of(value.data)), either(value.odd, nulls_of(value.data)))
+    text = string_of(value, "|length")
+    assert isinstance(text, Column)
+    return Column(pc.utf8_length(text.data).cast(pa.int64()), text.odd)
+
+
+def _end(at: int) -> Callable[..., Value]:
+    def made(value: Value, scope: Scope) -> Value:
+        if isinstance(value, Parts) and value.items:
+            return value.items[at]
+        if isinstance(value, Column) and pt.is_list(value.data.type):
+            return item_at(value, at)
+        raise NotColumnar("|first or |last of what is no list")
+
+    return made
+
+
+def _f_list(value: Value, scope: Scope) -> Value:
+    if isinstance(value, Parts) or (isinstance(value, Column) and pt.is_list(value.data.type)):
+        if isinstance(value, Column):
+            return Column(value.data, either(value.odd, nulls_of(value.data)))
+        return value
+    raise NotColumnar("|list of what is no list")
+
+
+def _f_int(value: Value, scope: Scope) -> Value:
+    """Of numbers, and of texts that are whole numbers; Jinja gives 0 for the rest."""
+    if isinstance(value, Column) and pt.is_integer(value.data.type):
+        return Column(value.data, either(value.odd, nulls_of(value.data)))
+    if isinstance(value, Column) and pt.is_boolean(value.data.type):
+        return Column(value.data.cast(pa.int64()), either(value.odd, nulls_of(value.data)))
+    if isinstance(value, Column) and pt.is_string(value.data.type):
+        plain = pc.match_substring_regex(value.data, "^[0-9]{1,15}$")
+        odd = ~numpy_mask(pc.fill_null(plain, False))
+        safe = pc.if_else(pc.fill_null(plain, False), value.data, "0").cast(pa.int64())
+        return Column(safe, either(value.odd, odd if odd.any() else None))
+    raise NotColumnar("|int of this")
+
+
+def _f_float(value: Value, scope: Scope) -> Value:
+    """Of numbers; a text may be no number, of which Jinja makes 0.0."""
+    if isinstance(value, Column) and (pt.is_integer(value.data.type) or pt.is_floating(value.data.type)):
+        return Column(value.data.cast(pa.float64()), either(value.odd, nulls_of(value.data)))
+    raise NotColumnar("|float of this")
+
+
+def _f_unique(value: Value, scope: Scope) -> Value:
+    """Of texts that do not differ in case alone, which Jinja takes for one."""
+    if not isinstance(value, Column) or not pt.is_list(value.data.type) or not pt.is_string(value.data.type.value_type):
+        raise NotColumnar("|unique of this")
+    values, lengths = flat(value.data), lengths_of(value.data)
+    cased = nulls_of(values)
+    folded = by_value(values, lambda text: text.lower() != text, pa.bool_())
+    if len(folded):
+        cased = either(cased, numpy_mask(pc.fill_null(pc.or_(folded, pc.equal(values, "")), False)))
+    counts, kept = unique_within(lengths, values.fill_null("-"))
+    return Column(lists_of(counts, kept), either(value.odd, nulls_of(value.data), of_owner(cased, lengths)))
+
+
+def _f_join(value: Value, scope: Scope, d: Any = "", attribute: Any = None) -> Value:
+    if attribute is not None:
+        if not isinstance(value, Column) or not pt.is_list(value.data.type) or not isinstance(attribute, str):
+            raise NotColumnar("|join by a part of this")
+        inner = field_of(Column(flat(value.data)), attribute)
+        lengths = lengths_of(value.data)
+        odd = either(value.odd, nulls_of(value.data), of_owner(inner.odd, lengths))
+        value = Column(lists_of(lengths, inner.data), odd)
+    return joined_list(value, Const(d), scope)
+
+
+_OF_ITEMS = ("trim", "lower", "upper", "string", "replace", "capitalize", "length", "float", "int")
+
+
+def _f_map(value: Value, scope: Scope, *args: Any, attribute: Any = None) -> Value:
+    if isinstance(value, Parts) and attribute is None and args and args[0] in _OF_ITEMS:
+        return Parts(tuple(FILTERS[args[0]](item, scope, *args[1:]) for item in value.items))
+    if not isinstance(value, Column) or not pt.is_list(value.data.type):
+        raise NotColumnar("|map of what is no list")
+    lengths, items = lengths_of(value.data), Column(flat(value.data))
+    inner = Scope(scope.program, len(items.data), {}, None)
+    if isinstance(attribute, str) and not args:
+        made: Value = field_of(items, attribute)
+    elif (
+        attribute is None and args and args[0] in ("trim", "lower", "upper", "string", "replace", "title", "capitalize")
+    ):
+        made = FILTERS[args[0]](items, inner, *args[1:])
+    else:
+        raise NotColumnar("|map of this")
+    assert isinstance(made, Column)
+    return Column(lists_of(lengths, made.data), either(value.odd, nulls_of(value.data), of_owner(made.odd, lengths)))
+
+
+def _selecting(keeps: bool, by_part: bool) -> Callable[..., Value]:
+    """select, reject, selectattr, rejectattr: items of a list by a test with constant arguments."""
+
+    def made(value: Value, scope: Scope, *args: Any) -> Value:
+        if not isinstance(value, Column) or not pt.is_list(value.data.type):
+            raise NotColumnar("a selection from what is no list")
+        lengths, items = lengths_of(value.data), Column(flat(value.data))
+        inner = Scope(scope.program, len(items.data), {}, None)
+        asked: Value = items
+        rest = args
+        if by_part:
+            if not args or not isinstance(args[0], str) or "." in args[0]:
+                raise NotColumnar("a selection by this part")
+            asked, rest = field_of(items, args[0]), args[1:]
+        mask, odd = _tested(asked, inner, *rest)
+        kept = np.broadcast_to(np.asarray(mask), (inner.n,))
+        kept = kept if keeps else ~kept
+        owner = np.repeat(np.arange(scope.n), lengths)[kept]
+        strange = either(value.odd, nulls_of(value.data), of_owner(odd, lengths))
+        taken = items.data.filter(pa.array(kept))
+        return Column(lists_of(np.bincount(owner, minlength=scope.n), taken), strange)
+
+    return made
+
+
+def _tested(value: Value, scope: Scope, name: str | None = None, *args: Any) -> tuple[np.ndarray | bool, Any]:
+    if name is None:
+        return truth(value, scope.n)
+    op = {"equalto": "eq", "==": "eq", "eq": "eq", "!=": "ne", "ne": "ne", "in": "in"}.get(name)
+    if op is None or len(args) != 1:
+        raise NotColumnar(f"a selection by the test '{name}'")
+    given = args[0]
+    other: Value = Parts(tuple(map(Const, given))) if isinstance(given, (list, tuple)) else Const(given)
+    return truth(compared(op, value, other, scope), scope.n)
+
+
+FILTERS: dict[str, Callable[..., Value]] = {
+    "trim": _f_trim,
+    "replace": _f_replace,
+    "string": _f_string,
+    "length": _f_length,
+    "count": _f_length,
+    "first": _end(0),
+    "last": _end(-1),
+    "list": _f_list,
+    "int": _f_int,
+    "join": _f_join,
+    "float": _f_float,
+    "unique": _f_unique,
+    "map": _f_map,
+    "select": _selecting(True, False),
+    "reject": _selecting(False, False),
+    "selectattr": _selecting(True, True),
+    "rejectattr": _selecting(False, True),
+    **{name: _textual(name) for name in ("lower", "upper", "capitalize")},
+}
