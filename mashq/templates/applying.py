@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mashq.rows import ID, SCHEMA, MashqError, child_ids, conform
-from mashq.templates.columns import NotColumnar, leaf, lists_of, odd_rows, repeated
-from mashq.templates.compiler import Batch, columnar, names_in, render_columns
+from mashq.templates.columns import NotColumnar, leaf, lists_of, repeated
+from mashq.templates.compiler import Batch, Field, columnar, field_column, names_in, render_columns
 from mashq.templates.rendering import MARK, PIPE, SEPARATOR, Compiled, Fault, compiled, render_row
 from mashq.templates.template import Rendered, Template
 
@@ -57,18 +57,12 @@ def fields_of(meta: str | None, text: str | None, messages: Sequence[Mapping[str
 # --- records: the fields of a batch, as columns and as Python values -------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Column:
-    data: pa.Array
-    odd: np.ndarray | None
-
-
 class _Records:
     """The fields of n raw rows. `column` gives one field of all of them, `record` all fields of one."""
 
     def __init__(self, n: int):
         self.n = n
-        self._columns: dict[str, _Column] = {}
+        self._columns: dict[str, Field] = {}
 
     def names(self) -> Sequence[str]:
         raise NotImplementedError
@@ -76,10 +70,10 @@ class _Records:
     def record(self, place: int) -> Mapping[str, Any]:
         raise NotImplementedError
 
-    def _column(self, name: str) -> _Column:
+    def _column(self, name: str) -> Field:
         raise NotImplementedError
 
-    def column(self, name: str) -> _Column:
+    def column(self, name: str) -> Field:
         """Raises NotColumnar where its values have no common type that the kernels know."""
         if name not in self._columns:
             self._columns[name] = self._column(name)
@@ -108,9 +102,8 @@ class _FromColumns(_Records):
     def record(self, place: int) -> Mapping[str, Any]:
         return {name: self._table.column(name)[place].as_py() for name in self._table.column_names}
 
-    def _column(self, name: str) -> _Column:
-        data = leaf(self._table.column(name))
-        return _Column(data, odd_rows(data, ("|", MARK, PIPE)))
+    def _column(self, name: str) -> Field:
+        return field_column(self._table.column(name))
 
 
 class _FromRows(_Records):
@@ -145,7 +138,7 @@ class _FromRows(_Records):
     def odd(self) -> np.ndarray | None:
         return self._odd
 
-    def _column(self, name: str) -> _Column:
+    def _column(self, name: str) -> Field:
         values = [record.get(name) for record in self._records]
         try:
             data = leaf(pa.array(values))
@@ -153,7 +146,7 @@ class _FromRows(_Records):
             raise NotColumnar(f"the field '{name}' has values of several types") from error
         if not all(_fits(value, data.type) for value in values):
             raise NotColumnar(f"the field '{name}' has values of several types")
-        return _Column(data, odd_rows(data, ("|", MARK, PIPE)))
+        return field_column(data)
 
 
 def _fits(value: Any, kind: pa.DataType) -> bool:
@@ -257,11 +250,10 @@ def _apply(
     if not names or len(set(names)) < len(names):
         raise MashqError(f"{step}: expected templates with different names, got {', '.join(names) or 'none'}.")
     ready = [compiled(template) for template in templates]
-    lazy = _Lazy(ids)
     pieces: list[_Piece] = []
     faults: list[str] = []
     for place, one in enumerate(ready):
-        made, fault = _pieces(one, place, records, ids, lazy)
+        made, fault = _pieces(one, place, records, ids)
         pieces += made
         faults += [fault] if fault else []
     if faults:
@@ -270,24 +262,11 @@ def _apply(
     return _table(pieces, ids, carried, templates, step)
 
 
-class _Lazy:
-    """Row ids as bytes, made when the first is asked for."""
-
-    def __init__(self, ids: pa.Array):
-        self._ids = ids
-
-    @cached_property
-    def listed(self) -> list[bytes]:
-        return self._ids.to_pylist()
-
-
-def _pieces(
-    ready: Compiled, template: int, records: _Records, ids: pa.Array, lazy: _Lazy
-) -> tuple[list[_Piece], str | None]:
+def _pieces(ready: Compiled, template: int, records: _Records, ids: pa.Array) -> tuple[list[_Piece], str | None]:
     """What one template makes of the batch; and what is wrong with it, where it fails on every row it is for."""
 
     def by_jinja(place: int) -> Rendered | str | Fault:
-        return render_row(ready, records.record(place), lazy.listed[place], plain=records.plain(place))
+        return render_row(ready, records.record(place), ids[place].as_py(), plain=records.plain(place))
 
     batch = _trusted(ready, records, ids, by_jinja)
     if batch is None:
@@ -307,16 +286,9 @@ def _pieces(
 
 
 def _by_columns(program: Any, records: _Records, ids: pa.Array) -> Batch:
-    fields: dict[str, pa.Array] = {}
-    odd = records.odd
     used = names_in(program)
-    for name in records.names():
-        if name in used:
-            column = records.column(name)
-            fields[name] = column.data
-            if column.odd is not None:
-                odd = column.odd if odd is None else odd | column.odd
-    return render_columns(program, fields, ids, odd)
+    fields = {name: records.column(name) for name in records.names() if name in used}
+    return render_columns(program, fields, ids, records.odd)
 
 
 def _trusted(
@@ -324,7 +296,7 @@ def _trusted(
 ) -> Batch | None:
     """The batch by columns, if two of its rows are the same by Jinja; else None."""
     template = ready.template
-    if template.fingerprint in _DISTRUSTED or not records.n:
+    if not records.n or (_DISTRUSTED and template.fingerprint in _DISTRUSTED):
         return None
     try:
         batch = _by_columns(columnar(ready), records, ids)

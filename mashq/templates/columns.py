@@ -29,6 +29,7 @@ __all__ = [
     "choose",
     "flat",
     "gather",
+    "holds",
     "item_at",
     "joined",
     "leaf",
@@ -130,6 +131,24 @@ def nulls_of(array: pa.Array) -> Odd:
     return numpy_mask(array.is_null()) if array.null_count else None
 
 
+def holds(array: pa.Array, mark: str) -> bool:
+    """Whether any text, at any depth, holds the mark."""
+    if pt.is_struct(array.type):
+        return any(holds(pc.struct_field(array, [i]), mark) for i in range(array.type.num_fields))
+    if pt.is_list(array.type):
+        return holds(flat(array), mark)
+    return pt.is_string(array.type) and mark.encode() in _bytes_of(array)
+
+
+def _bytes_of(array: pa.Array) -> bytes:
+    """All texts of a column, one after another."""
+    data = array.buffers()[2]
+    if data is None or not len(array):
+        return b""
+    offsets = np.frombuffer(array.buffers()[1], dtype=np.int32)[array.offset : array.offset + len(array) + 1]
+    return bytes(memoryview(data)[offsets[0] : offsets[-1]])
+
+
 def odd_rows(array: pa.Array, marks: Sequence[str]) -> Odd:
     """Rows with a text, at any depth, that holds one of the marks."""
     if pt.is_struct(array.type):
@@ -144,12 +163,7 @@ def odd_rows(array: pa.Array, marks: Sequence[str]) -> Odd:
         return owner
     if not pt.is_string(array.type) or not len(array):
         return None
-    data = array.buffers()[2]
-    if data is None:
-        return None
-    whole = memoryview(data)
-    offsets = np.frombuffer(array.buffers()[1], dtype=np.int32)[array.offset : array.offset + len(array) + 1]
-    text = bytes(whole[offsets[0] : offsets[-1]])
+    text = _bytes_of(array)
     found = [mark for mark in marks if mark.encode() in text]
     if not found:
         return None

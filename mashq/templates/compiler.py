@@ -33,7 +33,9 @@ from mashq.templates.columns import (
     as_column,
     either,
     flat,
+    holds,
     joined,
+    leaf,
     lengths_of,
     lists_of,
     merged,
@@ -61,9 +63,24 @@ from mashq.templates.operations import (
 )
 from mashq.templates.rendering import MARK, PIPE, SEPARATOR, Compiled, joined_source
 
-__all__ = ["Batch", "columnar", "names_in", "odd_fields", "render_columns"]
+__all__ = ["Batch", "Field", "columnar", "field_column", "names_in", "render_columns"]
 
 PIECES = 4096  # of one text, after unrolling
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of n rows: its column, the rows that Jinja must render for its sake, and whether any text has a `|`."""
+
+    data: pa.Array
+    odd: np.ndarray | None
+    piped: bool
+
+
+def field_column(array: pa.Array) -> Field:
+    """A column of any type -> a field. Raises NotColumnar for a type that the kernels do not know."""
+    data = leaf(array)
+    return Field(data, odd_rows(data, (SEPARATOR, MARK, PIPE)), holds(data, "|"))
 
 
 @dataclass(frozen=True)
@@ -391,8 +408,8 @@ def _bind(target: Any, value: Value, scope: Scope) -> None:
         raise NotColumnar("a loop over several names")
 
 
-def render_columns(program: Columnar, fields: Mapping[str, pa.Array], ids: pa.Array, odd: Any = None) -> Batch:
-    """Render n rows. `fields`: column by name, as `leaf` gives them; `ids`: (n,) 16-byte row ids; `odd`: (n,) or None.
+def render_columns(program: Columnar, fields: Mapping[str, Field], ids: pa.Array, odd: Any = None) -> Batch:
+    """Render n rows. `fields`: what `field_column` made of each; `ids`: (n,) 16-byte row ids; `odd`: (n,) or None.
 
     Raises NotColumnar where this template cannot be rendered on these columns.
     """
@@ -402,9 +419,11 @@ def render_columns(program: Columnar, fields: Mapping[str, pa.Array], ids: pa.Ar
         raise NotColumnar(f"{type(error).__name__}: {error}") from error
 
 
-def _rendered(program: Columnar, fields: Mapping[str, pa.Array], ids: pa.Array, odd: Any) -> Batch:
+def _rendered(program: Columnar, fields: Mapping[str, Field], ids: pa.Array, odd: Any) -> Batch:
     n = len(ids)
-    names: dict[str, Any] = {name: Column(array) for name, array in fields.items()}
+    names: dict[str, Any] = {name: Column(one.data) for name, one in fields.items()}
+    odd = either(odd, *(one.odd for one in fields.values()))
+    piped = any(one.piped for one in fields.values())
     wanted = np.ones(n, dtype=bool)
     if program.when is not None:
         mask, strange = truth_of(program.when, Scope(program, n, dict(names), None))
@@ -423,7 +442,7 @@ def _rendered(program: Columnar, fields: Mapping[str, pa.Array], ids: pa.Array, 
     out = _Text()
     out.odd = odd
     _write(program.body.body, scope, out)
-    return _finish(program, scope, out, choices, wanted)
+    return _finish(program, scope, out, choices, wanted, piped)
 
 
 class _Ids(list[bytes]):
@@ -484,7 +503,12 @@ def _set_choices(program: Columnar, scope: Scope) -> Sequence[Const | Column] | 
 
 
 def _finish(
-    program: Columnar, scope: Scope, out: _Text, choices: Sequence[Const | Column] | None, wanted: np.ndarray
+    program: Columnar,
+    scope: Scope,
+    out: _Text,
+    choices: Sequence[Const | Column] | None,
+    wanted: np.ndarray,
+    piped: bool,
 ) -> Batch:
     n, roles = scope.n, len(program.roles)
     bounds = [0, *(i + 1 for i, mark in enumerate(out.marks) if mark == MARK), len(out.segments)]
@@ -499,12 +523,15 @@ def _finish(
     odd = np.zeros(n, dtype=bool) if out.odd is None else out.odd.copy()
     if out.padded is not None and not program.plain:
         odd |= out.padded & (counts > 0)
+    lists = _choice_lists(choices, n)
+    if piped:
+        odd |= _ambiguous(contents, counts, values, lists)
     reasons: np.ndarray | None = None
     for i, content in reversed(list(enumerate(contents[:-1]))):
         reasons = _reason(reasons, numpy_mask(pc.equal(content, "")), 3 + i)
     reasons = _reason(reasons, _no_target(program, counts, values), 2)
     reasons = _reason(reasons, numpy_mask(pc.equal(contents[-1], "")), 1)
-    return Batch(wanted, odd, tuple(contents), counts, values, _choice_lists(choices, n), reasons)
+    return Batch(wanted, odd, tuple(contents), counts, values, lists, reasons)
 
 
 def _reason(reasons: np.ndarray | None, rows: np.ndarray, code: int) -> np.ndarray | None:
@@ -579,9 +606,17 @@ def _choice_lists(choices: Sequence[Const | Column] | None, n: int) -> pa.Array 
     return lists_of(lengths, values)
 
 
-def odd_fields(fields: Mapping[str, pa.Array]) -> Any:
-    """Rows that Jinja must render: a text of theirs holds a `|` or one of the marks."""
-    odd = None
-    for array in fields.values():
-        odd = either(odd, odd_rows(array, ("|", MARK, PIPE)))
+def _ambiguous(contents: Sequence[pa.Array], counts: np.ndarray, values: pa.Array, choices: Any) -> np.ndarray:
+    """Rows in which a `|` of the row's own may stand beside one of the template's `|||`, or make another."""
+    odd = np.zeros(len(counts), dtype=bool)
+    for content in contents:
+        odd |= _near_pipes(content)
+    odd[np.repeat(np.arange(len(counts)), counts)[_near_pipes(values)]] = True
+    if not isinstance(choices, tuple):
+        odd[np.repeat(np.arange(len(counts)), lengths_of(choices))[_near_pipes(flat(choices))]] = True
     return odd
+
+
+def _near_pipes(texts: pa.Array) -> np.ndarray:
+    near = pc.or_(pc.starts_with(texts, "|"), pc.ends_with(texts, "|"))
+    return numpy_mask(pc.or_(near, pc.match_substring(texts, SEPARATOR)))
