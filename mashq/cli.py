@@ -155,6 +155,34 @@ def _known_runs(runs: Path) -> str:
 
 
 @verbs.command()
+@click.argument("rows", metavar="RUN|STEP|FILE.parquet")
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--to", required=True, type=click.Choice(["ni", "messages", "hub"]), help="The format.")
+@click.option("--gzip", is_flag=True, help="Pack the JSON lines of --to messages.")
+@click.option(
+    "--template", multiple=True, type=click.Path(path_type=Path), help="Own template file that says whom to cite."
+)
+@runs_option
+def export(rows: str, out: Path, to: str, gzip: bool, template: tuple[Path, ...], runs: Path) -> None:
+    """Write prompt rows into the new folder OUT, with data cards: Super-NaturalInstructions JSON (ni), chat JSON lines
+    (messages), or Parquet and a README as the Hugging Face hub takes them (hub).
+
+    Example: mashq export prompts --to hub arabic-prompts
+    """
+    from mashq.export import export as write
+    from mashq.licences import uses
+    from mashq.make import find_rows
+
+    survey = write(find_rows(runs, rows), out, to, gzip=gzip, templates=template)
+    click.echo(f"{out}: {survey.rows:,} rows, data sets: {len(survey.by('source')):,}")
+    for name, n in survey.by("licence").items():
+        forbidden = ", whose terms forbid passing this on" * (uses(name).redistribute == "no")
+        click.echo(f"  licence {name or 'unknown'}: {n:,}{forbidden}")
+    for reason, n in survey.left_out_reasons().items():
+        click.echo(f"  left out: {reason}: {n:,}")
+
+
+@verbs.command()
 @click.argument("kind", type=click.Choice(["recipe", "template"]))
 @click.argument("name")
 def new(kind: str, name: str) -> None:
@@ -172,6 +200,33 @@ def new(kind: str, name: str) -> None:
     path.write_text(recipes.scaffold(name) if kind == "recipe" else templates.scaffold(name), "utf-8")
     run = f"mashq make ./{path}" if kind == "recipe" else f"mashq make tune --data my.csv --template {path}"
     click.echo(f"wrote {path}. Try it: {run}")
+
+
+@verbs.command()
+@click.argument("what", nargs=-1, metavar="[FILE|FOLDER|LIBRARY_NAME]...")
+@click.option("--data", help="A data file or folder: real rows in place of the sample rows in the template file.")
+@click.option("--rows", default=200, show_default=True, type=click.IntRange(1), help="Rows to take of --data.")
+@click.option("--fix", is_flag=True, help="Mend in the files what is mechanical: entities, glyph forms, hidden marks …")
+@click.option("--format", "format_", default="text", show_default=True, type=click.Choice(["text", "json"]))
+def lint(what: Sequence[str], data: str | None, rows: int, fix: bool, format_: str) -> None:
+    """Render templates on rows and say what is wrong with them. Without names: the whole library.
+
+    Example: mashq lint my_questions.yaml --data my.csv
+    """
+    from mashq.metrics import CATALOGUE
+    from mashq.templates.lint import files_named, lint_files, mend_files, rows_of
+
+    paths = files_named(what)
+    if data and len(paths) != 1:
+        raise MashqError(f"lint: --data is for the templates of one data set; expected one file, got {len(paths)}.")
+    real = rows_of(data, rows) if data else None
+    report = lint_files(paths, real, metrics=tuple(CATALOGUE))
+    mended = mend_files(report) if fix else 0
+    if mended:
+        report = lint_files(paths, real, metrics=tuple(CATALOGUE))
+    click.echo(report.json(mended) if format_ == "json" else report.page(mended))
+    if report.count("error"):
+        sys.exit(1)
 
 
 @verbs.command()

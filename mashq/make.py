@@ -20,7 +20,7 @@ from mashq.run import Made, Step, Store, manifest_of, read_rows
 from mashq.settings import builtins, override, read_config
 from mashq.shards import write_json
 
-__all__ = ["Wish", "find_record", "first_rows", "make_recipe"]
+__all__ = ["Wish", "find_record", "find_rows", "first_rows", "make_recipe"]
 
 
 @dataclass(frozen=True)
@@ -151,16 +151,41 @@ def find_record(runs: Path, name: str) -> Path:
 
 def first_rows(runs: Path, step: str, count: int, dropped: bool) -> list[Found]:
     """The first rows of a step given by name (its latest) or by name@fingerprint."""
-    folders = [path for path in (runs / "steps").glob(f"{step}*") if manifest_of(path) is not None]
-    folders = [path for path in folders if step in (path.name, path.name.split("@")[0])]
-    if not folders:
-        finished = [path for path in (runs / "steps").glob("*@*") if manifest_of(path) is not None]
-        known = sorted({path.name.split("@")[0] for path in finished})
-        raise MashqError(f"there is no step '{step}' in {runs} ({', '.join(known) or 'none'}).{nearest(step, known)}")
-    folder = max(folders, key=lambda path: (path / "manifest.json").stat().st_mtime)
+    folder = _find_step(runs, step)
     found: list[Found] = []
     for table in read_rows(folder, dropped=dropped):
         found += [Found(folder.name, row) for row in table.slice(0, count - len(found)).to_pylist()]
         if len(found) >= count:
             break
     return found
+
+
+def find_rows(runs: Path, name: str) -> list[Path]:
+    """Where the rows lie that `name` means: a Parquet file, a step's folder or name, or the rows that a run ends in.
+
+    A run is given as for `find_record`, or by the folder of its report.
+    """
+    path = Path(name)
+    record = path.with_name(f"{path.name}.json") if path.is_dir() else path
+    if path.suffix == ".parquet" or manifest_of(path) is not None:
+        return [path]
+    if not (record.suffix == ".json" and record.is_file()):
+        try:
+            record = find_record(runs, name)
+        except MashqError:
+            return [path] if path.exists() else [_find_step(runs, name)]
+    from mashq.report.markdown import final_steps
+    from mashq.report.record import read_run
+
+    return [step.folder for step in final_steps(read_run(record))]
+
+
+def _find_step(runs: Path, step: str) -> Path:
+    """The folder of a step given by name (its latest) or by name@fingerprint."""
+    folders = [path for path in (runs / "steps").glob(f"{step}*") if manifest_of(path) is not None]
+    folders = [path for path in folders if step in (path.name, path.name.split("@")[0])]
+    if not folders:
+        finished = [path for path in (runs / "steps").glob("*@*") if manifest_of(path) is not None]
+        known = sorted({path.name.split("@")[0] for path in finished})
+        raise MashqError(f"there is no step '{step}' in {runs} ({', '.join(known) or 'none'}).{nearest(step, known)}")
+    return max(folders, key=lambda path: (path / "manifest.json").stat().st_mtime)

@@ -38,7 +38,8 @@ class Step:
     """One piece of work and everything that decides its result.
 
     `kind` says how `work` is called:
-    * map: `work(rows, job) -> rows` on each row group of the first input, in parallel, one part in and one part out;
+    * map: `work(rows, job) -> rows` on each row group of the first input (of all in `over`, one after the other), in
+      parallel, one part in and one part out; what it leaves out on purpose it adds to `job.unsampled`;
     * stream: `work(job) -> iterator of tables`, once, in order, cut into parts of `rows_per_part` rows;
     * folder: `work(job) -> facts` fills `job.folder` with files (a model, an evaluation, a report) and may find there
       what an interrupted run left.
@@ -55,6 +56,7 @@ class Step:
     version: int = 1
     rows_per_part: int = 50_000
     here: bool = False  # run in this process, one part after the other: for work that holds a model
+    over: tuple[str, ...] = ()  # inputs whose rows a map step takes, in this order; () = the first
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -67,6 +69,7 @@ class Step:
             "files": self.file_hashes,
             "identity": builtins(dict(self.identity)),
             "rows_per_part": self.rows_per_part if self.kind == "stream" else None,
+            **({"over": self.over} if self.over else {}),
         }
         text = json.dumps(recipe, sort_keys=True, ensure_ascii=False)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
@@ -92,7 +95,7 @@ class Job:
     inputs: dict[str, Path]
     files: dict[str, Path]
     root: Path  # of the store: where the ledger of model replies lies
-    unsampled: int = 0  # stream work adds here the rows that it left out on purpose
+    unsampled: int = 0  # map and stream work add here the rows that they left out on purpose
     _seen: list[pa.ChunkedArray] = field(default_factory=list, repr=False)
 
     def read(self, name: str) -> Iterator[pa.Table]:
@@ -202,8 +205,8 @@ class Store:
         return {"facts": {}, "outputs": [], **sum_parts(step.name, parts)}
 
     def _map(self, step: Step, job: Job) -> list[dict[str, Any]]:
-        source = next(iter(job.inputs.values()))
-        shards = [{"source": str(path), "part": path.name} for path in parts_of(source)]
+        sources = [path for name in step.over or list(job.inputs)[:1] for path in parts_of(job.inputs[name])]
+        shards = [{"source": str(path), "part": f"part-{place:05}.parquet"} for place, path in enumerate(sources)]
         waiting = [shard for shard in shards if not receipt_path(job.folder, shard["part"]).exists()]
         make = functools.partial(make_shard, step.work, job)
         for done, name in enumerate(self.engine.map(make, waiting, here=step.here), 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,10 @@ def make_shard(work: Callable[..., pa.Table], job: Any, shard: Mapping[str, str]
 
     def worked() -> Iterator[tuple[pa.Table, pa.Table, Counter[str]]]:
         for rows in read_part(shard["source"]):
-            after = work(rows, job)
+            own = replace(job, unsampled=0)
+            after = work(rows, own)
             kept, dropped = _parted(after, [rows.column("id")])
-            yield kept, dropped, account(rows.column("id"), after, job.name)
+            yield kept, dropped, account(rows.column("id"), after, job.name, own.unsampled)
 
     _write_part(job.folder, shard["part"], worked())
     return shard["part"]

@@ -1,4 +1,8 @@
-"""The steps that recipes share, one function each: read, prompts, split, take, train, replies, evaluation."""
+"""The steps that recipes share, one function each.
+
+Rows: read, prompts, together, split, take; for rows of any number held_out, deduplicated, mixture. Models: train,
+replies, evaluation.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 
-from mashq import sources, templates
-from mashq.mix import splits
-from mashq.rows import MashqError, id_hex
+from mashq import dedup, sources, templates
+from mashq.holdout import HeldOut, Published, held_splits
+from mashq.mix import CELL, MixtureSettings, Population, allocate, mixed, splits
+from mashq.rows import MashqError, drop, id_hex
 from mashq.rows import replace as with_columns
 from mashq.run import Job, Step, manifest_of, read_rows
 
@@ -26,7 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "StudentSettings",
+    "deduplicated",
     "evaluation",
+    "held_out",
+    "mixture",
     "prompts",
     "published",
     "read",
@@ -94,12 +104,18 @@ def with_licence(source: sources.SourceSettings, licence: str | None) -> sources
     return replace(source, licence=licence or "unknown")
 
 
-def prompts(name: str, raw: Step, library: Sequence[str] = (), files: Sequence[str | Path] = ()) -> Step:
-    """Prompt rows of raw rows, through the templates of library data sets and of the user's own files."""
-    chosen = [
+def prompts(
+    name: str, raw: Step, library: Sequence[str] = (), files: Sequence[str | Path] = (), leave: Sequence[str] = ()
+) -> Step:
+    """Prompt rows of raw rows, through the templates of library data sets and of the user's own files.
+
+    `leave` names templates that are not applied, such as those that `mashq templates lint` finds errors in.
+    """
+    found = [
         *(one for each in library for one in templates.library(each)),
         *(one for f in files for one in templates.load(f)),
     ]
+    chosen = [one for one in found if one.name not in leave]
     settings = {"library": list(library), "templates": {one.name: one.fingerprint for one in chosen}}
     return Step(name, _prompts, settings, {"raw": raw}, files={f"templates{i}": path for i, path in enumerate(files)})
 
@@ -111,10 +127,14 @@ def _prompts(rows: pa.Table, job: Job) -> pa.Table:
 
 
 @functools.cache
-def _templates(library: tuple[str, ...], files: tuple[Path, ...], prints: object) -> tuple[templates.Template, ...]:
-    """Loaded once a process; `prints` tells a file that was changed from what it was."""
+def _templates(
+    library: tuple[str, ...], files: tuple[Path, ...], prints: tuple[tuple[str, str], ...]
+) -> tuple[templates.Template, ...]:
+    """Those in `prints`, loaded once a process; their fingerprints tell a file that was changed from what it was."""
     found = [one for each in library for one in templates.library(each)]
-    return (*found, *(one for path in files for one in templates.load(path)))
+    found += [one for path in files for one in templates.load(path)]
+    wanted = dict(prints)
+    return tuple(one for one in found if one.name in wanted)
 
 
 def together(name: str, rows: Mapping[str, Step]) -> Step:
@@ -182,6 +202,96 @@ def _take(job: Job) -> Iterator[pa.Table]:
 
 def _lot(seed: int, one: bytes) -> bytes:
     return hashlib.blake2b(one, key=str(seed).encode(), digest_size=8).digest()
+
+
+# --- rows of any number ----------------------------------------------------------------------------------------------
+#
+# Two steps each: one reads all rows, a few columns of them, and leaves a small plan; the other does what the plan says,
+# a part at a time, on as many workers as there are.
+
+
+def held_out(name: str, rows: Mapping[str, Step], settings: HeldOut) -> Step:
+    """The rows of several steps, one after the other, with `split` set; one that leaks into a test is dropped."""
+    published = Step(f"{name}-groups", _published, settings, rows, kind="folder", produces="plan")
+    return Step(name, _held_out, settings, {**rows, "groups": published}, over=tuple(rows))
+
+
+def _published(job: Job) -> Mapping[str, Any]:
+    found = Published(job.settings)
+    for folder in job.inputs.values():
+        for table in read_rows(folder, ["source", "split", "group"]):
+            found.add(table)
+    table = found.table()
+    pq.write_table(table, job.folder / "groups.parquet")
+    return {"groups": table.num_rows}
+
+
+def _held_out(rows: pa.Table, job: Job) -> pa.Table:
+    asked = job.settings
+    found, reasons = held_splits(rows, _groups(job.inputs["groups"] / "groups.parquet", asked))
+    return drop(with_columns(rows, split=found), reasons)
+
+
+@functools.lru_cache(maxsize=2)
+def _groups(path: Path, settings: HeldOut) -> Published:
+    return Published(settings, pq.read_table(path))
+
+
+def deduplicated(name: str, rows: Step, forms: Sequence[str] = ()) -> Step:
+    """The rows without second ones of the same prompt and answers, and without any to learn that a test asks.
+
+    Rows are dropped with the id of the one that stays; `forms` as for `dedup.find_twins`.
+    """
+    settings = {"forms": list(forms)}
+    twins = Step(f"{name}-twins", _twins, settings, {"rows": rows}, kind="folder", produces="plan")
+    return Step(name, _deduplicated, settings, {"rows": rows, "twins": twins})
+
+
+def _twins(job: Job) -> Mapping[str, Any]:
+    columns = list(dedup.COLUMNS)
+    found = dedup.find_twins(lambda: read_rows(job.inputs["rows"], columns), job.settings["forms"])
+    pq.write_table(found, job.folder / "twins.parquet")
+    return {"rows": found.num_rows}
+
+
+def _deduplicated(rows: pa.Table, job: Job) -> pa.Table:
+    return dedup.without_twins(rows, _table(job.inputs["twins"] / "twins.parquet"))
+
+
+def mixture(name: str, rows: Step, settings: MixtureSettings) -> Step:
+    """Rows of one split as the mixture says; those of licences that it leaves out are dropped, the rest unsampled.
+
+    The step `NAME-plan` leaves `cells.csv`: of each data set, task and template how many rows there are and are taken.
+    """
+    plan = Step(f"{name}-plan", _plan, settings, {"rows": rows}, kind="folder", produces="plan")
+    return Step(name, _mixture, settings, {"rows": rows, "plan": plan})
+
+
+def _plan(job: Job) -> Mapping[str, Any]:
+    def population() -> Iterator[pa.Table]:
+        return read_rows(job.inputs["rows"], ["id", "split", "licence", *CELL])
+
+    found = Population(job.settings)
+    for table in population():
+        found.add(table)
+    plan = found.plan(allocate(found.counts, job.settings), population)
+    if not (taken := pc.sum(plan["taken"]).as_py()):
+        there = f"{found.rows.total():,} rows, {found.elsewhere.total():,} of them of other splits and "
+        there += f"{found.refused.total():,} of licences that are left out"
+        raise MashqError(f"{job.name}: expected rows of split '{job.settings.split}' to take, got none of {there}.")
+    pq.write_table(plan, job.folder / "plan.parquet")
+    pa_csv.write_csv(plan.drop_columns(["last_key", "left"]), job.folder / "cells.csv")
+    return {"cells": plan.num_rows, "rows": found.rows.total(), "taken": taken, "refused": found.refused.total()}
+
+
+def _mixture(rows: pa.Table, job: Job) -> pa.Table:
+    kept, job.unsampled = mixed(rows, _table(job.inputs["plan"] / "plan.parquet"), job.settings)
+    return kept
+
+
+@functools.lru_cache(maxsize=2)
+def _table(path: Path) -> pa.Table:
+    return pq.read_table(path)
 
 
 # --- models ----------------------------------------------------------------------------------------------------------

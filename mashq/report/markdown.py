@@ -14,7 +14,7 @@ from mashq.report.samples import draw_rows
 from mashq.report.words import Words
 from mashq.rows import MashqError
 
-__all__ = ["data_card", "report_markdown"]
+__all__ = ["cell", "code", "data_card", "final_steps", "report_markdown", "safe", "table", "yaml_text"]
 
 LEFT, POP = "\N{LEFT-TO-RIGHT ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 MOST_CELL = 300  # characters of a text in a table
@@ -31,17 +31,19 @@ def safe(text: object) -> str:
     return line.translate(ESCAPES)
 
 
-def _code(text: object, *, in_table: bool = False) -> str:
+def code(text: object, *, in_table: bool = False) -> str:
     """A name as a code span; what would end the span, or the cell it stands in, is taken out."""
     ends = "`|" if in_table else "`"
     return "`" + "".join(mark for mark in " ".join(str(text).split()) if mark not in ends) + "`"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """A text from data in a table, cut for show; the cut says the full length in characters."""
     return safe(text if len(text) <= MOST_CELL else f"{text[:MOST_CELL]}… ({len(text)})")
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table, with an empty line before and after; the cells are Markdown already."""
     body = [f"| {' | '.join(row)} |" for row in rows]
     return ["", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}", *body, ""]
 
@@ -80,7 +82,7 @@ class _Markdown:
             ]
             for data in run["data"]
         ]
-        lines += _table(head, rows) if rows else []
+        lines += table(head, rows) if rows else []
         for evaluation in run["evaluations"]:
             lines += [*self.scores(evaluation), *self.pairs(evaluation), *self.health(evaluation)]
         return [*lines, *self.cost(run), *self.limits(run)]
@@ -135,7 +137,7 @@ class _Markdown:
                     for entry in mine
                     if entry["signature"] == signature
                 ]
-                lines += [f"**{self.words.term('metric', metric)}** {_code(signature)}", *_table(head, rows)]
+                lines += [f"**{self.words.term('metric', metric)}** {code(signature)}", *table(head, rows)]
         return lines
 
     def piece(self, piece: Mapping[str, str]) -> str:
@@ -162,7 +164,7 @@ class _Markdown:
             return []
         lines = [f"### {self.say('paired')}", "", self.say("paired_note"), ""]
         for metric, rows in for_metric.items():
-            lines += [f"**{self.words.term('metric', metric)}**", *_table([self.say(key) for key in keys], rows)]
+            lines += [f"**{self.words.term('metric', metric)}**", *table([self.say(key) for key in keys], rows)]
         return lines
 
     def health(self, evaluation: Mapping[str, Any]) -> list[str]:
@@ -173,7 +175,7 @@ class _Markdown:
             rows.append(
                 [safe(system_label(self.words, evaluation, entry["system"])), *(f"{value}%" for value in values)]
             )
-        lines = [f"### {self.say('health')}", *_table([self.say(key) for key in ("system", *shares)], rows)]
+        lines = [f"### {self.say('health')}", *table([self.say(key) for key in ("system", *shares)], rows)]
         copied = [
             [
                 safe(system_label(self.words, evaluation, entry["system"])),
@@ -183,7 +185,7 @@ class _Markdown:
         ]
         if copied:
             head = [self.say(key) for key in ("system", "longest_words", "median_words", "p95_words")]
-            lines += [f"### {self.say('copied')}", *_table(head, copied)]
+            lines += [f"### {self.say('copied')}", *table(head, copied)]
         return lines
 
     def cost(self, run: Mapping[str, Any]) -> list[str]:
@@ -192,12 +194,12 @@ class _Markdown:
                 safe(step["name"]),
                 number(step["seconds"], 1),
                 number(step["peak_memory_mb"], 0),
-                _code(step["fingerprint"], in_table=True),
+                code(step["fingerprint"], in_table=True),
             ]
             for step in run["steps"]
         ]
         head = [self.say(key) for key in ("step", "seconds", "peak_memory", "fingerprint")]
-        return [f"### {self.say('cost')}", *_table(head, rows)]
+        return [f"### {self.say('cost')}", *table(head, rows)]
 
     def limits(self, run: Mapping[str, Any]) -> list[str]:
         lines = [f"### {self.say('limits')}", ""]
@@ -219,7 +221,7 @@ def data_card(run: Path) -> str:
     MashqError for a run without a step that makes rows.
     """
     found = read_run(run)
-    final = _final(found)
+    final = final_steps(found)
     needed = {step.fingerprint for last in final for step in (last, *found.upstream(last))}
     steps = [step for step in found.of("rows") if step.fingerprint in needed]
     tally = _summed(step.manifest.get("tally") or {} for step in final)
@@ -230,7 +232,7 @@ def data_card(run: Path) -> str:
     lines += [safe(caption), ""] if caption else []
     lines += [
         f"{number(rows)} rows of Arabic training data, made by mashq {safe(found.record.get('mashq', ''))} with the "
-        f"recipe {_code(found.recipe)}, run {_code(found.name)}, started {safe(found.record.get('started', ''))}.",
+        f"recipe {code(found.recipe)}, run {code(found.name)}, started {safe(found.record.get('started', ''))}.",
         "",
         "## How it was made",
         *_steps_table(steps),
@@ -254,14 +256,14 @@ def data_card(run: Path) -> str:
         "them.",
         "",
         "## Identity",
-        *_table(["step", "fingerprint", "rows digest"], _identity(final)),
-        f"To make it again: {_code('mashq make ' + found.recipe)} with the settings in {_code(found.path.name)}.",
+        *table(["step", "fingerprint", "rows digest"], _identity(final)),
+        f"To make it again: {code('mashq make ' + found.recipe)} with the settings in {code(found.path.name)}.",
         "",
     ]
     return "\n".join(lines)
 
 
-def _final(run: Run) -> list[Step]:
+def final_steps(run: Run) -> list[Step]:
     """The steps whose rows are the data: what training takes, else what no further step takes."""
     rows = list(run.of("rows"))
     if not rows:
@@ -289,23 +291,24 @@ def _front(run: Run, rows: int, licences: Sequence[str], tally: Mapping[str, Map
     licence = SPDX_ON_HUB.get(licences[0], "other") if len(licences) == 1 else "other"
     lines = ["---", "language:", "- ar", f"license: {licence}"]
     if licence == "other":
-        lines.append(f"license_name: {_yaml('; '.join(licences) or 'unknown')}")
-    lines += [f"pretty_name: {_yaml(run.recipe)}", "size_categories:", f"- {size}", "tags:", "- mashq", "- synthetic"]
-    lines += [f"- {_yaml(name)}" for name in tally.get("variety", {})]
+        lines.append(f"license_name: {yaml_text('; '.join(licences) or 'unknown')}")
+    lines += [f"pretty_name: {yaml_text(run.recipe)}", "size_categories:", f"- {size}"]
+    lines += ["tags:", "- mashq", "- synthetic"]
+    lines += [f"- {yaml_text(name)}" for name in tally.get("variety", {})]
     return [*lines, "---", ""]
 
 
-def _yaml(text: str) -> str:
+def yaml_text(text: str) -> str:
     """A text as a double-quoted YAML scalar, which JSON's strings are."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def _steps_table(steps: Sequence[Step]) -> list[str]:
     rows = [
-        [_code(step.folder.name, in_table=True), *(number((step.counts or {}).get(kind, 0)) for kind in COUNTS)]
+        [code(step.folder.name, in_table=True), *(number((step.counts or {}).get(kind, 0)) for kind in COUNTS)]
         for step in steps
     ]
-    return _table(["step", *COUNTS], rows)
+    return table(["step", *COUNTS], rows)
 
 
 def _reasons(steps: Sequence[Step]) -> list[str]:
@@ -314,7 +317,7 @@ def _reasons(steps: Sequence[Step]) -> list[str]:
         for step in steps
         for reason, count in (step.manifest.get("reasons") or {}).items()
     ]
-    return _table(["step", "reason", "rows"], rows) if rows else ["", "No row was dropped.", ""]
+    return table(["step", "reason", "rows"], rows) if rows else ["", "No row was dropped.", ""]
 
 
 def _composition(tally: Mapping[str, Mapping[str, int]]) -> list[str]:
@@ -323,7 +326,7 @@ def _composition(tally: Mapping[str, Mapping[str, int]]) -> list[str]:
         for column in ("source", "split", "task", "variety")
         for value, count in sorted(tally.get(column, {}).items(), key=lambda pair: (-pair[1], pair[0]))
     ]
-    return _table(["by", "value", "rows"], rows) if rows else ["", "Not recorded.", ""]
+    return table(["by", "value", "rows"], rows) if rows else ["", "Not recorded.", ""]
 
 
 def _licence_lines(run: Run, licences: Sequence[str]) -> list[str]:
@@ -341,8 +344,8 @@ def _examples(run: Run, final: Sequence[Step]) -> list[str]:
     lines = [""]
     for step in final:
         for row in draw_rows(run, step, dropped=False, seed=0, n=2):
-            turns = [f"- *{safe(turn['role'])}*: {_cell(turn['text'])}" for turn in row["texts"]]
-            lines += [*turns, *(f"- *reference*: {_cell(text['text'])}" for text in row["references"][:1]), ""]
+            turns = [f"- *{safe(turn['role'])}*: {cell(turn['text'])}" for turn in row["texts"]]
+            lines += [*turns, *(f"- *reference*: {cell(text['text'])}" for text in row["references"][:1]), ""]
     return lines
 
 
@@ -350,8 +353,8 @@ def _identity(final: Sequence[Step]) -> list[list[str]]:
     return [
         [
             safe(step.name),
-            _code(step.fingerprint, in_table=True),
-            _code(step.manifest.get("hash") or "-", in_table=True),
+            code(step.fingerprint, in_table=True),
+            code(step.manifest.get("hash") or "-", in_table=True),
         ]
         for step in final
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from mashq.sources.layout import hash_files, sniff
 from mashq.sources.read import ROWS, lookup, read
 from mashq.sources.registry import SHAPES, Shape, register
-from mashq.sources.settings import Fault, Record, SourceSettings, Where
+from mashq.sources.settings import Fault, Record, SourceSettings, Told, Where
 
 __all__ = [
     "ROWS",
@@ -18,6 +18,7 @@ __all__ = [
     "Record",
     "Shape",
     "SourceSettings",
+    "Told",
     "Where",
     "hash_files",
     "lookup",

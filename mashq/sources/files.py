@@ -235,11 +235,16 @@ def read_whole(path: Path, settings: SourceSettings) -> bytes:
     return data
 
 
+def _has_keys(head: bytes, *groups: tuple[bytes, ...]) -> bool:
+    """Whether of each group of names one stands in the text as a key."""
+    return all(any(re.search(b'"%b"\\s*:' % name, head) for name in group) for group in groups)
+
+
 _OBJECT_LINE = re.compile(rb"\A\s*\{.*\}\s*\Z", re.DOTALL)
 
 
 def content_of(path: Path, one_line: str = "json") -> str:
-    """What a file's first bytes look like: parquet, arrow, xlsx, squad, json, jsonl or text; '' for other binaries.
+    """What a file's first bytes look like: a shape's name, '' for other binaries.
 
     `one_line` is what an object that fills the only line is called: a document, or the one line of JSON lines.
     """
@@ -262,5 +267,7 @@ def content_of(path: Path, one_line: str = "json") -> str:
             return "jsonl"
         if re.search(rb'"paragraphs"\s*:\s*\[', head):
             return "squad"
+        if _has_keys(head, (b"Definition",), (b"Instances", b"Positive Examples", b"Negative Examples")):
+            return "natural_instructions"
         return one_line if len(lines) == 1 and len(text) > 1 else "json"
     return "" if b"\0" in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "text"

@@ -13,15 +13,16 @@ from mashq.sources.files import as_text, read_whole
 from mashq.sources.jsonl import decode, kind_of
 from mashq.sources.settings import Fault, Record, SourceSettings, Where
 
-__all__ = ["document", "records"]
+__all__ = ["decoded", "document", "records"]
 
 
 def document(path: Path, settings: SourceSettings) -> Any:
     """The value of a JSON file. Raises MashqError where it is not JSON, with the line."""
-    return _decoded(path, read_whole(path, settings))
+    return decoded(path, read_whole(path, settings))
 
 
-def _decoded(path: Path, data: bytes) -> Any:
+def decoded(path: Path, data: bytes) -> Any:
+    """The value of a JSON file's bytes. Raises MashqError where they are not JSON, with the line."""
     try:
         return decode(data)
     except UnicodeDecodeError as error:
@@ -62,7 +63,7 @@ def records(path: Path, settings: SourceSettings) -> Iterator[tuple[Where, Recor
 def _items(path: Path, data: bytes, settings: SourceSettings) -> list[Any]:
     """The list of records; still undecoded where one of them holds bytes that are not UTF-8."""
     try:
-        value = _decoded(path, data)
+        value = decoded(path, data)
     except MashqError as error:
         if not isinstance(error.__cause__, UnicodeDecodeError) or not data.lstrip().startswith(b"["):
             raise

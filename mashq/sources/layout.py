@@ -42,7 +42,7 @@ def parts(location: str | Path, settings: SourceSettings) -> list[Part]:
         return _folder(path, settings)
     if path.exists() and not path.is_file():
         raise MashqError(f"{path}: expected a file or a folder, got a device or pipe.")
-    return [Part(path, _shape(path, settings), split_in(path.name), "")]
+    return [_part(path, path.name, "", settings)]
 
 
 def sniff(location: str | Path) -> str:
@@ -75,6 +75,12 @@ def split_in(name: str) -> str | None:
         if found:
             return found.pop() if len(found) == 1 else None
     return None
+
+
+def _part(path: Path, words: str, name: str, settings: SourceSettings) -> Part:
+    """A file as a part, with the split that the words of its name and of its folders say."""
+    shape = _shape(path, settings)
+    return Part(path, shape, split_in(words if shape.split_in_name else words.rpartition("/")[0]), name)
 
 
 def _local(location: str | Path) -> Path:
@@ -110,11 +116,11 @@ def _shape(path: Path, settings: SourceSettings) -> Shape:
 
 
 def _confirmed(path: Path, shape: Shape) -> Shape:
-    """JSON comes in three shapes under two endings: the content decides."""
+    """JSON comes in four shapes under two endings: the content decides."""
     if shape.name not in ("json", "jsonl"):
         return shape
     looks = content_of(path, one_line=shape.name)
-    return SHAPES[looks] if looks in ("json", "jsonl", "squad") else shape
+    return SHAPES[looks] if looks in ("json", "jsonl", "squad", "natural_instructions") else shape
 
 
 # --- folders ---------------------------------------------------------------------------------------------------------
@@ -139,7 +145,7 @@ def _folder(folder: Path, settings: SourceSettings) -> list[Part]:
     if not names:
         raise MashqError(f"{folder}: the folder holds no data file ({', '.join(sorted(set(ending)))}). Check the path.")
     _refuse_several_sets(folder, names)
-    made = [Part(folder / name, _shape(folder / name, settings), split_in(name), name) for name in names]
+    made = [_part(folder / name, name, name, settings) for name in names]
     kinds = {part.shape.name: part.name for part in made}
     if len(kinds) > 1:
         listed = ", ".join(f"{kind} such as {name}" for kind, name in kinds.items())

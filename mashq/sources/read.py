@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from mashq.rows import ID, MashqError, conform, id_words, nearest, source_ids
+from mashq.rows import ID, SCHEMA, MashqError, conform, id_words, nearest, source_ids
 from mashq.sources.conversations import conversation_field, messages_of
 from mashq.sources.jsonl import decode, kind_of
 from mashq.sources.layout import Part, parts
 from mashq.sources.registry import SHAPES, endings
-from mashq.sources.settings import SPLITS, Fault, Record, SourceSettings, Where
+from mashq.sources.settings import SPLITS, Fault, Record, SourceSettings, Told, Where
 from mashq.sources.splitfiles import SplitFiles
 
 __all__ = ["ROWS", "lookup", "read"]
@@ -26,6 +26,8 @@ ROWS = 4_096  # rows in a table at most
 TABLE_BYTES = 64 << 20  # bytes of content after which a table is closed before it has so many rows
 RAW_SHOWN = 2_000  # bytes kept of a record that is too long to keep
 COLUMNS = ("group", "split", "variety", "licence", "text", "messages", "meta", "dropped")
+TOLD = tuple(name for name in SCHEMA.names if name not in (*COLUMNS, "id"))  # columns that only a `Told` record fills
+NOTHING: Mapping[str, Any] = {}
 _TRUE = frozenset({"true", "yes", "1", "t", "y"})
 _FALSE = frozenset({"false", "no", "0", "f", "n"})
 
@@ -123,6 +125,7 @@ class _Builder:
         self.group = settings.group_field or defaults.get("group_field")
         self.version = settings.version + (f"|{part.name}" if part.name else "")
         self.seen = reading.seen.setdefault(part.split, set())
+        self.own_ids: set[bytes] = set()
         self.position = 0  # of the first record of the next table in the file
         self.clear()
 
@@ -130,55 +133,60 @@ class _Builder:
         """Begin the next table."""
         self.rows: list[tuple[Any, ...]] = []
         self.keys: list[str | None] = []
+        self.told: list[Mapping[str, Any]] = []
         self.good = self.bytes = 0
         self.absent: dict[str, int] = {}
 
     # -- one record --
 
-    def add(self, where: Where, item: Record | Fault) -> None:
+    def add(self, where: Where, item: Record | Told | Fault) -> None:
         """Take one record or fault as the next row."""
         if isinstance(item, Fault):
             self._add_refused(item.reason, item.raw or None, item.record)
             return
         self.good += 1
+        record, told = (item.record, item.columns) if isinstance(item, Told) else (item, NOTHING)
         try:
-            self._add_kept(item)
+            self._add_kept(record, told, item.key if isinstance(item, Told) else None)
         except _NotSelected as error:
             self._add_refused(f"not selected: {self._place(where)}: {error}", None, None)
         except _Refused as error:
             kind, _, rest = str(error).partition(": ")
-            self._add_refused(f"{kind}: {self._place(where)}: {rest}", None, item)
+            self._add_refused(f"{kind}: {self._place(where)}: {rest}", None, record)
 
     def _place(self, where: Where) -> str:
         return f"{self.part.shape.unit} {where}" if isinstance(where, int) else where
 
-    def _add_kept(self, record: Record) -> None:
+    def _add_kept(self, record: Record, told: Mapping[str, Any], own_key: str | None) -> None:
         settings = self.settings
         for name, kind in settings.types.items():
             self._convert(record, name, kind)
-        key = self._key(record)
-        text = self._text(record) if settings.text_field else None
-        group = self._group(record) if self.group else None
-        split = self._split(record) if settings.split_field else settings.split or self.part.split
-        variety, licence = settings.variety, settings.licence
+        key = self._key(record) or own_key
+        text = self._text(record) if settings.text_field else told.get("text")
+        group = self._group(record) if self.group else told.get("group")
+        split = self._split(record) if settings.split_field else told.get("split", settings.split or self.part.split)
+        variety, licence = told.get("variety", settings.variety), told.get("licence", settings.licence)
         if settings.variety_field:
             value = self._word(record, settings.variety_field, "variety_field")
             variety = settings.varieties.get(value, value)
         if settings.licence_field:
             licence = self._word(record, settings.licence_field, "licence_field")
-        field = settings.messages_field or conversation_field(record)
-        messages = None
+        messages = told.get("messages")
+        field = settings.messages_field or (None if told else conversation_field(record))
         meta = record
         if field:
             messages = self._messages(record, field)
             meta = {name: value for name, value in record.items() if name != field}
-        encoded = self._encode(meta)
-        size = len(encoded) + (sum(len(turn["content"]) for turn in messages) if messages else 0)
+        encoded = told["meta"] if "meta" in told else self._encode(meta)
+        size = len(encoded or "") + (sum(len(turn["content"]) for turn in messages) if messages else 0)
         if size > settings.largest_record:
             raise _Refused(f"too long: {size:,} bytes > {settings.largest_record:,}")
         if key is not None:
             self._claim(key)
+        if "id" in told:
+            self._claim_id(told["id"])
         self.keys.append(key)
+        self.told.append(told)
         self.rows.append((group, split, variety, licence, text, messages, encoded, None))
         self.bytes += size
 
@@ -192,6 +200,7 @@ class _Builder:
         if encoded is not None and len(encoded) > self.settings.largest_record:
             raw, encoded = encoded[:RAW_SHOWN].decode("utf-8", "ignore"), None
         self.keys.append(None)
+        self.told.append(NOTHING)
         split = self.settings.split or self.part.split
         group = record.get(self.group) if record is not None and self.group else None
         group = group if isinstance(group, str) else None
@@ -237,6 +246,11 @@ class _Builder:
         if digest in self.seen:
             raise _Refused(f"duplicate id: '{key[:80]}' stands on an earlier record")
         self.seen.add(digest)
+
+    def _claim_id(self, own: bytes) -> None:
+        if own in self.own_ids:
+            raise _Refused(f"duplicate id: {own.hex()} stands on an earlier record")
+        self.own_ids.add(own)
 
     def _group(self, record: Record) -> str:
         return self._word(record, str(self.group), "group_field")
@@ -291,9 +305,13 @@ class _Builder:
         position, splits = self.position, self.reading.splits
         rows = self._with_split_files(splits.of(position, len(self.rows)), position) if splits else self.rows
         columns = {name: list(column) for name, column in zip(COLUMNS, zip(*rows, strict=True), strict=True)}
+        columns["source"] = [self.reading.source] * len(rows)
+        for name in {name for told in self.told for name in told} & set(TOLD):
+            default = self.reading.source if name == "source" else None
+            columns[name] = [told.get(name, default) for told in self.told]
         ids = self._ids(position)
         columns["group"] = [group or hexed for group, hexed in zip(columns["group"], _hexes(ids), strict=True)]
-        made = conform({**columns, "id": ids, "source": self.reading.source}, str(self.part.path))
+        made = conform({**columns, "id": ids}, str(self.part.path))
         self.position += len(rows)
         self.clear()
         return made
@@ -303,6 +321,7 @@ class _Builder:
         for offset, (row, split) in enumerate(zip(self.rows, splits, strict=True)):
             if split is None and row[-1] is None:
                 index = position + offset + self.settings.first_index
+                self.told[offset] = NOTHING
                 rows.append(
                     (
                         *row[:1],
@@ -322,11 +341,13 @@ class _Builder:
         """Ids from keys where records have them; a key is unique in the split of its file, as it is published."""
         ids = source_ids(self.reading.source, self.version, start=position, n=len(self.keys))
         keyed = np.array([key is not None for key in self.keys])
-        if not keyed.any():
+        owned = np.array(["id" in told for told in self.told])
+        if not keyed.any() and not owned.any():
             return ids
         version = self.settings.version + (f"|{self.part.split}" if self.part.name and self.part.split else "")
         words = id_words(ids).copy()
         words[keyed] = id_words(source_ids(self.reading.source, version, [key for key in self.keys if key is not None]))
+        words[owned] = id_words(pa.array([told["id"] for told in self.told if "id" in told], ID))
         return pa.FixedSizeBinaryArray.from_buffers(ID, len(words), [None, pa.py_buffer(words.tobytes())])
 
 

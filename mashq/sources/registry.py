@@ -8,8 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from mashq.rows import MashqError, nearest
-from mashq.sources import delimited, json_document, jsonl, lines, squad, tables, xlsx
-from mashq.sources.settings import Fault, Record, SourceSettings, Where
+from mashq.sources import delimited, json_document, jsonl, lines, natural_instructions, squad, tables, xlsx
+from mashq.sources.settings import Fault, Record, SourceSettings, Told, Where
 
 __all__ = ["SHAPES", "Shape", "endings", "register", "shape_named"]
 
@@ -18,17 +18,19 @@ __all__ = ["SHAPES", "Shape", "endings", "register", "shape_named"]
 class Shape:
     """One way in which records are published in a file.
 
-    `records(path, settings)` gives every record in file order with its place, a `Fault` for one that cannot be used,
-    and raises MashqError for a file that cannot be read. It holds one record at a time where the format allows.
+    `records(path, settings)` gives every record in file order with its place, a `Told` for one whose columns it knows,
+    a `Fault` for one that cannot be used, and raises MashqError for a file that cannot be read. It holds one record at
+    a time where the format allows.
     """
 
     name: str
     about: str  # one line for the docs
-    records: Callable[[Path, SourceSettings], Iterator[tuple[Where, Record | Fault]]]
+    records: Callable[[Path, SourceSettings], Iterator[tuple[Where, Record | Told | Fault]]]
     endings: tuple[str, ...] = ()  # of file names, with the dot, in lower case; none: told from the content or given
     gzip: bool = False  # the endings may be followed by .gz
     unit: str = "record"  # what an integer place counts: line, row, record
     defaults: Mapping[str, str] = field(default_factory=dict)  # fields that this shape always has: setting -> field
+    split_in_name: bool = True  # False: a file's own name is a task's, in which "evaluation" is no split
 
 
 _SHAPES: dict[str, Shape] = {}
@@ -97,6 +99,15 @@ register(
         "JSON with articles, paragraphs, questions and answers",
         squad.records,
         defaults={"key_field": "id", "group_field": "title"},
+    )
+)
+register(
+    Shape(
+        "natural_instructions",
+        "JSON with a task's definition, examples and instances",
+        natural_instructions.records,
+        unit="instance",
+        split_in_name=False,
     )
 )
 register(Shape("parquet", "Parquet", tables.parquet_records, (".parquet",), unit="row"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from mashq.rows import MashqError, nearest
 
-__all__ = ["QUOTES", "SPLITS", "TYPES", "Fault", "Record", "SourceSettings", "Where"]
+__all__ = ["QUOTES", "SPLITS", "TYPES", "Fault", "Record", "SourceSettings", "Told", "Where"]
 
 Record = dict[str, Any]  # field -> value, in file order; values are what JSON can hold
 Where = int | str  # the line, record or row of a file, counted from 1, or words for a place inside nested data
@@ -28,6 +28,7 @@ SPLITS = {
     "evaluation": "test",
 }
 QUOTES = ("auto", "csv", "literal")
+EXAMPLES_AS = ("turns", "prompt")
 TYPES = ("text", "bool", "int", "float", "json")
 _FIELDS = (
     "text_field",
@@ -47,6 +48,19 @@ class Fault:
     reason: str
     raw: str = ""
     record: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A record whose shape says more than its fields: `columns` of `rows.SCHEMA` by name, which its row then has.
+
+    The record becomes `meta`, unless the columns hold that too. A `*_field` of the settings goes before a column told
+    so, a default of theirs after it. With `id` among the columns (16 bytes, unique in the file) the row keeps it.
+    """
+
+    record: Record
+    columns: Mapping[str, Any]
+    key: str | None = None  # the record's own key, where no key_field is named
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,8 @@ class SourceSettings:
     quotes: str = "auto"  # CSV, TSV: "csv" (RFC 4180), "literal" (quotes are text), "auto" (told from the first 1 MiB)
     sheet: str | None = None  # XLSX: name of the sheet; None: the only one that holds cells
     entry: str | None = None  # JSON: where the list of records stands, e.g. "data.items"; None: the only list there is
+    examples: int = 0  # Super-NaturalInstructions: positive examples before each input, fewer where a task has fewer
+    examples_as: str = "turns"  # Super-NaturalInstructions: "turns" of the conversation, or inside the "prompt"
     encoding: str = "utf-8"  # of text files; UTF-16 and UTF-8 byte order marks are understood without being named
     largest_record_mb: int = 16  # MB: a larger record is a dropped row, so that a broken quote cannot fill the memory
     largest_file_mb: int = 2048  # MB after unpacking: for JSON documents and XLSX, which cannot be read as a stream
@@ -94,6 +110,9 @@ class SourceSettings:
         if isinstance(self.columns, list):
             object.__setattr__(self, "columns", tuple(self.columns))
         _one_of("quotes", self.quotes, QUOTES)
+        _one_of("examples_as", self.examples_as, EXAMPLES_AS)
+        if self.examples < 0:
+            raise MashqError(f"sources: examples: expected 0 or more, got {self.examples}.")
         for name in (self.split, *self.splits.values(), *self.split_files):
             if name is not None:
                 _one_of("split", name, ("train", "validation", "test"))

@@ -11,22 +11,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mashq.rows import MashqError
+from mashq.sources.exported import is_exported, told
 from mashq.sources.files import as_text, open_binary
 from mashq.sources.header import require
-from mashq.sources.settings import Fault, Record, SourceSettings, Where
+from mashq.sources.settings import Fault, Record, SourceSettings, Told, Where
 
 __all__ = ["arrow_records", "parquet_records"]
 
 ROWS_AT_ONCE = 1_024
 
 
-def parquet_records(path: Path, settings: SourceSettings) -> Iterator[tuple[Where, Record | Fault]]:
-    """The rows of a Parquet file with their number. Raises MashqError where the file is not whole."""
+def parquet_records(path: Path, settings: SourceSettings) -> Iterator[tuple[Where, Record | Told | Fault]]:
+    """The rows of a Parquet file with their number; of one that mashq exported, the rows that they were.
+
+    Where a setting names a field, every file is a table like others. Raises MashqError where the file is not whole.
+    """
     open_binary(path).close()
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
             require(str(path), file.schema_arrow.names, settings)
-            yield from _records(file.iter_batches(batch_size=ROWS_AT_ONCE), settings)
+            ours = not settings.named_fields() and is_exported(file.schema_arrow)
+            for number, record in _records(file.iter_batches(batch_size=ROWS_AT_ONCE), settings):
+                yield number, told(number, record) if ours and isinstance(record, dict) else record
+    except MashqError as error:
+        raise error if str(path) in str(error) else MashqError(f"{path}: {error}.") from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise MashqError(
             f"{path}: expected a whole Parquet file, got: {_first_line(error)}. The file is truncated or of another"

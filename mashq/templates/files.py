@@ -19,7 +19,7 @@ from mashq.templates import promptsource
 from mashq.templates.rendering import check
 from mashq.templates.template import SCALARS, Dataset, Template, Turn
 
-__all__ = ["DATASET_KEYS", "KEYS", "library", "library_names", "load"]
+__all__ = ["DATASET_KEYS", "KEYS", "library", "library_file", "library_names", "load", "read_file"]
 
 DATASET_KEYS: dict[str, type | tuple[type, ...]] = {
     "name": str,
@@ -37,6 +37,8 @@ DATASET_KEYS: dict[str, type | tuple[type, ...]] = {
     "variety": str,
     "domain": str,
     "notes": str,
+    "tasks": list,
+    "accepted": dict,
 }
 KEYS: dict[str, type | tuple[type, ...]] = {
     "task": str,
@@ -55,6 +57,7 @@ KEYS: dict[str, type | tuple[type, ...]] = {
     "original_task": bool,
     "reference": str,
     "notes": str,
+    "accepted": dict,
 }
 FILE_BYTES = 10_000_000  # a template file is text that people write; PromptSource's largest has 100 KB
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -99,17 +102,31 @@ def load(path: Path | str) -> tuple[Template, ...]:
         templates = tuple(template for file in files for template in load(file))
         _all_different(templates, path)
         return templates
-    content = _content(path)
-    if promptsource.is_promptsource(content):
-        templates = promptsource.templates_of(content, str(path))
-        faults: list[str] = []
-    else:
-        faults = []
-        templates = _templates_of(content, path, faults)
+    templates, faults = read_file(path)
     faults += list(_check_all(templates))
     if faults:
         raise MashqError("\n".join(faults))
     return templates
+
+
+def read_file(path: Path) -> tuple[tuple[Template, ...], list[str]]:
+    """The templates of one file that could be read, not compiled yet, and every fault of the others.
+
+    Raises MashqError for a file that is none of templates.
+    """
+    content = _content(path)
+    if promptsource.is_promptsource(content):
+        return promptsource.templates_of(content, str(path)), []
+    faults: list[str] = []
+    return _templates_of(content, path, faults), faults
+
+
+def library_file(name: str) -> Path:
+    """The library's file for one data set. Raises MashqError with the known names for an unknown one."""
+    known = library_names()
+    if name not in known:
+        raise MashqError(f"no templates for '{name}' in the library ({', '.join(known)}).{nearest(name, known)}")
+    return Path(str(_library() / f"{name}.yaml"))
 
 
 def library_names() -> tuple[str, ...]:
@@ -120,11 +137,7 @@ def library_names() -> tuple[str, ...]:
 @cache
 def library(name: str) -> tuple[Template, ...]:
     """The library's templates for one data set. Raises MashqError with the known names for an unknown one."""
-    if name not in library_names():
-        known = library_names()
-        raise MashqError(f"no templates for '{name}' in the library ({', '.join(known)}).{nearest(name, known)}")
-    with resources.as_file(_library() / f"{name}.yaml") as path:
-        return load(path)
+    return load(library_file(name))
 
 
 def _library() -> Any:
@@ -225,7 +238,8 @@ def _dataset(entry: Mapping[str, Any], path: Path, faults: list[str]) -> Dataset
     if len(faults) > before:  # reported, and nothing is made of it
         kept = {"name": str(kept["name"])}
     stripped: dict[str, Any] = {key: text.strip() if isinstance(text, str) else text for key, text in kept.items()}
-    stripped["sample"] = tuple(stripped.get("sample", ()))
+    for key in ("sample", "tasks"):
+        stripped[key] = tuple(stripped.get(key, ()))
     return Dataset(**stripped)
 
 

@@ -49,6 +49,8 @@ class Dataset:
     variety: str = ""  # of the data
     domain: str = ""
     notes: str = ""
+    tasks: tuple[str, ...] = ()  # of its own, which are not in tasks.yaml
+    accepted: Mapping[str, str] = field(default_factory=dict, hash=False)  # rule of the linter -> why it may be broken
 
     @property
     def unverified(self) -> bool:
@@ -85,6 +87,7 @@ class Template:
     original_task: bool | None = None
     reference: str = ""  # who wrote it, or the paper
     notes: str = ""
+    accepted: Mapping[str, str] = field(default_factory=dict, hash=False)  # as the data set's, for this template
     uuid: str = ""  # PromptSource's own
     dialect: str = Dialect.PLAIN
     path: str = ""  # the file it was read from, for error texts; no part of the fingerprint

@@ -73,11 +73,11 @@ def compared(template: Template, rows: list[dict[str, Any]]) -> tuple[int, int] 
         if not batch.wanted[i]:
             assert isinstance(theirs, str) and theirs.startswith("skip: not for this row"), (template.name, row, theirs)
             continue
-        reason = 0 if batch.reasons is None else int(batch.reasons[m])
+        code = 0 if batch.reasons is None else int(batch.reasons[m])
         if batch.odd[m]:
             odd += 1
-        elif reason:
-            words = {1: "empty prompt", 2: "empty target"}.get(reason, f"empty turn {reason - 2}")
+        elif code:
+            words = {1: "empty prompt", 2: "empty target"}.get(code, f"empty turn {code - 2}")
             assert isinstance(theirs, str) and theirs.startswith(f"skip: {words}"), (template.name, row, theirs)
         else:
             assert isinstance(theirs, Rendered), (template.name, row, theirs)

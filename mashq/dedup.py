@@ -1,0 +1,142 @@
+"""Equal prompts: one of each is kept, and none that is asked in a test is learnt.
+
+Two passes. The first holds 8 bytes a row: a hash of its prompt; only rows that share it with another are looked at
+again, by 16-byte hashes (XXH3) of prompt and answers, at about 100 bytes each. Equal hashes of 16 bytes count as equal
+texts: among 10**8 rows two different ones meet with a chance of one in 10**22.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from mashq.arabic import normalise_column
+from mashq.rows import ID, drop, id_hex, id_words
+
+__all__ = ["COLUMNS", "REASONS", "content_hashes", "find_twins", "without_twins"]
+
+COLUMNS = ("id", "split", "text", "messages", "references")  # what `find_twins` needs of its rows
+RANKS = {"test": 0, "validation": 1}  # a row gives way to an equal one of a lower rank; train's is 2
+REASONS = {0: "contaminated: its prompt is that of test row", 1: "contaminated: its prompt is that of validation row"}
+DUPLICATE = "duplicate: same prompt and answers as row"
+
+
+def find_twins(again: Callable[[], Iterable[pa.Table]], forms: Sequence[str] = ()) -> pa.Table:
+    """The rows that must go, by id: `id`, the row that stays (`of`) and why (`reason`).
+
+    `again` reads the same rows in the same order each time it is called; the columns `COLUMNS` are enough. Of rows with
+    equal prompts only those of the first of test, validation and train stay (a row without a split is train's); of
+    these, where the answers are equal too, the first in order. Texts are equal when they are in the normal form
+    (`arabic.FORMS`, or a profile); without one when they are the same characters. A last turn of the assistant and the
+    references are answers, the rest is the prompt.
+    """
+    seen = array("Q")
+    for table in again():
+        seen.frombytes(content_hashes(table, forms)[0][:, 0].tobytes())
+    lows = np.frombuffer(seen, dtype=np.uint64)
+    lows.sort()
+    twice = np.unique(lows[1:][lows[1:] == lows[:-1]])
+    del lows, seen
+    none = np.zeros((0, 2), dtype=np.uint64)
+    kept = [(none, none, none, np.zeros(0, dtype=np.int8))]
+    for table in again() if len(twice) else ():
+        prompts, whole = content_hashes(table, forms)
+        at = np.isin(prompts[:, 0], twice)
+        ranks = np.array([RANKS.get(split, 2) for split in table["split"].to_pylist()], dtype=np.int8)
+        kept.append((prompts[at], whole[at], id_words(table["id"])[at], ranks[at]))
+    return _judged(*(np.concatenate(column) for column in zip(*kept, strict=True)))
+
+
+def _judged(prompts: np.ndarray, whole: np.ndarray, ids: np.ndarray, ranks: np.ndarray) -> pa.Table:
+    """(n, 2) hashes of prompts, of prompts and answers, (n, 2) ids, (n,) ranks, in order -> the rows that go."""
+    order = np.lexsort((np.arange(len(ids)), ranks, prompts[:, 1], prompts[:, 0]))
+    first = _firsts(prompts[order])
+    best = np.empty(len(ids), dtype=np.int64)
+    best[order] = order[first]  # for each row the first row of the lowest rank with its prompt
+    contaminated = ranks > ranks[best] if len(ids) else np.zeros(0, dtype=bool)
+
+    stay = np.flatnonzero(~contaminated)
+    order = stay[np.lexsort((stay, whole[stay, 1], whole[stay, 0], prompts[stay, 1], prompts[stay, 0]))]
+    first = _firsts(np.concatenate([prompts[order], whole[order]], axis=1))
+    same = np.arange(len(ids))
+    same[order] = order[first]
+
+    gone = np.flatnonzero(contaminated | (same != np.arange(len(ids))))
+    of = np.where(contaminated, best, same)[gone]
+    reasons = [REASONS[int(ranks[to])] if bad else DUPLICATE for to, bad in zip(of, contaminated[gone], strict=True)]
+    table = pa.table({"id": _ids(ids[gone]), "of": _ids(ids[of]), "reason": pa.array(reasons, pa.string())})
+    return table.take(pc.sort_indices(table["id"].cast(pa.binary())))
+
+
+def _firsts(rows: np.ndarray) -> np.ndarray:
+    """(n, k) sorted rows -> for each the place of the first one that is equal to it."""
+    new = np.ones(len(rows), dtype=bool)
+    new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    return np.maximum.accumulate(np.where(new, np.arange(len(rows)), 0))
+
+
+def _ids(words: np.ndarray) -> pa.Array:
+    return pa.Array.from_buffers(ID, len(words), [None, pa.py_buffer(np.ascontiguousarray(words).tobytes())])
+
+
+def without_twins(table: pa.Table, twins: pa.Table) -> pa.Table:
+    """The rows, those that `find_twins` named dropped with the reason and the id of the row that stays."""
+    places = np.searchsorted(_bytes(twins["id"]), ids := _bytes(table["id"]))
+    found = np.flatnonzero(places < twins.num_rows)
+    hit = found[_bytes(twins["id"])[places[found]] == ids[found]]
+    reasons: list[str | None] = [None] * table.num_rows
+    lines = twins.take(pa.array(places[hit]))
+    for row, reason, of in zip(hit, lines["reason"].to_pylist(), lines["of"].to_pylist(), strict=True):
+        reasons[row] = f"{reason} {id_hex(of)}"
+    return drop(table, reasons)
+
+
+def _bytes(ids: pa.ChunkedArray) -> np.ndarray:
+    """A column of n ids -> (n,) 16-byte strings that NumPy compares; equal exactly when the ids are."""
+    return np.ascontiguousarray(id_words(ids)).view("S16")[:, 0]
+
+
+# --- what is compared ------------------------------------------------------------------------------------------------
+
+
+def content_hashes(table: pa.Table, forms: Sequence[str] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 2) 64-bit words each: a hash of the prompt, and one of prompt and answers."""
+    messages, ends = _flat(table["messages"])
+    references, answer_ends = _flat(table["references"])
+    roles = pc.fill_null(messages.field("role"), "")
+    turns = _digests(pc.binary_join_element_wise(roles, _formed(messages.field("content"), forms), "\0"))
+    answers = _digests(_formed(references, forms))
+    texts = _digests(_formed(table["text"], forms))
+    replies = np.asarray(pc.equal(roles, "assistant"))
+    prompts, whole = bytearray(), bytearray()
+    for row in range(table.num_rows):
+        start, end = ends[row], ends[row + 1]
+        asked = end - int(end > start and replies[end - 1])
+        prompt = texts[row * 16 : row * 16 + 16] + turns[start * 16 : asked * 16]
+        rest = turns[asked * 16 : end * 16] + answers[answer_ends[row] * 16 : answer_ends[row + 1] * 16]
+        prompts += (first := xxhash.xxh3_128_digest(prompt))
+        whole += xxhash.xxh3_128_digest(first + bytes([end - asked]) + rest)
+    return np.frombuffer(prompts, "<u8").reshape(-1, 2), np.frombuffer(whole, "<u8").reshape(-1, 2)
+
+
+def _flat(column: pa.ChunkedArray) -> tuple[pa.Array, list[int]]:
+    """A column of n lists -> their values one after the other, and the n + 1 places where lists begin and end."""
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+    values = pc.list_flatten(column)
+    values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], column.type.value_type)
+    return values, [0, *np.cumsum(lengths).tolist()]
+
+
+def _formed(column: pa.Array | pa.ChunkedArray, forms: Sequence[str]) -> pa.Array:
+    filled = pc.fill_null(column, "")
+    return normalise_column(filled, forms) if forms else filled
+
+
+def _digests(texts: pa.Array | pa.ChunkedArray) -> bytes:
+    """16 bytes for each text, one after the other."""
+    return b"".join(map(xxhash.xxh3_128_digest, texts.cast(pa.binary()).to_pylist()))

@@ -1,0 +1,131 @@
+"""What is kept from training, told a row at a time: shares of the groups, published splits, data sets, templates.
+
+`mix.splits` cuts splits of an exact size and needs all groups at once; this needs 8 bytes for each group that lies in a
+published split, whatever the number of rows, and gives a group the same split whatever else is in the data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from mashq.rows import MashqError, id_hex
+
+__all__ = ["HeldOut", "Published", "held_names", "held_splits"]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Which rows are kept from training."""
+
+    test: float = 0.1  # share of the groups that no publisher put in a split, 0..1
+    validation: float = 0.05  # likewise
+    datasets: tuple[str, ...] = ()  # data sets that are never trained on
+    templates: tuple[str, ...] = ()  # templates that are never trained on, as dataset/name
+    datasets_share: float = 0.0  # share of the data sets that is never trained on, drawn by the seed
+    templates_share: float = 0.0  # share of each data set's templates, likewise; one at least stays
+    seed: int = 0
+
+
+def held_names(names: Iterable[str], share: float, seed: int) -> tuple[str, ...]:
+    """A seeded share of some names: the rounded number, one at least where share > 0, and never all of them."""
+    ordered = sorted(set(names), key=lambda name: hashlib.blake2b(f"{seed}\n{name}".encode(), digest_size=8).digest())
+    count = min(max(round(share * len(ordered)), 1), len(ordered) - 1) if share > 0 else 0
+    return tuple(sorted(ordered[:count]))
+
+
+SPLITS = ("test", "validation", "train")  # what a group is in is the first of these that any of its rows is in
+
+
+class Published:
+    """What the publishers' splits (and held-out data sets) say of groups: 8 bytes a group that it concerns.
+
+    A group is all in test if one of its rows is, else all in validation if one is, else all in train if one is.
+    """
+
+    def __init__(self, settings: HeldOut, known: pa.Table | None = None):
+        """`known` is the `table` of an earlier one."""
+        self.settings = settings
+        self.codes: dict[str, np.ndarray] = {name: np.zeros(0, dtype=np.uint64) for name in SPLITS}
+        for name in SPLITS if known is not None else ():
+            self.codes[name] = known["group"].filter(pc.equal(known["split"], name)).to_numpy()
+
+    def table(self) -> pa.Table:
+        """What it knows: a line a group and split."""
+        return pa.table(
+            {
+                "group": pa.array(np.concatenate([self.codes[name] for name in SPLITS]), pa.uint64()),
+                "split": pa.array([name for name in SPLITS for _ in self.codes[name]], pa.string()),
+            }
+        )
+
+    def add(self, table: pa.Table) -> None:
+        """Take in rows with at least the columns `source`, `split` and `group`."""
+        given = _given(table, self.settings)
+        codes, shares = _groups(table["group"], self.settings.seed)
+        for name in SPLITS:
+            here = (given == name) & (codes != 0)
+            if name == "train":  # the others would be in train anyhow
+                here &= shares < self.settings.test + self.settings.validation
+            self.codes[name] = np.union1d(self.codes[name], codes[here])
+
+    def split_of(self, codes: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """The split of groups without a row in one, by their shares (places in 0..1), else the first of `SPLITS`."""
+        asked = self.settings
+        drawn = np.where(shares < asked.test + asked.validation, "validation", "train")
+        found: np.ndarray = np.where(shares < asked.test, "test", drawn).astype("U10")
+        for name in reversed(SPLITS):
+            found[np.isin(codes, self.codes[name])] = name
+        return found
+
+
+def held_splits(table: pa.Table, published: Published) -> tuple[list[str], list[str | None]]:
+    """The split of each row, and a reason for which it must be dropped, or None.
+
+    Published splits stay. A row of a held-out data set or template is in test. Another row is where its group is; one
+    that was published as train or validation, but whose group is in test (or, of train, in validation), is a leak.
+    """
+    asked = published.settings
+    given = _given(table, asked)
+    groups, ids = table["group"].to_pylist(), table["id"].to_pylist()
+    whole = pa.array([group or id_hex(one) for group, one in zip(groups, ids, strict=True)], pa.string())
+    where = published.split_of(*_groups(whole, asked.seed))
+    where = np.where((given != "") & [not group for group in groups], given, where)  # a row of no group is its own
+    template = np.isin(_words(table["template"]), asked.templates)
+    found, reasons = [], []
+    for old, group, at, held in zip(given.tolist(), groups, where.tolist(), template.tolist(), strict=True):
+        split = "test" if held else old or at
+        leak = not held and SPLITS.index(at) < SPLITS.index(split)
+        found.append(split)
+        reasons.append(f"leak: published as {split}, but its group '{group}' is in {at}" if leak else None)
+    return found, reasons
+
+
+def _given(table: pa.Table, settings: HeldOut) -> np.ndarray:
+    """The published split of each row, "" where it has none; "test" in a held-out data set."""
+    split = _words(table["split"])
+    unknown = set(split) - {*SPLITS, ""}
+    if unknown:
+        raise MashqError(f"held out: expected splits {', '.join(SPLITS)}, got '{sorted(unknown)[0]}'.")
+    return np.where(np.isin(_words(table["source"]), settings.datasets), "test", split)
+
+
+def _words(column: pa.ChunkedArray) -> np.ndarray:
+    return np.array(pc.fill_null(column, "").to_pylist(), dtype=str)
+
+
+def _groups(groups: pa.Array | pa.ChunkedArray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each group a 64-bit code (0: it has none) and its seeded place in 0..1."""
+    names = groups.to_pylist()
+    codes = {name: xxhash.xxh3_64_intdigest(name.encode()) or 1 for name in set(names) if name}
+    place = {name: xxhash.xxh3_64_intdigest(name.encode(), seed=seed + 1) / 2**64 for name in codes}
+    return (
+        np.array([codes.get(name, 0) for name in names], dtype=np.uint64),
+        np.array([place.get(name, 1.0) for name in names]),
+    )
