@@ -118,7 +118,13 @@ def steps(settings: Settings) -> list[Step]:
         mixed = Step("shuffled", shuffled, {"seed": settings.seed}, {"rows": learnt}, kind="stream")
         arm = shared.train("tuned-shuffled", {"shuffled": mixed, "checked": checked}, student, settings.train)
         systems["shuffled-replies"] = shared.replies("shuffled-replies", asked, student, settings.decoding, arm)
-        labels["shuffled-replies"] = "tuned on shuffled prompts"
+        labels["shuffled-replies"] = "shuffled"
         made += [mixed, arm]
     gain = shared.evaluation("gain", systems, labels, settings.metrics, training=learnt, seed=settings.seed)
-    return [*made, *systems.values(), gain]
+    found = [gain]
+    if settings.shuffled_arm:  # what is left when "writes stories" is taken away
+        both = {name: systems[name] for name in ("shuffled-replies", "tuned-replies")}
+        told = {name: labels[name] for name in both}
+        obeyed = shared.evaluation("obeyed", both, told, settings.metrics, training=learnt, seed=settings.seed)
+        found.append(obeyed)
+    return [*made, *systems.values(), *found]
