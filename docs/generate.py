@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -14,7 +16,10 @@ import click
 import mashq
 from mashq import recipes
 from mashq.cli import EXIT_CODES, verbs
+from mashq.rows import MashqError
 from mashq.settings import describe
+from mashq.templates.catalogue import COLUMNS, NO_SAMPLE, Entry, find, path_on_sample, row_count
+from mashq.templates.lint import tasks
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by `make docs` from the code; change the code, not this page. -->\n\n"
@@ -68,6 +73,70 @@ def modules() -> str:
     return "".join(lines)
 
 
+def template_library() -> str:
+    """Every data set of the library with its tasks, templates, licence, rows and share on columns; then the sums."""
+    entries = find()
+    if faults := [fault for entry in entries for fault in entry.faults]:
+        raise MashqError("\n".join(faults))
+    verified = [entry for entry in entries if not entry.dataset.unverified]
+    apart = [entry for entry in entries if entry.dataset.unverified]
+    paths = {entry.dataset.name: [path_on_sample(template) for template in entry.templates] for entry in entries}
+    lines = [NOTE + "# The library of templates\n\n", *_sums(verified, paths)]
+    lines.append("\n`mashq templates NAME` shows a data set, `mashq templates --html OUT.html` writes all as a page.\n")
+    lines.append(
+        "\nVariety is that of the prompts. Columns: templates that are rendered column by column on the sample "
+    )
+    lines.append("rows; Jinja renders the others row by row. Rows: of all published splits.\n\n")
+    lines += _data_sets(verified, paths)
+    if apart:
+        lines.append("\n## Not counted\n\nThe fields of these could not be read at the source.\n\n")
+        lines += _data_sets(apart, paths)
+    return "".join(lines)
+
+
+def _sums(entries: Sequence[Entry], paths: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    templates = [template for entry in entries for template in entry.templates]
+    tried = [path for entry in entries for path in paths[entry.dataset.name] if path != NO_SAMPLE]
+    named = {template.task for template in templates}
+    common, own = len(named & tasks().keys()), len(named - tasks().keys())
+    yield "| | |\n|---|---|\n"
+    yield f"| data sets whose fields were read at the source | {len(entries):,} |\n"
+    yield f"| templates | {len(templates):,} |\n"
+    yield f"| tasks | {common:,}" + (f", and {own:,} of one data set alone" if own else "") + " |\n"
+    yield f"| rendered column by column, of those with sample rows | {_share(tried)} |\n"
+    for variety, n in Counter(template.variety or "not said" for template in templates).most_common():
+        yield f"| prompts: {variety} | {n:,} |\n"
+
+
+def _data_sets(entries: Sequence[Entry], paths: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    names = ["data set", "tasks", "templates", "varieties", "licence", "rows", "fields read in", "columns"]
+    yield f"| {' | '.join(names)} |\n|---|---|--:|---|---|--:|---|--:|\n"
+    for entry in entries:
+        data = entry.dataset
+        title = _cell(data.title or data.name)
+        linked = f"[{title}]({data.address})" if data.address.startswith(("https://", "http://")) else title
+        rows = row_count(data)
+        cells = [
+            f"`{data.name}`<br>{linked}",
+            ", ".join(entry.tasks),
+            f"{len(entry.templates)}",
+            ", ".join(entry.varieties),
+            _cell(data.licence or "unknown"),
+            "" if rows is None else f"{rows:,}",
+            _cell(data.schema or "not said"),
+            _share([path for path in paths[data.name] if path != NO_SAMPLE]),
+        ]
+        yield f"| {' | '.join(cells)} |\n"
+
+
+def _share(paths: Sequence[str]) -> str:
+    return f"{sum(path == COLUMNS for path in paths):,} of {len(paths):,}" if paths else "not tried"
+
+
+def _cell(text: str) -> str:
+    return " ".join(html.escape(text, quote=False).replace("|", "\\|").split())
+
+
 def _module_names() -> Iterator[str]:
     for module in pkgutil.walk_packages(mashq.__path__, "mashq."):
         if not module.name.startswith("mashq.recipes."):
@@ -92,6 +161,7 @@ def _first_paragraph(text: str | None) -> str:
 def main() -> int:
     """Write the pages, or with --check compare them; 1 where one is not current."""
     pages = {"commands.md": commands(), "recipes.md": recipe_settings(), "modules.md": modules()}
+    pages["templates.md"] = template_library()
     stale = []
     for name, text in pages.items():
         path = REFERENCE / name

@@ -229,6 +229,51 @@ def lint(what: Sequence[str], data: str | None, rows: int, fix: bool, format_: s
         sys.exit(1)
 
 
+@verbs.command("templates")
+@click.argument("what", required=False, metavar="[NAME[/TEMPLATE]|FILE[/TEMPLATE]|FOLDER]")
+@click.option("--task", help="Templates of this task: sentiment-analysis …")
+@click.option("--variety", help="Templates whose prompt is in this variety: msa, egyptian …")
+@click.option("--licence", help="Data sets under this licence; also `unknown`, `custom` (terms of their own).")
+@click.option("--search", metavar="WORDS", help="Words that stand in data set or template, however they are spelt.")
+@click.option("--row", type=int, metavar="N", help="Show the template on this sample row, from 1.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="OUT.html", help="Write a page to review offline.")
+@click.option(
+    "--bidi",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "on", "off"]),
+    help="Unicode isolates around Arabic lines; auto: on a terminal only.",
+)
+def templates_(what: str | None, row: int | None, html: Path | None, bidi: str, **wanted: str | None) -> None:
+    """The library of templates, one data set of it, or one template on a sample row; your own files likewise.
+
+    Example: mashq templates arcd/answer
+    """
+    from mashq.templates import catalogue, terminal
+
+    entries = catalogue.find(what)
+    one = entries[0].templates[0] if entries[0].by_name else None
+    if row is not None and (one is None or html is not None):
+        raise MashqError("templates: --row shows one template; expected NAME/TEMPLATE and no --html.")
+    entries = catalogue.chosen(entries, catalogue.Wanted(**wanted))
+    if html is not None:
+        from mashq.report.gallery import write_gallery
+
+        size = write_gallery(entries, html)
+        count = sum(len(entry.templates) for entry in entries)
+        click.echo(f"wrote {html}: data sets: {len(entries):,}, templates: {count:,}, bytes: {size:,}")
+        return
+    paper = terminal.paper(bidi)
+    if one is not None:
+        lines = terminal.one_template(one, paper, row)
+    elif what is not None and len(entries) == 1:
+        lines = terminal.data_set(entries[0], paper)
+    else:
+        lines = terminal.listing(entries, paper)
+    for line in lines:
+        click.echo(line)
+
+
 @verbs.command()
 @runs_option
 def doctor(runs: Path) -> None:

@@ -26,6 +26,7 @@ class HeldOut:
 
     test: float = 0.1  # share of the groups that no publisher put in a split, 0..1
     validation: float = 0.05  # likewise
+    of_train: bool = False  # take these shares of what was published as train, too
     datasets: tuple[str, ...] = ()  # data sets that are never trained on
     templates: tuple[str, ...] = ()  # templates that are never trained on, as dataset/name
     datasets_share: float = 0.0  # share of the data sets that is never trained on, drawn by the seed
@@ -52,16 +53,17 @@ class Published:
     def __init__(self, settings: HeldOut, known: pa.Table | None = None):
         """`known` is the `table` of an earlier one."""
         self.settings = settings
-        self.codes: dict[str, np.ndarray] = {name: np.zeros(0, dtype=np.uint64) for name in SPLITS}
-        for name in SPLITS if known is not None else ():
-            self.codes[name] = known["group"].filter(pc.equal(known["split"], name)).to_numpy()
+        self._codes: dict[str, np.ndarray] = {name: np.zeros(0, dtype=np.uint64) for name in SPLITS}  # sorted
+        self._fresh: dict[str, list[np.ndarray]] = {name: [] for name in SPLITS}  # not yet among them
+        if known is not None:
+            self._codes = {name: known["group"].filter(pc.equal(known["split"], name)).to_numpy() for name in SPLITS}
 
     def table(self) -> pa.Table:
         """What it knows: a line a group and split."""
         return pa.table(
             {
-                "group": pa.array(np.concatenate([self.codes[name] for name in SPLITS]), pa.uint64()),
-                "split": pa.array([name for name in SPLITS for _ in self.codes[name]], pa.string()),
+                "group": pa.array(np.concatenate([self.codes(name) for name in SPLITS]), pa.uint64()),
+                "split": pa.array(np.repeat(SPLITS, [len(self.codes(name)) for name in SPLITS]), pa.string()),
             }
         )
 
@@ -72,8 +74,17 @@ class Published:
         for name in SPLITS:
             here = (given == name) & (codes != 0)
             if name == "train":  # the others would be in train anyhow
-                here &= shares < self.settings.test + self.settings.validation
-            self.codes[name] = np.union1d(self.codes[name], codes[here])
+                here &= (shares < self.settings.test + self.settings.validation) & (not self.settings.of_train)
+            self._fresh[name].append(np.unique(codes[here]))
+            if sum(map(len, self._fresh[name])) > max(len(self._codes[name]), 100_000):  # sort seldom
+                self.codes(name)
+
+    def codes(self, name: str) -> np.ndarray:
+        """The groups that have a row in this split, sorted."""
+        if self._fresh[name]:
+            self._codes[name] = np.unique(np.concatenate([self._codes[name], *self._fresh[name]]))
+            self._fresh[name] = []
+        return self._codes[name]
 
     def split_of(self, codes: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """The split of groups without a row in one, by their shares (places in 0..1), else the first of `SPLITS`."""
@@ -81,21 +92,27 @@ class Published:
         drawn = np.where(shares < asked.test + asked.validation, "validation", "train")
         found: np.ndarray = np.where(shares < asked.test, "test", drawn).astype("U10")
         for name in reversed(SPLITS):
-            found[np.isin(codes, self.codes[name])] = name
+            found[_among(codes, self.codes(name))] = name
         return found
 
 
 def held_splits(table: pa.Table, published: Published) -> tuple[list[str], list[str | None]]:
     """The split of each row, and a reason for which it must be dropped, or None.
 
-    Published splits stay. A row of a held-out data set or template is in test. Another row is where its group is; one
-    that was published as train or validation, but whose group is in test (or, of train, in validation), is a leak.
+    Published splits stay. A row of a held-out data set or template is in test. Another row is where its group is, or
+    where it has none, the record that it was made from. A row published as train or validation whose group is in test
+    (or, of train, in validation) is a leak.
     """
     asked = published.settings
     given = _given(table, asked)
-    groups, ids = table["group"].to_pylist(), table["id"].to_pylist()
-    whole = pa.array([group or id_hex(one) for group, one in zip(groups, ids, strict=True)], pa.string())
-    where = published.split_of(*_groups(whole, asked.seed))
+    groups, ids, parents = (table[name].to_pylist() for name in ("group", "id", "parents"))
+    record = [id_hex(own[0] if own else one) for own, one in zip(parents, ids, strict=True)]
+    whole = pa.array([group or own for group, own in zip(groups, record, strict=True)], pa.string())
+    codes, shares = _groups(whole, asked.seed)
+    where = published.split_of(codes, shares)
+    if asked.of_train:
+        leaks = _among(codes, published.codes("test")) | _among(codes, published.codes("validation"))
+        given = np.where((given == "train") & ~leaks, "", given)
     where = np.where((given != "") & [not group for group in groups], given, where)  # a row of no group is its own
     template = np.isin(_words(table["template"]), asked.templates)
     found, reasons = [], []
@@ -118,6 +135,14 @@ def _given(table: pa.Table, settings: HeldOut) -> np.ndarray:
 
 def _words(column: pa.ChunkedArray) -> np.ndarray:
     return np.array(pc.fill_null(column, "").to_pylist(), dtype=str)
+
+
+def _among(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which codes are among the known ones, which are sorted; np.isin would sort all of them again each time."""
+    if not len(known):
+        return np.zeros(len(codes), dtype=bool)
+    found: np.ndarray = known[np.searchsorted(known, codes).clip(max=len(known) - 1)] == codes
+    return found
 
 
 def _groups(groups: pa.Array | pa.ChunkedArray, seed: int) -> tuple[np.ndarray, np.ndarray]:

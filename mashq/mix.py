@@ -173,8 +173,8 @@ def _check_settings(counts: Mapping[Cell, int], settings: MixtureSettings) -> No
         *settings.most.values(),
         *settings.quotas.values(),
     )
-    if any(number < 0 for number in numbers) or settings.temperature <= 0:
-        raise MashqError("mixture: expected numbers of rows >= 0 and a temperature > 0, got a smaller one.")
+    if any(number < 0 for number in numbers) or settings.temperature < 0.1:
+        raise MashqError("mixture: expected numbers of rows >= 0 and a temperature >= 0.1, got a smaller one.")
 
 
 def _limited(counts: Mapping[Cell, int], settings: MixtureSettings) -> dict[Cell, int]:
@@ -195,7 +195,7 @@ def _by(counts: Mapping[Cell, int], of: Callable[[Cell], Hashable]) -> Iterator[
 
 
 def _pools(had: Mapping[Cell, int], settings: MixtureSettings) -> Iterator[tuple[int | None, dict[Cell, int]]]:
-    """Each task with a quota, and the rest: (rows, or None for as many as the rates allow; the cells that give them)."""
+    """Each task with a quota, and the rest: (rows, or None for as many as the rates allow; cells that give them)."""
     wanted, total = _quotas(settings), settings.total or None
     rest = {cell: rows for cell, rows in had.items() if cell[1] not in wanted}
     for task, rows in wanted.items():
@@ -259,7 +259,8 @@ def _rate(rows: int, settings: MixtureSettings) -> int:
 def _unstrained(rows: Sequence[int], rates: Sequence[int], cap: int) -> list[int]:
     """The most rows in exact proportion to the rates, with none above its rows or the cap."""
     steps = [Fraction(min(n, cap) if cap else n, rate) for n, rate in zip(rows, rates, strict=True) if rate]
-    return [int(rate * min(steps)) for rate in rates] if steps else []
+    least = min(steps, default=Fraction(0))
+    return [int(rate * least) for rate in rates]
 
 
 # --- which rows of a cell --------------------------------------------------------------------------------------------
@@ -282,7 +283,7 @@ def keys(ids: pa.Array | pa.ChunkedArray, seed: int) -> np.ndarray:
 
 
 class Population:
-    """The rows that a mixture chooses from: their number and their keys in each cell, 8 bytes a row.
+    """The rows that a mixture chooses from: their number and their keys in each cell, 8.1 MB a million rows.
 
     `add` needs the columns `id`, `split`, `licence` and those of `CELL`.
     """
@@ -298,7 +299,7 @@ class Population:
         """Take in rows."""
         cells, codes = _cells(table)
         here, reasons = _in_split(table, self.settings), _refusals(table, self.settings)
-        free, lots = here & ~reasons.is_valid().to_numpy(), keys(table["id"], self.settings.seed)
+        free, lots = here & ~np.asarray(reasons.is_valid()), keys(table["id"], self.settings.seed)
         for code, cell in enumerate(cells):
             own = codes == code
             self.rows[cell] += int(own.sum())
@@ -352,7 +353,7 @@ def _left(
     found: dict[Cell, list[bytes]] = defaultdict(list)
     for table in again() if tied else ():
         cells, codes = _cells(table)
-        free = _in_split(table, settings) & ~_refusals(table, settings).is_valid().to_numpy()
+        free = _in_split(table, settings) & ~np.asarray(_refusals(table, settings).is_valid())
         lots = keys(table["id"], settings.seed)
         for code, cell in enumerate(cells):
             if cell in tied:
@@ -369,8 +370,8 @@ def mixed(table: pa.Table, plan: pa.Table, settings: MixtureSettings) -> tuple[p
     known = np.array([lasts[cell] is not None for cell in cells], dtype=bool)[codes]
     last = np.array([lasts[cell] or 0 for cell in cells], dtype=np.uint64)[codes]
     here, reasons = _in_split(table, settings), _refusals(table, settings)
-    refused = here & reasons.is_valid().to_numpy()
-    left = pc.is_in(table["id"], value_set=pc.list_flatten(plan["left"].combine_chunks())).to_numpy()
+    refused = here & np.asarray(reasons.is_valid())
+    left = np.asarray(pc.is_in(table["id"], value_set=pc.list_flatten(plan["left"].combine_chunks())))
     taken = here & ~refused & known & (keys(table["id"], settings.seed) <= last) & ~left
     marked = drop(table, pc.if_else(pa.array(refused), reasons, pa.scalar(None, pa.string())))
     kept = marked.filter(pa.array(taken | refused))

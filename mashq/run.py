@@ -28,7 +28,16 @@ from mashq.engine import Engine
 from mashq.provenance import Meter, code_hashes, commit, machine, package_versions
 from mashq.rows import MashqError, file_hash, read_part
 from mashq.settings import builtins
-from mashq.shards import counts_line, make_shard, read_receipt, receipt_path, stream_parts, sum_parts, write_json
+from mashq.shards import (
+    counts_line,
+    make_shard,
+    make_slice,
+    read_receipt,
+    receipt_path,
+    stream_parts,
+    sum_parts,
+    write_json,
+)
 
 __all__ = ["Job", "Made", "Step", "Store", "manifest_of", "parts_of", "read_rows"]
 
@@ -40,6 +49,8 @@ class Step:
     `kind` says how `work` is called:
     * map: `work(rows, job) -> rows` on each row group of the first input (of all in `over`, one after the other), in
       parallel, one part in and one part out; what it leaves out on purpose it adds to `job.unsampled`;
+    * slices: `work(slice, job) -> iterator of tables` for each of `slices(job)`, in parallel, a part each; a slice is a
+      record of texts that says what to read, and their list depends on the files alone;
     * stream: `work(job) -> iterator of tables`, once, in order, cut into parts of `rows_per_part` rows;
     * folder: `work(job) -> facts` fills `job.folder` with files (a model, an evaluation, a report) and may find there
       what an interrupted run left.
@@ -51,12 +62,13 @@ class Step:
     inputs: Mapping[str, Step] = field(default_factory=dict)
     files: Mapping[str, str | Path] = field(default_factory=dict)  # name -> path; the content is in the fingerprint
     identity: Mapping[str, Any] = field(default_factory=dict)  # what else decides the result, e.g. the model
-    kind: Literal["map", "stream", "folder"] = "map"
+    kind: Literal["map", "slices", "stream", "folder"] = "map"
     produces: str = "rows"
     version: int = 1
     rows_per_part: int = 50_000
     here: bool = False  # run in this process, one part after the other: for work that holds a model
     over: tuple[str, ...] = ()  # inputs whose rows a map step takes, in this order; () = the first
+    slices: Callable[[Job], list[dict[str, str]]] | None = None  # of a slices step
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -201,14 +213,19 @@ class Store:
         if step.kind == "stream":
             parts = stream_parts(step.work(job), job, step.rows_per_part, job._seen)
         else:
-            parts = self._map(step, job)
+            parts = self._in_parallel(step, job, self._slices(step, job))
         return {"facts": {}, "outputs": [], **sum_parts(step.name, parts)}
 
-    def _map(self, step: Step, job: Job) -> list[dict[str, Any]]:
-        sources = [path for name in step.over or list(job.inputs)[:1] for path in parts_of(job.inputs[name])]
-        shards = [{"source": str(path), "part": f"part-{place:05}.parquet"} for place, path in enumerate(sources)]
+    def _slices(self, step: Step, job: Job) -> list[dict[str, str]]:
+        if step.slices is not None:
+            return step.slices(job)
+        parts = [path for name in step.over or list(job.inputs)[:1] for path in parts_of(job.inputs[name])]
+        return [{"source": str(path)} for path in parts]
+
+    def _in_parallel(self, step: Step, job: Job, slices: list[dict[str, str]]) -> list[dict[str, Any]]:
+        shards = [{**one, "part": f"part-{place:05}.parquet"} for place, one in enumerate(slices)]
         waiting = [shard for shard in shards if not receipt_path(job.folder, shard["part"]).exists()]
-        make = functools.partial(make_shard, step.work, job)
+        make = functools.partial(make_shard if step.slices is None else make_slice, step.work, job)
         for done, name in enumerate(self.engine.map(make, waiting, here=step.here), 1):
             if len(waiting) > 1:
                 self.say(f"  {step.name} {name} ({done} of {len(waiting)})")

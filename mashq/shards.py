@@ -15,7 +15,16 @@ import pyarrow.compute as pc
 
 from mashq.rows import CONTENT, ID, MashqError, PartWriter, id_hex, id_words, read_part
 
-__all__ = ["account", "counts_line", "make_shard", "receipt_path", "stream_parts", "sum_parts", "write_json"]
+__all__ = [
+    "account",
+    "counts_line",
+    "make_shard",
+    "make_slice",
+    "receipt_path",
+    "stream_parts",
+    "sum_parts",
+    "write_json",
+]
 
 COUNTS = ("in", "made", "kept", "dropped", "merged", "unsampled")
 TALLIED = ("licence", "source", "split", "task", "variety")
@@ -81,6 +90,19 @@ def make_shard(work: Callable[..., pa.Table], job: Any, shard: Mapping[str, str]
             after = work(rows, own)
             kept, dropped = _parted(after, [rows.column("id")])
             yield kept, dropped, account(rows.column("id"), after, job.name, own.unsampled)
+
+    _write_part(job.folder, shard["part"], worked())
+    return shard["part"]
+
+
+def make_slice(work: Callable[..., Iterable[pa.Table]], job: Any, shard: Mapping[str, str]) -> str:
+    """Run one slice of a slices step: write the rows that `work` gives as a part, and its receipt; gives its name."""
+    nothing = pa.chunked_array([], ID)
+
+    def worked() -> Iterator[tuple[pa.Table, pa.Table, Counter[str]]]:
+        for rows in work(shard, job):
+            kept, dropped = _parted(rows, [nothing])
+            yield kept, dropped, account(nothing, rows, job.name)
 
     _write_part(job.folder, shard["part"], worked())
     return shard["part"]

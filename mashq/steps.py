@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from mashq import dedup, sources, templates
 from mashq.holdout import HeldOut, Published, held_splits
 from mashq.mix import CELL, MixtureSettings, Population, allocate, mixed, splits
-from mashq.rows import MashqError, drop, id_hex
+from mashq.rows import MashqError, conform, drop, id_hex
 from mashq.rows import replace as with_columns
 from mashq.run import Job, Step, manifest_of, read_rows
 
@@ -38,6 +38,7 @@ __all__ = [
     "held_out",
     "mixture",
     "prompts",
+    "prompts_of_columns",
     "published",
     "read",
     "replies",
@@ -124,6 +125,48 @@ def _prompts(rows: pa.Table, job: Job) -> pa.Table:
     prints = tuple(job.settings["templates"].items())
     chosen = _templates(tuple(job.settings["library"]), tuple(job.files.values()), prints)
     return templates.apply(rows, chosen, step=job.name)
+
+
+def prompts_of_columns(
+    name: str, published: Mapping[str, str | Path], licences: Mapping[str, str] | None = None
+) -> Step:
+    """Prompt rows of Parquet files, straight from their columns: library data set -> its published file or folder.
+
+    For tables of millions of rows. The rows are those of `prompts` over `read` of the same files, and the raw rows
+    themselves are not written: a prompt's parent is found again in its file. `licences` goes before the library's.
+    """
+    chosen = {each: templates.library(each) for each in published}
+    settings = {
+        "datasets": list(published),
+        "licences": dict(licences or {}),
+        "templates": {one.name: one.fingerprint for each in chosen.values() for one in each},
+    }
+    files = {each: path for each, path in published.items()}
+    return Step(name, _prompts_of_slice, settings, files=files, kind="slices", slices=_slices_of_files)
+
+
+def _slices_of_files(job: Job) -> list[dict[str, str]]:
+    return [
+        {**one, "dataset": each}
+        for each in job.settings["datasets"]
+        for one in sources.column_slices(job.files[each], sources.SourceSettings(source=each))
+    ]
+
+
+def _prompts_of_slice(one: Mapping[str, str], job: Job) -> Iterator[pa.Table]:
+    chosen = templates.library(one["dataset"])
+    licence = job.settings["licences"].get(one["dataset"])
+    for found in sources.read_columns(one):
+        carried = {"source": one["source"], "split": found.split, "licence": licence}
+        if not found.faults:
+            yield templates.apply_columns(found.fields, found.ids, chosen, step=job.name, carried=carried)
+            continue
+        sound = pa.array([place not in found.faults for place in range(len(found.ids))])
+        bad = found.ids.filter(pc.invert(sound))
+        yield conform({**carried, "id": bad, "dropped": list(found.faults.values())})
+        yield templates.apply_columns(
+            found.fields.filter(sound), found.ids.filter(sound), chosen, step=job.name, carried=carried
+        )
 
 
 @functools.cache
@@ -227,14 +270,8 @@ def _published(job: Job) -> Mapping[str, Any]:
 
 
 def _held_out(rows: pa.Table, job: Job) -> pa.Table:
-    asked = job.settings
-    found, reasons = held_splits(rows, _groups(job.inputs["groups"] / "groups.parquet", asked))
+    found, reasons = held_splits(rows, Published(job.settings, _table(job.inputs["groups"] / "groups.parquet")))
     return drop(with_columns(rows, split=found), reasons)
-
-
-@functools.lru_cache(maxsize=2)
-def _groups(path: Path, settings: HeldOut) -> Published:
-    return Published(settings, pq.read_table(path))
 
 
 def deduplicated(name: str, rows: Step, forms: Sequence[str] = ()) -> Step:
@@ -289,9 +326,14 @@ def _mixture(rows: pa.Table, job: Job) -> pa.Table:
     return kept
 
 
-@functools.lru_cache(maxsize=2)
 def _table(path: Path) -> pa.Table:
-    return pq.read_table(path)
+    return _table_of(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=2)
+def _table_of(path: Path, changed: int) -> pa.Table:
+    """Read once a process; `changed` tells a file that was made anew."""
+    return pq.read_table(path).combine_chunks()
 
 
 # --- models ----------------------------------------------------------------------------------------------------------

@@ -79,6 +79,11 @@ def test_dry_run_makes_nothing(capsys, tmp_path):
         (["report"], 1, "expected one or more runs"),
         (["report", "nosuch"], 1, "there is no run 'nosuch'"),
         (["new", "recipe", "a b"], 1, "expected a name of letters"),
+        (["templates", "arcx"], 1, "no data set 'arcx' in the library, and no such file. Did you mean 'arcd'?"),
+        (["templates", "arcd/anser"], 1, "Did you mean 'answer'?"),
+        (["templates", "--variety", "egyptain"], 1, "Did you mean 'egyptian'?"),
+        (["templates", "arcd", "--row", "1"], 1, "expected NAME/TEMPLATE"),
+        (["templates", "arcd/ask", "--row", "9"], 1, "--row: expected 1 to 2, got 9"),
     ],
 )
 def test_wrong_words_get_one_clear_line_and_no_traceback(capsys, tmp_path, monkeypatch, arguments, code, said):
@@ -122,6 +127,19 @@ def test_new_recipe_runs_as_it_is(capsys, tmp_path, monkeypatch):
     assert (code, err) == (0, "")
     assert "kept 2 + dropped 1" in out
     assert "is there already" in run(capsys, "new", "recipe", "mine")[2]
+
+
+def test_templates_are_listed_shown_and_written_as_a_page(capsys, tmp_path):
+    code, out, err = run(capsys, "templates", "--task", "question-generation", "--licence", "MIT", "--search", "جوابه")
+    assert (code, err) == (0, "")
+    assert "1 of 4 templates" in out
+    assert "Arabic Reading Comprehension" in out
+    assert "fields      id: string" in run(capsys, "templates", "arcd")[1]
+    assert "اكتب سؤالًا" in run(capsys, "templates", "arcd/ask")[1]
+    assert not set("\u2066\u2067\u2068\u2069") & set(run(capsys, "templates", "arcd/ask")[1])
+    assert "\u2067اكتب سؤالًا" in run(capsys, "templates", "arcd/ask", "--bidi", "on")[1]
+    assert "data sets: 1, templates: 4," in run(capsys, "templates", "arcd", "--html", str(tmp_path / "arcd.html"))[1]
+    assert "اكتب سؤالًا" in (tmp_path / "arcd.html").read_text("utf-8")
 
 
 def test_doctor_says_what_is_missing_and_never_a_key(capsys, tmp_path, monkeypatch):

@@ -1,19 +1,30 @@
-"""Prompts from published Arabic data sets, through the templates of the library.
+"""Prompts from published Arabic data sets, mixed at scale; with `train=true` also a student, and its gain.
 
 Paper 2 (arXiv 2408.05882). `small` reads the data sets whose files lie in one folder; every reader meets real data.
+`samples` needs no file: the two or three rows that the library holds of each of its data sets, written by us in the
+data set's fields, go through all its templates.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mashq import rows, templates
 from mashq import steps as shared
-from mashq import templates
+from mashq.holdout import HeldOut, held_names
+from mashq.lm import Decoding
+from mashq.mix import MixtureSettings
 from mashq.rows import MashqError, nearest
-from mashq.run import Step
+from mashq.run import Job, Step
 from mashq.sources import SourceSettings
-from mashq.steps import SplitSettings
+from mashq.steps import StudentSettings
+from mashq.train import TrainSettings
 
 # Library data set -> its published file and how it is read.
 FILES = {
@@ -27,12 +38,51 @@ FILES = {
 
 @dataclass(frozen=True)
 class Settings:
-    data: str = ""  # folder with the published files; "" = the folder in $MASHQ_DATA
-    datasets: tuple[str, ...] = tuple(FILES)  # data sets of the library
-    split: SplitSettings = field(default_factory=lambda: SplitSettings(by="source"))
+    data: str = ""  # folder with the published files, or samples; "" = the folder in $MASHQ_DATA
+    datasets: tuple[str, ...] = ()  # data sets of the library; none named: those with a file in FILES, of samples all
+    leave: tuple[str, ...] = ()  # templates that are not applied, such as those that `mashq templates lint` faults
+    split: HeldOut = field(default_factory=lambda: HeldOut(of_train=True))
+    forms: tuple[str, ...] = ()  # normal forms (or a profile) in which prompts count as equal; none: exact text
+    mixture: MixtureSettings = field(default_factory=MixtureSettings)
+    totals: tuple[int, ...] = ()  # training prompts of several arms, in place of mixture.total
+    asked_a_task: int = 40  # test prompts a task that the student is asked, at most
+    checked_a_task: int = 10  # validation prompts a task, at most
+    train: bool = False  # train a student on each arm, and measure its gain
+    student: StudentSettings = field(default_factory=StudentSettings)
+    training: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=5e-4))
+    decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=64))
+    metrics: tuple[str, ...] = ("rougeL", "chrF++", "exact", "bits_per_byte", "perplexity")
+    seed: int = 0
 
 
-SIZES = {"small": Settings()}
+SAMPLES = "samples"  # in place of a folder: rows that the library holds
+
+SIZES = {
+    "small": Settings(mixture=MixtureSettings(over="template", cap=20)),
+    "samples": Settings(data=SAMPLES, split=HeldOut(datasets_share=0.1), asked_a_task=3, checked_a_task=1),
+    # The paper's model and numbers of prompts. LoRA, its numbers, the mixture and the split are ours (not public).
+    "paper": Settings(
+        split=HeldOut(test=0.02, validation=0.002, of_train=True),
+        mixture=MixtureSettings(mode="temperature", cap=1_000_000),
+        totals=(800_000, 8_000_000),
+        asked_a_task=500,
+        checked_a_task=50,
+        train=True,
+        student=StudentSettings(model="Qwen/Qwen2-7B"),
+        training=TrainSettings(lr_peak=1e-4, rows_per_batch=8, accumulate=16, max_tokens=2048, rank=16, alpha=32),
+        decoding=Decoding(max_new_tokens=256),
+    ),
+}
+
+
+# --- where prompts come from -----------------------------------------------------------------------------------------
+
+
+def _datasets(settings: Settings) -> tuple[str, ...]:
+    if settings.datasets:
+        return settings.datasets
+    some = (name for name in templates.library_names() if templates.library(name)[0].dataset.sample)
+    return tuple(some) if settings.data == SAMPLES else tuple(FILES)
 
 
 def _file(settings: Settings, dataset: str) -> Path:
@@ -42,10 +92,101 @@ def _file(settings: Settings, dataset: str) -> Path:
     return shared.published("prompts", settings.data, FILES[dataset][0], address)
 
 
-def steps(settings: Settings) -> list[Step]:
-    made = []
-    for dataset in settings.datasets:
+def _of_files(settings: Settings) -> Iterator[Step]:
+    """For each data set a step that reads its file and one that makes prompts of it."""
+    for dataset in _datasets(settings):
         raw = shared.read(f"raw-{dataset}", _file(settings, dataset), FILES[dataset][1], rows_per_part=5_000)
-        made += [raw, shared.prompts(f"prompts-{dataset}", raw, library=[dataset])]
-    every = shared.together("prompts", {one.name: one for one in made[1::2]})
-    return [*made, every, shared.split("split", every, settings.split)]
+        yield raw
+        yield shared.prompts(f"prompts-{dataset}", raw, library=[dataset], leave=settings.leave)
+
+
+def samples(job: Job) -> Iterator[pa.Table]:
+    """The library's own rows of each data set, under the data set's licence."""
+    for name in job.settings["datasets"]:
+        about = templates.library(name)[0].dataset
+        ids = rows.source_ids(name, "sample", n=len(about.sample))
+        meta = [json.dumps(record, ensure_ascii=False) for record in about.sample]
+        columns = {"id": ids, "source": name, "licence": about.licence, "variety": about.variety or None, "meta": meta}
+        yield rows.conform({**columns, "group": [rows.id_hex(one) for one in ids.to_pylist()]})
+
+
+def of_samples(table: pa.Table, job: Job) -> pa.Table:
+    """Each data set's rows through its own templates."""
+    made = []
+    for name in pc.unique(table["source"]).to_pylist():
+        chosen = [one for one in templates.library(name) if one.name in job.settings["templates"]]
+        made.append(templates.apply(table.filter(pc.equal(table["source"], name)), chosen, step=job.name))
+    return pa.concat_tables(made)
+
+
+def _of_samples(settings: Settings) -> Iterator[Step]:
+    names = _datasets(settings)
+    chosen = [one for name in names for one in templates.library(name) if one.name not in settings.leave]
+    files = {name: templates.library(name)[0].dataset.sample for name in names}
+    raw = Step("raw-samples", samples, {"datasets": names, "rows": files}, kind="stream")
+    yield raw
+    yield Step(
+        "prompts-samples", of_samples, {"templates": {one.name: one.fingerprint for one in chosen}}, {"raw": raw}
+    )
+
+
+# --- the recipe ------------------------------------------------------------------------------------------------------
+
+
+def _held(settings: Settings) -> HeldOut:
+    """The names that are held out: those given, and those that the seed draws from the data sets and templates."""
+    asked, names = settings.split, {one: _names(one, settings) for one in _datasets(settings)}
+    known = (*names, *(name for some in names.values() for name in some))
+    for name in (*asked.datasets, *asked.templates):
+        if name not in known:
+            raise MashqError(f"prompts: split holds out '{name}', which is not used.{nearest(name, known)}")
+    datasets = held_names(names, asked.datasets_share, asked.seed)
+    held = [name for some in names.values() for name in held_names(some, asked.templates_share, asked.seed)]
+    return replace(
+        asked,
+        datasets=tuple(sorted({*asked.datasets, *datasets})),
+        templates=tuple(sorted({*asked.templates, *held})),
+    )
+
+
+def _names(dataset: str, settings: Settings) -> list[str]:
+    return [one.name for one in templates.library(dataset) if one.name not in settings.leave]
+
+
+def _arms(settings: Settings, population: Step) -> Iterator[tuple[str, Step]]:
+    """(what is behind the names of an arm's steps, its training rows)."""
+    for total in settings.totals or (settings.mixture.total,):
+        arm = f"-{total}" if len(settings.totals) > 1 else ""
+        yield arm, shared.mixture(f"learnt{arm}", population, replace(settings.mixture, total=total))
+
+
+def _some(name: str, population: Step, split: str, most_a_task: int, seed: int) -> Step:
+    """At most so many rows of each task; no licence forbids to ask a question."""
+    return shared.mixture(
+        name, population, MixtureSettings(over="task", cap=most_a_task, split=split, must_allow=(), seed=seed)
+    )
+
+
+def steps(settings: Settings) -> list[Step]:
+    made = list(_of_samples(settings) if settings.data == SAMPLES else _of_files(settings))
+    prompts = {one.name: one for one in made[1::2]}
+    divided = shared.held_out("split", prompts, _held(settings))
+    unique = shared.deduplicated("unique", divided, settings.forms)
+    arms = dict(_arms(settings, unique))
+    checked = _some("checked", unique, "validation", settings.checked_a_task, settings.seed)
+    asked = _some("asked", unique, "test", settings.asked_a_task, settings.seed)
+    made += [divided, unique, *arms.values(), checked, asked]
+    return [*made, *_trained(settings, arms, checked, asked)] if settings.train else made
+
+
+def _trained(settings: Settings, arms: dict[str, Step], checked: Step, asked: Step) -> list[Step]:
+    student, decoding = settings.student, settings.decoding
+    systems = {"before": shared.replies("before", asked, student, decoding)}
+    labels, tuned = {"before": "untuned"}, []
+    for arm, learnt in arms.items():
+        tuned.append(shared.train(f"tuned{arm}", {"learnt": learnt, "checked": checked}, student, settings.training))
+        systems[f"after{arm}"] = shared.replies(f"after{arm}", asked, student, decoding, tuned[-1])
+        labels[f"after{arm}"] = f"tuned{f' on {int(arm[1:]):,} prompts' if arm else ''}"
+    largest = next(reversed(arms.values()))
+    gain = shared.evaluation("gain", systems, labels, settings.metrics, training=largest, seed=settings.seed)
+    return [*tuned, *systems.values(), gain]

@@ -20,7 +20,7 @@ from mashq.sources.registry import SHAPES, endings
 from mashq.sources.settings import SPLITS, Fault, Record, SourceSettings, Told, Where
 from mashq.sources.splitfiles import SplitFiles
 
-__all__ = ["ROWS", "lookup", "read"]
+__all__ = ["ROWS", "lookup", "read", "source_name"]
 
 ROWS = 4_096  # rows in a table at most
 TABLE_BYTES = 64 << 20  # bytes of content after which a table is closed before it has so many rows
@@ -52,14 +52,14 @@ def read(location: str | Path, settings: SourceSettings | None = None) -> Iterat
             f"{location}: split_files name rows of one file, but this is a folder of {len(found)} files. Give the one"
             " file."
         )
-    reading = _Reading(settings, settings.source or _source_name(location))
+    reading = _Reading(settings, settings.source or source_name(location))
     for part in found:
         yield from reading.part(part)
     if reading.rows == 0:
         raise MashqError(f"{location}: the source holds no record. Check that it was fetched whole.")
 
 
-def _source_name(location: str | Path) -> str:
+def source_name(location: str | Path) -> str:
     """The name on the hub, or the last name of a path without known endings: `data/arcd.json.gz` -> `arcd`."""
     text = str(location)
     if text.startswith("hf://"):

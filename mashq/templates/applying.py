@@ -63,11 +63,13 @@ class _Records:
     def __init__(self, n: int):
         self.n = n
         self._columns: dict[str, Field] = {}
+        self.memo: dict[str, Any] = {}
 
     def names(self) -> Sequence[str]:
         raise NotImplementedError
 
-    def record(self, place: int) -> Mapping[str, Any]:
+    def record(self, place: int, used: frozenset[str]) -> Mapping[str, Any]:
+        """At least the fields in `used`."""
         raise NotImplementedError
 
     def _column(self, name: str) -> Field:
@@ -99,8 +101,9 @@ class _FromColumns(_Records):
     def names(self) -> Sequence[str]:
         return self._table.column_names
 
-    def record(self, place: int) -> Mapping[str, Any]:
-        return {name: self._table.column(name)[place].as_py() for name in self._table.column_names}
+    def record(self, place: int, used: frozenset[str]) -> Mapping[str, Any]:
+        names = [name for name in self._table.column_names if name in used or "row" in used]
+        return {name: self._table.column(name)[place].as_py() for name in names}
 
     def _column(self, name: str) -> Field:
         return field_column(self._table.column(name))
@@ -122,7 +125,7 @@ class _FromRows(_Records):
     def names(self) -> Sequence[str]:
         return list(self._records[0]) if self._records else []
 
-    def record(self, place: int) -> Mapping[str, Any]:
+    def record(self, place: int, used: frozenset[str]) -> Mapping[str, Any]:
         return self._records[place]
 
     def plain(self, place: int) -> bool:
@@ -265,8 +268,10 @@ def _apply(
 def _pieces(ready: Compiled, template: int, records: _Records, ids: pa.Array) -> tuple[list[_Piece], str | None]:
     """What one template makes of the batch; and what is wrong with it, where it fails on every row it is for."""
 
+    used = names_in(columnar(ready))
+
     def by_jinja(place: int) -> Rendered | str | Fault:
-        return render_row(ready, records.record(place), ids[place].as_py(), plain=records.plain(place))
+        return render_row(ready, records.record(place, used), ids[place].as_py(), plain=records.plain(place))
 
     batch = _trusted(ready, records, ids, by_jinja)
     if batch is None:
@@ -288,7 +293,7 @@ def _pieces(ready: Compiled, template: int, records: _Records, ids: pa.Array) ->
 def _by_columns(program: Any, records: _Records, ids: pa.Array) -> Batch:
     used = names_in(program)
     fields = {name: records.column(name) for name in records.names() if name in used}
-    return render_columns(program, fields, ids, records.odd)
+    return render_columns(program, fields, ids, records.odd, records.memo)
 
 
 def _trusted(

@@ -40,6 +40,8 @@ __all__ = [
     "trimmed",
     "truth",
     "unique_within",
+    "within",
+    "words_of",
 ]
 
 # What Python's `str.strip` takes off: Arrow's own notion of white space is another.
@@ -281,6 +283,41 @@ def _edges_may_be_space(array: pa.Array) -> bool:
         return True
     before = data[np.maximum(ends - 2, 0)].astype(np.int64)
     return bool(_LAST_TWO[before << 8 | data[ends - 1]].any())
+
+
+def words_of(array: pa.Array) -> pa.Array:
+    """`text.split()` of each: its words between white space."""
+    words = pc.utf8_split_whitespace(trimmed(array))
+    empty = numpy_mask(pc.fill_null(pc.equal(pc.list_value_length(words), 1), False))
+    if empty.any():  # of nothing Arrow makes one empty word, Python none
+        lengths = lengths_of(words)
+        values = flat(words)
+        bare = numpy_mask(pc.equal(values, ""))
+        if bare.any():
+            owner = np.repeat(np.arange(len(array)), lengths)[~bare]
+            mask = array.is_null() if array.null_count else None
+            kept = np.bincount(owner, minlength=len(array))
+            return pa.ListArray.from_arrays(pa.array(offsets_of(kept)), values.filter(pa.array(~bare)), mask=mask)
+    return words
+
+
+def within(parts: pa.Array, texts: pa.Array) -> np.ndarray:
+    """`part in text`, row by row, over the bytes of both columns. Neither has nulls."""
+    short, long = _bytes_of(parts), _bytes_of(texts)
+    a, b = _places_of(parts), _places_of(texts)
+    found = (
+        long.find(short[first:last], start, end) >= 0
+        for first, last, start, end in zip(a[:-1], a[1:], b[:-1], b[1:], strict=True)
+    )
+    return np.fromiter(found, dtype=bool, count=len(parts))
+
+
+def _places_of(array: pa.Array) -> list[int]:
+    """Where each text begins and the last ends, in `_bytes_of`."""
+    if not len(array):
+        return [0]
+    offsets = np.frombuffer(array.buffers()[1], dtype=np.int32)[array.offset : array.offset + len(array) + 1]
+    return (offsets - offsets[0]).tolist()
 
 
 def by_value(array: pa.Array, function: Callable[[Any], Any], kind: pa.DataType | None = None) -> pa.Array:

@@ -408,25 +408,34 @@ def _bind(target: Any, value: Value, scope: Scope) -> None:
         raise NotColumnar("a loop over several names")
 
 
-def render_columns(program: Columnar, fields: Mapping[str, Field], ids: pa.Array, odd: Any = None) -> Batch:
-    """Render n rows. `fields`: what `field_column` made of each; `ids`: (n,) 16-byte row ids; `odd`: (n,) or None.
+def render_columns(
+    program: Columnar,
+    fields: Mapping[str, Field],
+    ids: pa.Array,
+    odd: Any = None,
+    memo: dict[str, Any] | None = None,
+) -> Batch:
+    """Render n rows. `fields`: what `field_column` made of each; `ids`: (n,) 16-byte row ids; `odd`: (n,) or None;
+    `memo`: one dict for all templates of the same rows, so that a condition that several share is asked once.
 
     Raises NotColumnar where this template cannot be rendered on these columns.
     """
     try:
-        return _rendered(program, fields, ids, odd)
+        return _rendered(program, fields, ids, odd, memo)
     except pa.ArrowException as error:  # a kernel that does not know these types: Jinja does
         raise NotColumnar(f"{type(error).__name__}: {error}") from error
 
 
-def _rendered(program: Columnar, fields: Mapping[str, Field], ids: pa.Array, odd: Any) -> Batch:
+def _rendered(
+    program: Columnar, fields: Mapping[str, Field], ids: pa.Array, odd: Any, memo: dict[str, Any] | None
+) -> Batch:
     n = len(ids)
     names: dict[str, Any] = {name: Column(one.data) for name, one in fields.items()}
     odd = either(odd, *(one.odd for one in fields.values()))
     piped = any(one.piped for one in fields.values())
     wanted = np.ones(n, dtype=bool)
     if program.when is not None:
-        mask, strange = truth_of(program.when, Scope(program, n, dict(names), None))
+        mask, strange = truth_of(program.when, Scope(program, n, dict(names), None, memo=memo))
         wanted = np.array(np.broadcast_to(np.asarray(mask), (n,)))
         if strange is not None:
             wanted |= strange

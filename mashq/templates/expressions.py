@@ -33,6 +33,7 @@ from mashq.templates.columns import (
 )
 from mashq.templates.operations import (
     FILTERS,
+    UNROLLED,
     Loop,
     Scope,
     arithmetic,
@@ -169,6 +170,8 @@ def _getitem(node: Any, scope: Scope) -> Value:
     if isinstance(node.arg, nodes.Slice):
         return _slice(owner, node.arg, scope)
     index = value_of(node.arg, scope)
+    if owner is None and isinstance(index, Column) and pt.is_string(index.data.type):
+        return _field_by_row(index, scope)
     if owner is None:
         if isinstance(index, Const) and isinstance(index.value, str):
             return scope.find(index.value)
@@ -198,6 +201,15 @@ def _getitem(node: Any, scope: Scope) -> Value:
             missing |= numpy_mask(pc.fill_null(pc.less(pc.utf8_length(owner.data), -at), True))
         return Column(letter, either(owner.odd, missing if missing.any() else None))
     raise NotColumnar("a part of this value")
+
+
+def _field_by_row(index: Column, scope: Scope) -> Value:
+    """`row[name]` where the name differs by row: a few names, all of them fields."""
+    names = pc.unique(index.data).to_pylist()
+    if len(names) > UNROLLED or not all(isinstance(name, str) for name in names):
+        raise NotColumnar("row[…] by many names")
+    places = pc.fill_null(pc.index_in(index.data, value_set=pa.array(names, pa.string())), -1).to_numpy()
+    return choose(places, [scope.find(name) for name in names], scope.n, index.odd)
 
 
 def _of_record(owner: Record, index: Value, scope: Scope) -> Value:
@@ -266,7 +278,13 @@ def truth_of(node: nodes.Node | None, scope: Scope) -> tuple[np.ndarray | bool, 
         second = np.broadcast_to(np.asarray(other), (scope.n,))
         strange = None if strange is None else strange & asked
         return (first | second if stops else first & second), either(odd, strange)
-    return truth(value_of(node, scope), scope.n)
+    if scope.memo is None or not isinstance(node, nodes.Compare):
+        return truth(value_of(node, scope), scope.n)
+    key = repr(node)
+    if key not in scope.memo:
+        scope.memo[key] = truth(value_of(node, scope), scope.n)
+    known: tuple[np.ndarray | bool, Any] = scope.memo[key]
+    return known
 
 
 def _not(node: Any, scope: Scope) -> Value:

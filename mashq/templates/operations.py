@@ -40,6 +40,8 @@ from mashq.templates.columns import (
     trimmed,
     truth,
     unique_within,
+    within,
+    words_of,
 )
 from mashq.templates.rendering import SEPARATOR
 from mashq.templates.sandbox import ATTRIBUTES, Sandbox
@@ -114,6 +116,7 @@ class Scope:
     draws: list[int] = field(default_factory=lambda: [0])
     outer: Scope | None = None
     owner: np.ndarray | None = None  # (n,) the outer row of each turn
+    memo: dict[str, Any] | None = None  # comparisons of the fields alone, which the templates of a data set share
 
     def find(self, name: str) -> Any:
         if name in self.names:
@@ -126,7 +129,7 @@ class Scope:
 
     def inner(self) -> Scope:
         """The same rows; what is set inside is not seen outside, and nothing is drawn."""
-        return Scope(self.program, self.n, dict(self.names), None, self.draws, self.outer, self.owner)
+        return Scope(self.program, self.n, dict(self.names), None, self.draws, self.outer, self.owner, self.memo)
 
 
 def _spread(value: Any, owner: np.ndarray | None) -> Any:
@@ -271,6 +274,8 @@ def _contained(item: Value, owner: Value, scope: Scope) -> Value:
             said, strange = truth(compared("eq", item, each, scope), scope.n)
             mask, odd = mask | np.asarray(said), either(odd, strange)
         return mask_value(np.broadcast_to(mask, (scope.n,)).copy(), odd)
+    if isinstance(owner, Const) and isinstance(owner.value, range) and len(owner.value) <= UNROLLED:
+        return _contained(item, Parts(tuple(map(Const, owner.value))), scope)
     if isinstance(owner, Const) and isinstance(owner.value, str):
         if isinstance(item, Const):
             return Const(item.value in owner.value)
@@ -293,8 +298,8 @@ def _contained(item: Value, owner: Value, scope: Scope) -> Value:
         return mask_value(numpy_mask(pc.fill_null(pc.match_substring(text.data, item.value), False)), text.odd)
     part = string_of(item, "in")
     assert isinstance(part, Column)
-    pairs = zip(part.data.fill_null("").to_pylist(), text.data.fill_null("").to_pylist(), strict=True)
-    return mask_value(np.fromiter((a in b for a, b in pairs), dtype=bool, count=scope.n), either(part.odd, text.odd))
+    inside = within(part.data.fill_null(""), text.data.fill_null(""))
+    return mask_value(inside, either(part.odd, text.odd))
 
 
 def joinable(value: Value, scope: Scope) -> Value:
@@ -328,8 +333,9 @@ def _modest(made: pa.Array, scope: Scope) -> None:
 
 def arithmetic(function: Callable[..., pa.Array], left: Value, right: Value, scope: Scope) -> Value:
     first, second = as_column(left, scope.n), as_column(right, scope.n)
-    if first.data.type != second.data.type or not pt.is_integer(first.data.type):
-        raise NotColumnar("arithmetic of what are no whole numbers")
+    kinds = (first.data.type, second.data.type)
+    if not all(pt.is_integer(kind) or pt.is_floating(kind) for kind in kinds):
+        raise NotColumnar("arithmetic of what are no numbers")
     odd = either(first.odd, second.odd, nulls_of(first.data), nulls_of(second.data))
     try:
         return Column(function(first.data, second.data), odd)
@@ -366,6 +372,8 @@ def _method_kernel(data: pa.Array, method: str, args: list[Any]) -> pa.Array:
         if not isinstance(most, int) or most == 0:
             raise NotColumnar(".split() into one part")
         return pc.split_pattern(data, args[0], max_splits=None if most < 0 else most)
+    if method == "split" and not args:
+        return words_of(data)
     if method in ("startswith", "endswith") and len(args) == 1 and isinstance(args[0], str):
         return (pc.starts_with if method == "startswith" else pc.ends_with)(data, args[0])
     try:
@@ -489,6 +497,10 @@ def _end(at: int) -> Callable[..., Value]:
             return value.items[at]
         if isinstance(value, Column) and pt.is_list(value.data.type):
             return item_at(value, at)
+        if isinstance(value, Column) and pt.is_string(value.data.type):
+            letter = pc.utf8_slice_codeunits(value.data, at, 1 if at == 0 else None)
+            bare = numpy_mask(pc.fill_null(pc.equal(letter, ""), True))
+            return Column(letter, either(value.odd, bare if bare.any() else None))
         raise NotColumnar("|first or |last of what is no list")
 
     return made
@@ -510,10 +522,25 @@ def _f_int(value: Value, scope: Scope) -> Value:
         return Column(value.data.cast(pa.int64()), either(value.odd, nulls_of(value.data)))
     if isinstance(value, Column) and pt.is_string(value.data.type):
         plain = pc.match_substring_regex(value.data, "^[0-9]{1,15}$")
-        odd = ~numpy_mask(pc.fill_null(plain, False))
+        unlike = ~numpy_mask(pc.fill_null(plain, False))
         safe = pc.if_else(pc.fill_null(plain, False), value.data, "0").cast(pa.int64())
-        return Column(safe, either(value.odd, odd if odd.any() else None))
+        return Column(safe, either(value.odd, unlike if unlike.any() else None))
+    if isinstance(value, Column) and pt.is_floating(value.data.type):
+        numbers = value.data.fill_null(0).to_numpy()
+        wild = ~(np.abs(numbers) < 2.0**53)
+        odd = either(value.odd, nulls_of(value.data), wild if wild.any() else None)
+        return Column(pa.array(np.where(wild, 0, np.trunc(numbers)).astype(np.int64)), odd)
     raise NotColumnar("|int of this")
+
+
+def _f_round(value: Value, scope: Scope) -> Value:
+    """To whole numbers, half to even, as a float: Python's own."""
+    if isinstance(value, Column) and (pt.is_floating(value.data.type) or pt.is_integer(value.data.type)):
+        if pt.is_integer(value.data.type):
+            raise NotColumnar("|round of whole numbers")
+        rounded = pc.round(value.data, 0, round_mode="half_to_even")
+        return Column(rounded, either(value.odd, nulls_of(value.data)))
+    raise NotColumnar("|round of this")
 
 
 def _f_float(value: Value, scope: Scope) -> Value:
@@ -617,6 +644,7 @@ FILTERS: dict[str, Callable[..., Value]] = {
     "int": _f_int,
     "join": _f_join,
     "float": _f_float,
+    "round": _f_round,
     "unique": _f_unique,
     "map": _f_map,
     "select": _selecting(True, False),

@@ -211,7 +211,67 @@ def test_prompts_of_every_real_data_set(data, tmp_path):
         "raw-exams_ar": 281,
     }
     assert all(made[name]["counts"]["kept"] > 500 for name in made if name.startswith("prompts-"))
+    assert made["unique"]["counts"]["in"] == sum(
+        made[name]["counts"]["kept"] for name in made if name.startswith("prompts-")
+    )
+    assert made["learnt"]["tally"]["split"] == {"train": made["learnt"]["counts"]["kept"]}
+    assert "xquad_ar" not in made["learnt"]["tally"]["source"]
+    assert made["asked"]["tally"]["source"].keys() == {"arcd", "xquad_ar", "arsarcasm_v2", "ajgt", "exams_ar"}
+    assert "gain" not in made
     check_report(page, "arcd", "CC-BY-SA-4.0")
+
+
+def test_prompts_of_the_librarys_own_rows(tmp_path):
+    page, _ = make(
+        "prompts",
+        tmp_path,
+        "data=samples",
+        "datasets=[arcd, ajgt, flores200_ar]",
+        "leave=[ajgt/yes_no]",
+        "split.validation=0.3",
+    )
+    made = steps_of(tmp_path)
+    assert set(made["prompts-samples"]["tally"]["source"]) == {"arcd", "ajgt", "flores200_ar"}
+    rows = [
+        row
+        for folder in tmp_path.glob("steps/prompts-samples@*")
+        for table in read_rows(folder)
+        for row in table.to_pylist()
+    ]
+    assert {row["template"] for row in rows if row["source"] == "ajgt"} == {
+        "ajgt/sentiment",
+        "ajgt/sentiment_levantine",
+    }
+    assert made["learnt"]["counts"]["in"] == made["unique"]["counts"]["kept"]
+    check_report(page, "arcd")
+
+
+def test_prompts_trained_on_two_totals(data, student, tmp_path):
+    short = [one.replace("train.", "training.") for one in SHORT]
+    sets = ("datasets=[ajgt, exams_ar]", "train=true", "mixture.mode=temperature", "totals=[24, 48]", "asked_a_task=3")
+    page, _ = make("prompts", tmp_path, f"data={data}", f"student.model={student}", *short, *sets)
+    made = steps_of(tmp_path)
+    assert {"tuned-24", "tuned-48", "before", "after-24", "after-48", "gain"} <= set(made)
+    assert [made[f"learnt-{total}"]["counts"]["kept"] for total in (24, 48)] == [24, 48]
+    ids = [
+        {row["id"] for table in read_rows(folder, ["id"]) for row in table.to_pylist()}
+        for total in (24, 48)
+        for folder in tmp_path.glob(f"steps/learnt-{total}@*")
+    ]
+    assert ids[0] < ids[1]
+    scores = json.loads(next(tmp_path.glob("steps/gain@*/scores.json")).read_text("utf-8"))["scores"]
+    rouge = [one["slice"] for one in scores if one["metric"] == "rougeL" and one["system"] == "after-48"]
+    assert {"by": "all", "value": ""} in rouge  # each item with one weight
+    assert {"by": "macro", "value": "task"} in rouge  # each task with one weight
+    assert {one["value"] for one in rouge if one["by"] == "source"} == {"ajgt", "exams_ar"}
+    check_report(page, "tuned on 48 prompts")
+
+
+def test_prompts_held_out_names_are_checked(data):
+    with pytest.raises(
+        MashqError, match=r"split holds out 'arcd/answr', which is not used. Did you mean 'arcd/answer'"
+    ):
+        make("prompts", Path("unused"), f"data={data}", "split.templates=[arcd/answr]")
 
 
 @pytest.mark.parametrize("name", recipes.names())

@@ -413,8 +413,18 @@ def test_both_languages_have_every_sentence_with_the_same_gaps():
 def test_no_sentence_is_left_over_and_none_holds_an_invisible_mark():
     flat, _ = entries()
     folder = Path(words.__file__).parent
-    code = "".join(path.read_text("utf-8") for path in [*folder.glob("*.py"), folder / "page.html"])
-    families = ("by_", "pick_", "role_", "verdict_", "limit_", "not_")
+    code = "".join(path.read_text("utf-8") for path in [*folder.glob("*.py"), *folder.glob("*.html")])
+    families = (
+        "by_",
+        "pick_",
+        "role_",
+        "verdict_",
+        "limit_",
+        "not_",
+        "gallery_path_",
+        "gallery_allowed_",
+        "gallery_use_",
+    )
     unused = [key for key in flat if not re.search(rf"""["']{key}["']""", code) and not key.startswith(families)]
     assert unused == []
     raw = (folder / "words.yaml").read_text("utf-8")

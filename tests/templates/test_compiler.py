@@ -151,6 +151,8 @@ BY_COLUMNS = [
     "{{ p | selectattr('i', 'equalto', 1) | map(attribute='a') | join('،') }} {{ l | reject('equalto', 'كتاب') | list | length }}",
     "{{ '%s' }} {{ 'x' * 1 if false else s }} {{ l | map('trim') | join('+') }} {{ i is even }} {{ f | float }} {{ i | int }}",
     "{% if b %}{{ s }} ||| {{ t }}{% else %}{{ t }}{% endif %}",
+    "{{ s.split() | join('+') }} {{ s.split() | length in range(1, 3) }} {{ s.split()[:2] | join(' ') }} {{ s.split()[1:] | join }}",
+    "{{ row['s' if b else 't'] }} {{ (f * 10) | round | int }} {{ f * i }} {{ i * 2 }} {{ s | first }} {{ s | last }} {{ f | int }}",
 ]
 BY_JINJA = [
     "{{ l }} {{ s }}",
@@ -315,6 +317,15 @@ def test_white_space_at_the_edges_is_pythons() -> None:
     assert kernels.trimmed(pa.array(texts)).to_pylist() == [text.strip() for text in texts]
     for text in (*texts, *kernels.SPACE, ""):
         assert kernels.trimmed(pa.array([text])).to_pylist() == [text.strip()]
+
+
+def test_words_are_pythons() -> None:
+    marks = [chr(i) for i in range(0x3100) if not 0xD800 <= i < 0xE000]
+    texts = [f"{a}كتاب{mark}b{b}" for mark in marks for a, b in (("", ""), (mark, mark), (" ", "\n "))]
+    assert kernels.words_of(pa.array(texts)).to_pylist() == [text.split() for text in texts]
+    for some in (["", " ", "x"], [None, "a b"], ["", None], [" \u00a0"]):
+        want = [None if text is None else text.split() for text in some]
+        assert kernels.words_of(pa.array(some, pa.string())).to_pylist() == want
 
 
 def test_missing_field_is_an_error_by_columns_too(tmp_path: Path) -> None:
