@@ -74,6 +74,10 @@ SCHEMA = pa.schema(
 # Columns whose content stands in the input already when a row is dropped unchanged.
 CONTENT = ("text", "messages", "references", "choices", "meta")
 
+# Columns of few values; a dictionary of the others would be built and thrown away for every row group.
+REPEATED = ["source", "licence", "split", "group", "task", "template", "variety", "dropped"]
+REPEATED += ["messages.list.element.role", "references.list.element", "choices.list.element"]
+
 ROWS_PER_GROUP = 16_384  # rows in one Parquet row group: what a reader holds at a time
 
 
@@ -229,7 +233,9 @@ class PartWriter:
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = pq.ParquetWriter(self.partial, SCHEMA, compression="zstd", write_statistics=["source", "split"])
+        self._file = pq.ParquetWriter(
+            self.partial, SCHEMA, compression="zstd", write_statistics=["source", "split"], use_dictionary=REPEATED
+        )
 
     def write(self, table: pa.Table) -> None:
         """Add rows of `SCHEMA`."""
