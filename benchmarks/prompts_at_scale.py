@@ -179,9 +179,8 @@ def make_rows(folder: Path) -> None:
                 file.write_table(block(dataset, words, first, min(BLOCK, n - first)))
         total += path.stat().st_size
     expected = sum(rate[name] * n for name, n in wanted.items())
-    print(
-        f"{len(wanted)} data sets, {sum(wanted.values()):,} rows, at most {cap:,} of one, {total / 1e9:.2f} GB of Parquet"
-    )
+    print(f"{len(wanted)} data sets, {sum(wanted.values()):,} rows, at most {cap:,} of one")
+    print(f"{total / 1e9:.2f} GB of Parquet")
     print(f"about {expected:,.0f} prompts from {sum(n for _, n in known.values())} templates")
 
 
@@ -189,10 +188,11 @@ def make_rows(folder: Path) -> None:
 
 
 def shares(folder: Path, rows: int) -> None:
-    """CPU seconds of reading, rendering, accounting and writing, in one process, over the first rows of each data set."""
+    """CPU seconds of reading, rendering, counting and writing, in one process, over the first rows of each data set."""
     from mashq import shards
 
     spent: dict[str, float] = {}
+    nothing = pa.chunked_array([], pa.binary(16))
     count = 0
 
     def timed(what: str, task: Any) -> Any:
@@ -212,7 +212,6 @@ def shares(folder: Path, rows: int) -> None:
                 made = timed(
                     "rendering", lambda f=found, c=chosen: templates.apply_columns(f.fields, f.ids, c, step="p")
                 )
-                nothing = pa.chunked_array([], pa.binary(16))
                 kept, _ = timed("counting", lambda m=made: shards._parted(m, [nothing]))
                 timed("counting", lambda m=made: shards.account(nothing, m, "p"))
                 count += kept.num_rows

@@ -5,12 +5,12 @@
     peers/bin/pip install jinja2 pyyaml pandas requests minijinja 'setuptools<80' .
     peers/bin/python benchmarks/templates.py --write docs/benchmarks/templates.md
 
-Every contender renders the same templates (PromptSource's format, our Arabic) on the same seeded rows to the same texts,
-prompt and target of every row compared first. Then they take turns; a rate is rows rendered a CPU second of this
+Every contender renders the same templates (PromptSource's format, our Arabic) on the same seeded rows to the same
+texts, prompt and target of every row compared first. Then they take turns; a rate is rows rendered a CPU second of this
 process, one thread, median of the repeats. mashq is timed three ways: Jinja in its sandbox row by row; columns, to the
-texts; and columns to whole prompt rows (ids, parents, messages, references, choices and the other columns). To Parquet,
-the others write the two texts and mashq its whole rows, all with zstd. Last: the share of templates with columns, in the
-library and, where PromptSource is installed, in its own 2,085.
+texts; and columns to whole prompt rows (ids, parents, messages, references, choices and the other columns). To
+Parquet, the others write the two texts and mashq its whole rows, all with zstd. Last: the share of templates with
+columns, in the library and, where PromptSource is installed, in its own 2,085.
 """
 
 from __future__ import annotations
@@ -293,7 +293,7 @@ def shares(promptsource: Path | None) -> list[str]:
 
 
 def theirs(folder: Path) -> str:
-    """PromptSource's own templates, on invented rows: texts, numbers, lists and records as each template uses its fields."""
+    """PromptSource's own templates, on rows invented from how each uses its fields."""
     import sys
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "templates"))
@@ -303,7 +303,8 @@ def theirs(folder: Path) -> str:
     good = 0
     for template in templates:
         good += any(path_of(template, table) == "columns" for table in typed_rows(template, 30))
-    return f"* PromptSource's own: {good:,} of {len(templates):,} ({good / len(templates):.1%}) on rows invented from how a template uses its fields."
+    share = f"{good:,} of {len(templates):,} ({good / len(templates):.1%})"
+    return f"* PromptSource's own: {share} on rows invented from how a template uses its fields."
 
 
 def main() -> None:
@@ -319,14 +320,15 @@ def main() -> None:
     head = [
         "# Templates beside PromptSource",
         "",
-        "Made by `python benchmarks/templates.py --write docs/benchmarks/templates.md` (its docstring says how the peers are "
-        "installed).",
+        "Made by `python benchmarks/templates.py --write docs/benchmarks/templates.md`; its docstring says how the "
+        "peers are installed.",
         "",
         f"* Machine: {platform.processor() or platform.machine()}, {os.cpu_count()} cores, one thread used; Python "
         f"{platform.python_version()}; jinja2 {metadata.version('jinja2')}, pyarrow {pa.__version__}.",
-        f"* Six templates (fields, choices, a condition, a join, a loop, a question over a text) on {ROWS:,} rows of seeded "
-        f"Arabic-like text; PromptSource on {SLOW} of them, since it compiles the template for every row. {given.repeats} "
-        "interleaved repeats; a rate is the median, with least and most; a ratio is that of one repeat, likewise.",
+        f"* Six templates (fields, choices, a condition, a join, a loop, a question over a text) on {ROWS:,} rows of "
+        f"seeded Arabic-like text; PromptSource on {SLOW} of them, since it compiles the template for every row. "
+        f"{given.repeats} interleaved repeats; a rate is the median, with least and most; a ratio is that of one "
+        "repeat, likewise.",
     ]
     text = "\n".join([*head, *body, *shares(given.promptsource), ""])
     if given.write:

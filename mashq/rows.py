@@ -34,6 +34,7 @@ __all__ = [
     "expected_got",
     "file_hash",
     "id_hex",
+    "id_hexes",
     "id_words",
     "nearest",
     "read_part",
@@ -136,6 +137,16 @@ def id_words(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
 def id_hex(value: bytes) -> str:
     """An id as people see it: 32 hexadecimal digits."""
     return value.hex()
+
+
+_HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), dtype="<u2")
+
+
+def id_hexes(ids: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column of ids as people see them."""
+    digits = _HEX[np.frombuffer(id_words(ids).tobytes(), dtype=np.uint8)].tobytes()
+    offsets = np.arange(0, 32 * len(ids) + 1, 32, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(ids), pa.py_buffer(offsets), pa.py_buffer(digits))
 
 
 def source_ids(source: str, version: str, keys: Sequence[str] | None = None, *, start: int = 0, n: int = 0) -> pa.Array:

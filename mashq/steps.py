@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from mashq import dedup, sources, templates
 from mashq.holdout import HeldOut, Published, held_splits
 from mashq.mix import CELL, MixtureSettings, Population, allocate, mixed, splits
-from mashq.rows import MashqError, conform, drop, id_hex
+from mashq.rows import MashqError, conform, drop, id_hex, id_hexes
 from mashq.rows import replace as with_columns
 from mashq.run import Job, Step, manifest_of, read_rows
 
@@ -141,8 +141,7 @@ def prompts_of_columns(
         "licences": dict(licences or {}),
         "templates": {one.name: one.fingerprint for each in chosen.values() for one in each},
     }
-    files = {each: path for each, path in published.items()}
-    return Step(name, _prompts_of_slice, settings, files=files, kind="slices", slices=_slices_of_files)
+    return Step(name, _prompts_of_slice, settings, files=dict(published), kind="slices", slices=_slices_of_files)
 
 
 def _slices_of_files(job: Job) -> list[dict[str, str]]:
@@ -157,16 +156,18 @@ def _prompts_of_slice(one: Mapping[str, str], job: Job) -> Iterator[pa.Table]:
     chosen = templates.library(one["dataset"])
     licence = job.settings["licences"].get(one["dataset"])
     for found in sources.read_columns(one):
-        carried = {"source": one["source"], "split": found.split, "licence": licence}
+        groups = id_hexes(found.ids)  # a record is its own group, as in `read`
+        carried = {"source": one["source"], "split": found.split, "licence": licence, "group": groups}
         if not found.faults:
             yield templates.apply_columns(found.fields, found.ids, chosen, step=job.name, carried=carried)
             continue
         sound = pa.array([place not in found.faults for place in range(len(found.ids))])
-        bad = found.ids.filter(pc.invert(sound))
-        yield conform({**carried, "id": bad, "dropped": list(found.faults.values())})
-        yield templates.apply_columns(
-            found.fields.filter(sound), found.ids.filter(sound), chosen, step=job.name, carried=carried
-        )
+        lost = pc.invert(sound)
+        reasons = list(found.faults.values())
+        yield conform({**carried, "group": groups.filter(lost), "id": found.ids.filter(lost), "dropped": reasons})
+        carried["group"] = groups.filter(sound)
+        fields = found.fields.filter(sound)
+        yield templates.apply_columns(fields, found.ids.filter(sound), chosen, step=job.name, carried=carried)
 
 
 @functools.cache

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -51,8 +50,8 @@ def column_slices(location: str | Path, settings: SourceSettings) -> list[dict[s
     for part in parts(location, settings):
         if part.shape.name != "parquet":
             raise MashqError(
-                f"{part.path}: expected Parquet, got {part.shape.name}. Columns are read from Parquet only; `read` takes "
-                "every shape."
+                f"{part.path}: expected Parquet, got {part.shape.name}. Columns are read from Parquet only; `read` "
+                "takes every shape."
             )
         version = settings.version + (f"|{part.name}" if part.name else "")
         about = {
@@ -106,7 +105,8 @@ def _faults(table: pa.Table) -> dict[int, str]:
     try:
         table.validate(full=True)
     except pa.ArrowInvalid:
-        return {int(i): "bad UTF-8: a text of the record" for i in np.arange(table.num_rows) if not _sound(table, int(i))}
+        bad = (place for place in range(table.num_rows) if not _sound(table, place))
+        return dict.fromkeys(bad, "bad UTF-8: a text of the record")
     return {}
 
 

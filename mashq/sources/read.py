@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from mashq.rows import ID, SCHEMA, MashqError, conform, id_words, nearest, source_ids
+from mashq.rows import ID, SCHEMA, MashqError, conform, id_hexes, id_words, nearest, source_ids
 from mashq.sources.conversations import conversation_field, messages_of
 from mashq.sources.jsonl import decode, kind_of
 from mashq.sources.layout import Part, parts
@@ -310,7 +310,8 @@ class _Builder:
             default = self.reading.source if name == "source" else None
             columns[name] = [told.get(name, default) for told in self.told]
         ids = self._ids(position)
-        columns["group"] = [group or hexed for group, hexed in zip(columns["group"], _hexes(ids), strict=True)]
+        hexes = id_hexes(ids).to_pylist()
+        columns["group"] = [group or own for group, own in zip(columns["group"], hexes, strict=True)]
         made = conform({**columns, "id": ids}, str(self.part.path))
         self.position += len(rows)
         self.clear()
@@ -353,11 +354,6 @@ class _Builder:
 
 class _NotSelected(Exception):
     """A record that the settings leave out: its content stays in the source."""
-
-
-def _hexes(ids: pa.Array) -> list[str]:
-    digits = id_words(ids).tobytes().hex()
-    return [digits[start : start + 32] for start in range(0, len(digits), 32)]
 
 
 def _decoded_meta(row: tuple[Any, ...]) -> Record:
