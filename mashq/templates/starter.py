@@ -25,7 +25,7 @@ dataset:
 templates:
   # The name is part of every row's id: choose it once.
   answer:
-    task: question-answering
+    task: open-question-answering
     variety: msa     # of the prompt: msa, egyptian, moroccan, gulf, levantine ...
     metrics: [rougeL, chrF++]
     prompt: |

@@ -17,6 +17,8 @@ __all__ = ["SCALARS", "Dataset", "Dialect", "Rendered", "Template", "Turn"]
 # The types a field may have; a list of T is written [T], a record {name: T}.
 SCALARS = ("string", "integer", "float", "boolean", "any")
 UNVERIFIED = "unverified"
+# What is said about a template or its data and decides nothing that is made: no part of the fingerprint.
+UNMADE = frozenset(["path", "notes", "accepted", "tasks", "title", "address", "citation", "schema", "splits", "size", "sample", "reference"])
 
 
 class Dialect:
@@ -95,7 +97,8 @@ class Template:
     @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits over everything that decides what is rendered and what a row carries."""
-        content = {**asdict(self), "path": ""}
+        content = {key: value for key, value in asdict(self).items() if key not in UNMADE}
+        content["dataset"] = {key: value for key, value in content["dataset"].items() if key not in UNMADE}
         data = json.dumps(content, ensure_ascii=False, sort_keys=True).encode()
         return hashlib.blake2b(data, digest_size=16).hexdigest()
 
