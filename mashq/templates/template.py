@@ -18,7 +18,22 @@ __all__ = ["SCALARS", "Dataset", "Dialect", "Rendered", "Template", "Turn"]
 SCALARS = ("string", "integer", "float", "boolean", "any")
 UNVERIFIED = "unverified"
 # What is said about a template or its data and decides nothing that is made: no part of the fingerprint.
-UNMADE = frozenset(["path", "notes", "accepted", "tasks", "title", "address", "citation", "schema", "splits", "size", "sample", "reference"])
+UNMADE = frozenset(
+    {
+        "path",
+        "notes",
+        "accepted",
+        "tasks",
+        "title",
+        "address",
+        "citation",
+        "schema",
+        "splits",
+        "size",
+        "sample",
+        "reference",
+    }
+)
 
 
 class Dialect:
