@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +30,7 @@ __all__ = ["apply", "apply_columns", "fields_of", "path_of"]
 CARRIED = ("split", "group")  # as the raw row has them
 TOLD = ("source", "licence", "variety")  # as the raw row has them, else as the template's data set says
 NOT_FOR_THIS = "skip: not for this row"  # how `rendering` says that a template's `when` is false
-CHECKED = 2  # rows of a batch that go both ways
+ROWS = 4_096  # raw rows rendered at a time: larger batches leave the caches, and cost four times as much
 # Templates whose columns gave another text than Jinja, and the difference: they go through Jinja in this process.
 _DISTRUSTED: dict[str, str] = {}
 
@@ -183,7 +184,8 @@ def apply(rows: pa.Table, templates: Sequence[Template], *, step: str) -> pa.Tab
     live = np.flatnonzero(pc.is_null(rows.column("dropped")).to_numpy(zero_copy_only=False))
     taken = rows if len(live) == rows.num_rows else rows.take(pa.array(live))
     carried = {name: _one(taken.column(name)) for name in (*CARRIED, *TOLD)}
-    prompts, places = _apply(_FromRows(taken), _one(taken.column("id")), carried, templates, step)
+    ids = _one(taken.column("id"))
+    prompts, places = _apply(lambda at: _FromRows(taken.slice(at, ROWS)), ids, carried, templates, step)
     return prompts if len(live) == rows.num_rows else _woven(rows, live[places], prompts)
 
 
@@ -203,7 +205,7 @@ def apply_columns(
     """
     given = dict(carried or {})
     columns = {name: _column_of(given.get(name), len(ids)) for name in (*CARRIED, *TOLD)}
-    return _apply(_FromColumns(fields), ids, columns, templates, step)[0]
+    return _apply(lambda at: _FromColumns(fields.slice(at, ROWS)), ids, columns, templates, step, typed=True)[0]
 
 
 def path_of(template: Template, fields: pa.Table) -> str:
@@ -246,28 +248,50 @@ class _Piece:
 
 
 def _apply(
-    records: _Records, ids: pa.Array, carried: Mapping[str, pa.Array], templates: Sequence[Template], step: str
+    records_at: Callable[[int], _Records],
+    ids: pa.Array,
+    carried: Mapping[str, pa.Array],
+    templates: Sequence[Template],
+    step: str,
+    typed: bool = False,
 ) -> tuple[pa.Table, np.ndarray]:
-    """Prompt rows of SCHEMA, and the raw row that each was made from."""
+    """Prompt rows of SCHEMA, and the raw row that each was made from; `ROWS` raw rows at a time.
+
+    Raises MashqError where a template fails on every row it is for; of `typed` columns, which come a few at a time, only
+    where they lack a field that it names.
+    """
     names = [template.name for template in templates]
     if not names or len(set(names)) < len(names):
         raise MashqError(f"{step}: expected templates with different names, got {', '.join(names) or 'none'}.")
     ready = [compiled(template) for template in templates]
-    pieces: list[_Piece] = []
-    faults: list[str] = []
-    for place, one in enumerate(ready):
-        made, fault = _pieces(one, place, records, ids)
-        pieces += made
-        faults += [fault] if fault else []
-    if faults:
-        raise MashqError("\n".join(faults))
-    pieces += _left_over(pieces, ready[0], records.n)
-    return _table(pieces, ids, carried, templates, step)
+    own, failed = Counter[int](), Counter[int]()
+    errors: dict[int, str] = {}
+    tables: list[pa.Table] = []
+    places: list[np.ndarray] = []
+    for at in range(0, max(len(ids), 1), ROWS):
+        records, some = records_at(at), ids.slice(at, ROWS)
+        pieces: list[_Piece] = []
+        for place, one in enumerate(ready):
+            made, faults = _pieces(one, place, records, some)
+            pieces += made
+            own[place] += sum(len(piece.places) for piece in made)
+            failed[place] += len(faults)
+            told = [fault.error for fault in faults if fault.missing or not typed]
+            if told:
+                errors.setdefault(place, told[0])
+        pieces += _left_over(pieces, ready[0], records.n)
+        beside = {name: column.slice(at, ROWS) for name, column in carried.items()}
+        table, theirs = _table(pieces, some, beside, templates, step)
+        tables.append(table)
+        places.append(theirs + at)
+    wrong = [error for place, error in sorted(errors.items()) if failed[place] == own[place]]
+    if wrong:
+        raise MashqError("\n".join(wrong))
+    return pa.concat_tables(tables), np.concatenate(places)
 
 
-def _pieces(ready: Compiled, template: int, records: _Records, ids: pa.Array) -> tuple[list[_Piece], str | None]:
-    """What one template makes of the batch; and what is wrong with it, where it fails on every row it is for."""
-
+def _pieces(ready: Compiled, template: int, records: _Records, ids: pa.Array) -> tuple[list[_Piece], list[Fault]]:
+    """What one template makes of the batch, and the rows that it fails on."""
     used = names_in(columnar(ready))
 
     def by_jinja(place: int) -> Rendered | str | Fault:
@@ -285,9 +309,7 @@ def _pieces(ready: Compiled, template: int, records: _Records, ids: pa.Array) ->
     faults = [one for one in kept if isinstance(one, Fault)]
     if kept:
         done.append(_of_jinja(kept, slow[theirs], template))
-    others = sum(len(piece.places) for piece in done) - len(kept)
-    complaint = faults[0].error if faults and len(faults) == len(kept) and others == 0 else None
-    return [piece for piece in done if len(piece.places)], complaint
+    return [piece for piece in done if len(piece.places)], faults
 
 
 def _by_columns(program: Any, records: _Records, ids: pa.Array) -> Batch:
