@@ -257,8 +257,8 @@ def _apply(
 ) -> tuple[pa.Table, np.ndarray]:
     """Prompt rows of SCHEMA, and the raw row that each was made from; `ROWS` raw rows at a time.
 
-    Raises MashqError where a template fails on every row it is for; of `typed` columns, which come a few at a time, only
-    where they lack a field that it names.
+    Raises MashqError where a template fails on every row it is for; of `typed` columns, which come a few at a time,
+    only where they lack a field that it names.
     """
     names = [template.name for template in templates]
     if not names or len(set(names)) < len(names):
