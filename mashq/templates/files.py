@@ -48,7 +48,6 @@ KEYS: dict[str, type | tuple[type, ...]] = {
     "when": str,
     "system": str,
     "turns": list,
-    "shots": int,
     "prompt": str,
     "target": str,
     "targets": list,

@@ -94,7 +94,6 @@ class Template:
     choices: str | None = None  # Jinja that renders to a `|||`-separated list
     system: str | None = None
     turns: tuple[Turn, ...] = ()
-    shots: int = 0  # worked examples before the prompt, drawn by seed from the training split
     when: str | None = None  # a Jinja expression: which rows this template is for
     task: str | None = None
     variety: str | None = None  # of the prompt, e.g. "egyptian"

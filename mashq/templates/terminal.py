@@ -274,7 +274,6 @@ def one_template(template: Template, paper: Paper, row: int | None = None) -> It
         ("language", template.language or ""),
         ("metrics", ", ".join(template.metrics) or "none"),
         ("for rows", template.when or ""),
-        ("shots", f"{template.shots}, drawn from the training rows; not shown here" if template.shots else ""),
         ("reference", template.reference),
         ("notes", template.notes),
         ("path", path_on_sample(template)),
