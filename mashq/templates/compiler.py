@@ -231,11 +231,15 @@ def _write(body: Sequence[nodes.Node], scope: Scope, out: _Text) -> None:
         elif isinstance(node, nodes.Assign):
             if not isinstance(node.target, nodes.Name):
                 raise NotColumnar("set of several names")
-            scope.names[node.target.name] = value_of(node.node, scope)
+            value = value_of(node.node, scope)
+            if isinstance(value, Column):
+                out.odd = either(out.odd, value.odd)  # Jinja may fail here already, used or not
+            scope.names[node.target.name] = value
         elif isinstance(node, nodes.AssignBlock) and isinstance(node.target, nodes.Name) and node.filter is None:
             block = _Text()
             _write(node.body, scope, block)
             text = block.whole(scope.n)
+            out.odd = either(out.odd, block.odd)
             scope.names[node.target.name] = (
                 Const(text) if isinstance(text, str) and block.odd is None else _column(text, scope.n, block.odd)
             )

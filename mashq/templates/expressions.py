@@ -99,8 +99,15 @@ def _name(node: Any, scope: Scope) -> Value:
     return value
 
 
+def _sure(value: Value) -> Value:
+    """A part of a written list or record, which Jinja evaluates whether it is asked for or not."""
+    if isinstance(value, Column) and value.odd is not None and value.odd.any():
+        raise NotColumnar("a written list with a value that some rows lack")
+    return value
+
+
 def _list(node: Any, scope: Scope) -> Value:
-    return Parts(tuple(value_of(item, scope) for item in node.items))
+    return Parts(tuple(_sure(value_of(item, scope)) for item in node.items))
 
 
 def _dict(node: Any, scope: Scope) -> Value:
@@ -109,7 +116,7 @@ def _dict(node: Any, scope: Scope) -> Value:
         key = value_of(pair.key, scope)
         if not isinstance(key, Const):
             raise NotColumnar("a record with keys from the row")
-        made[key.value] = value_of(pair.value, scope)
+        made[key.value] = _sure(value_of(pair.value, scope))
     return Record(made)
 
 
