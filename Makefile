@@ -24,6 +24,7 @@ check: $(VENV)/.dev  ## ruff, types, import layers, docs current
 bench: $(VENV)/.dev  ## side by side with the named peers; benchmarks/README.md says how
 	$(BIN)/python benchmarks/arabic_forms.py
 	$(BIN)/python benchmarks/rouge.py
+	$(BIN)/python benchmarks/templates.py
 
 docs: $(VENV)/.dev  ## write docs/reference anew from --help and docstrings
 	$(BIN)/python docs/generate.py
