@@ -110,7 +110,7 @@ def prompts(
 ) -> Step:
     """Prompt rows of raw rows, through the templates of library data sets and of the user's own files.
 
-    `leave` names templates that are not applied, such as those that `mashq templates lint` finds errors in.
+    `leave` names templates that are not applied, such as those that `mashq lint` finds errors in.
     """
     found = [
         *(one for each in library for one in templates.library(each)),

@@ -2,12 +2,12 @@
 
 import html
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from browser import BROWSER, FLAGS
 from rich.cells import cell_len
 
 from mashq.report.gallery import MOST_BYTES, gallery, marked, write_gallery
@@ -76,18 +76,7 @@ templates:
   keyless: {prompt: 3}
 """.replace("ATTACK", ATTACK.replace('"', '\\"'))
 
-BROWSER = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=3000",
-)
+PATIENCE = ("--virtual-time-budget=3000",)
 
 
 @pytest.fixture
@@ -108,7 +97,7 @@ def page(tmp_path_factory):
 
 def dom(tmp_path, page: Path, hash_: str = "") -> str:
     address = page.as_uri() + (f"#{hash_}" if hash_ else "")
-    command = [str(BROWSER), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", address]
+    command = [str(BROWSER), *FLAGS, *PATIENCE, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", address]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 

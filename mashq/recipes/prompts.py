@@ -40,7 +40,7 @@ FILES = {
 class Settings:
     data: str = ""  # folder with the published files, or samples; "" = the folder in $MASHQ_DATA
     datasets: tuple[str, ...] = ()  # data sets of the library; none named: those with a file in FILES, of samples all
-    leave: tuple[str, ...] = ()  # templates that are not applied, such as those that `mashq templates lint` faults
+    leave: tuple[str, ...] = ()  # templates that are not applied, such as those that `mashq lint` faults
     split: HeldOut = field(default_factory=lambda: HeldOut(of_train=True))
     forms: tuple[str, ...] = ()  # normal forms (or a profile) in which prompts count as equal; none: exact text
     mixture: MixtureSettings = field(default_factory=MixtureSettings)
@@ -107,7 +107,7 @@ def samples(job: Job) -> Iterator[pa.Table]:
         ids = rows.source_ids(name, "sample", n=len(about.sample))
         meta = [json.dumps(record, ensure_ascii=False) for record in about.sample]
         columns = {"id": ids, "source": name, "licence": about.licence, "variety": about.variety or None, "meta": meta}
-        yield rows.conform({**columns, "group": [rows.id_hex(one) for one in ids.to_pylist()]})
+        yield rows.conform({**columns, "group": rows.id_hexes(ids)})
 
 
 def of_samples(table: pa.Table, job: Job) -> pa.Table:

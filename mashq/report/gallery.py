@@ -15,12 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import regex
 from markupsafe import Markup, escape
 
 from mashq.licences import uses
-from mashq.report.page import num
+from mashq.report.page import environment_of, num
 from mashq.report.words import Lang, Words, isolate
 from mashq.rows import MashqError
 from mashq.templates.catalogue import (
@@ -70,16 +69,7 @@ def gallery(entries: Sequence[Entry], *, lang: Lang = "ar") -> str:
     here = Path(__file__).parent
     style = "".join((here / name).read_text("utf-8") for name in ("page.css", "gallery.css"))
     script = (here / "gallery.js").read_text("utf-8")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(here),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(
-        t=words.html, other=words.other, plain=words.plain, words=words, num=num, isolate=isolate
-    )
+    environment = environment_of(words)
     view = _View(words)
     shown = [view.entry(entry) for entry in entries]
     html = environment.get_template("gallery.html").render(

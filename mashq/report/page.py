@@ -21,7 +21,16 @@ from mashq.report.plots import Scale, Series, number, scale_over
 from mashq.report.words import Words, isolate
 from mashq.rows import MashqError
 
-__all__ = ["MOST_BYTES", "interval_text", "p_text", "places_of", "render", "slice_text", "system_label"]
+__all__ = [
+    "MOST_BYTES",
+    "environment_of",
+    "interval_text",
+    "p_text",
+    "places_of",
+    "render",
+    "slice_text",
+    "system_label",
+]
 
 MOST_BYTES = 5_000_000  # of one page
 MOST_SLICES = 40  # rows of one slicing on the page; the rest is in report.json
@@ -29,21 +38,28 @@ PLACES = {"0..100": 1, "0..1": 3, "0 or 1": 3, "bits/byte": 3, "per token": 2}  
 KINDS = 6  # colours of systems before they repeat
 
 
-def render(content: Mapping[str, Any], words: Words) -> str:
-    """The whole page. Raises MashqError where it would be 5 MB or more."""
-    here = Path(__file__).parent
-    style = (here / "page.css").read_text(encoding="utf-8")
+def environment_of(words: Words) -> jinja2.Environment:
+    """Where the pages beside this file are rendered: everything escaped, words and numbers at hand."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(here),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    view = _View(words)
     environment.globals.update(
-        t=words.html, other=words.other, words=words, view=view, num=num, isolate=isolate, plain=words.plain
+        t=words.html, other=words.other, plain=words.plain, words=words, num=num, isolate=isolate
     )
+    return environment
+
+
+def render(content: Mapping[str, Any], words: Words) -> str:
+    """The whole page. Raises MashqError where it would be 5 MB or more."""
+    here = Path(__file__).parent
+    style = (here / "page.css").read_text(encoding="utf-8")
+    view = _View(words)
+    environment = environment_of(words)
+    environment.globals.update(view=view)
     html = environment.get_template("page.html").render(
         content=content,
         runs=[view.run(run, index) for index, run in enumerate(content["runs"], 1)],

@@ -69,9 +69,10 @@ def column_slices(location: str | Path, settings: SourceSettings) -> list[dict[s
 def _cuts(path: Path) -> Iterator[dict[str, str]]:
     """Row groups from `first` to before `last`, and the position of the first row."""
     try:
-        sizes = [pq.ParquetFile(path).metadata.row_group(i).num_rows for i in _groups(path)]
+        footer = pq.read_metadata(path)
     except (pa.ArrowException, OSError) as error:
         raise MashqError(f"{path}: expected a whole Parquet file, got: {error}. Fetch it again.") from error
+    sizes = [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
     first = start = held = 0
     for i, size in enumerate(sizes):
         held += size
@@ -79,10 +80,6 @@ def _cuts(path: Path) -> Iterator[dict[str, str]]:
             if held:
                 yield {"first": str(first), "last": str(i + 1), "start": str(start)}
             first, start, held = i + 1, start + held, 0
-
-
-def _groups(path: Path) -> range:
-    return range(pq.ParquetFile(path).metadata.num_row_groups)
 
 
 def read_columns(one: Mapping[str, str]) -> Iterator[Columns]:

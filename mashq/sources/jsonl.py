@@ -13,7 +13,7 @@ from mashq.rows import MashqError
 from mashq.sources.files import as_text, byte_lines, open_utf8
 from mashq.sources.settings import Fault, Record, SourceSettings, Where
 
-__all__ = ["decode", "kind_of", "records"]
+__all__ = ["decode", "kind_of", "records", "undecoded"]
 
 RAW_SHOWN = 2_000  # characters kept of a line that is too long to keep
 LINES_BELIEVED = 1_000  # when none of the first lines is JSON, the file is not JSON lines
@@ -72,15 +72,20 @@ def _first_reason(refused: list[tuple[int, Any]]) -> str:
     return f" ({refused[0][1].reason})" if refused else " but blank lines"
 
 
+def undecoded(where: str, data: bytes, error: Exception) -> Fault:
+    """What `decode` raised -> the fault of the record it stands in."""
+    if isinstance(error, UnicodeDecodeError):
+        return Fault(f"bad UTF-8: {where}: {error.reason}", as_text(data))
+    return Fault(f"unparsable: {where}: {error}", as_text(data))
+
+
 def _record(number: int, line: bytes, largest: int) -> Record | Fault:
     if len(line) > largest:
         return Fault(f"too long: line {number}: more than {largest:,} bytes", as_text(line[:RAW_SHOWN]))
     try:
         record = decode(line)
-    except UnicodeDecodeError as error:
-        return Fault(f"bad UTF-8: line {number}: {error.reason}", as_text(line))
     except (ValueError, RecursionError) as error:
-        return Fault(f"unparsable: line {number}: {error}", as_text(line))
+        return undecoded(f"line {number}", line, error)
     if not isinstance(record, dict):
         return Fault(f"wrong type: line {number}: expected an object, got {kind_of(record)}", as_text(line))
     return record

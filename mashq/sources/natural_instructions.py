@@ -12,9 +12,9 @@ import msgspec
 
 from mashq.licences import named
 from mashq.rows import MashqError, expected_got
-from mashq.sources.files import as_text, read_whole
+from mashq.sources.files import read_whole
 from mashq.sources.json_document import decoded
-from mashq.sources.jsonl import decode, kind_of
+from mashq.sources.jsonl import decode, kind_of, undecoded
 from mashq.sources.settings import Fault, Record, SourceSettings, Told, Where
 
 __all__ = ["first_text", "licence_of", "prompt", "records", "task_name", "texts_of"]
@@ -202,10 +202,8 @@ def _instance(where: str, item: Any) -> dict[str, Any] | Fault:
         data = bytes(item)
         try:
             item = decode(data)
-        except UnicodeDecodeError as error:
-            return Fault(f"bad UTF-8: {where}: {error.reason}", as_text(data))
         except (ValueError, RecursionError) as error:
-            return Fault(f"unparsable: {where}: {error}", as_text(data))
+            return undecoded(where, data, error)
     if not isinstance(item, dict):
         return Fault(
             f"wrong type: {where}: expected an object, got {kind_of(item)}", msgspec.json.encode(item).decode()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import warnings
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -58,34 +58,31 @@ def fields_of(meta: str | None, text: str | None, messages: Sequence[Mapping[str
 # --- records: the fields of a batch, as columns and as Python values -------------------------------------------------
 
 
-class _Records:
+class _Records(ABC):
     """The fields of n raw rows. `column` gives one field of all of them, `record` all fields of one."""
+
+    odd: np.ndarray | None = None  # rows that have other fields than the rest
 
     def __init__(self, n: int):
         self.n = n
         self._columns: dict[str, Field] = {}
         self.memo: dict[str, Any] = {}
 
-    def names(self) -> Sequence[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def names(self) -> Sequence[str]: ...
 
+    @abstractmethod
     def record(self, place: int, used: frozenset[str]) -> Mapping[str, Any]:
         """At least the fields in `used`."""
-        raise NotImplementedError
 
-    def _column(self, name: str) -> Field:
-        raise NotImplementedError
+    @abstractmethod
+    def _column(self, name: str) -> Field: ...
 
     def column(self, name: str) -> Field:
         """Raises NotColumnar where its values have no common type that the kernels know."""
         if name not in self._columns:
             self._columns[name] = self._column(name)
         return self._columns[name]
-
-    @property
-    def odd(self) -> np.ndarray | None:
-        """Rows that have other fields than the rest."""
-        return None
 
     def plain(self, place: int) -> bool:
         """Whether it is known that no text of this row holds `|||` or a mark."""
@@ -122,6 +119,9 @@ class _FromRows(_Records):
             not (SEPARATOR in whole or "\\u" in whole or MARK in whole or PIPE in whole)
             for whole in map("{}{}{}".format, meta, text, said)
         ]
+        keys = self._records[0].keys() if self._records else set()
+        odd = np.fromiter((record.keys() != keys for record in self._records), dtype=bool, count=self.n)
+        self.odd = odd if odd.any() else None
 
     def names(self) -> Sequence[str]:
         return list(self._records[0]) if self._records else []
@@ -131,16 +131,6 @@ class _FromRows(_Records):
 
     def plain(self, place: int) -> bool:
         return self._plain[place]
-
-    @cached_property
-    def _odd(self) -> np.ndarray | None:
-        keys = self._records[0].keys() if self._records else set()
-        odd = np.fromiter((record.keys() != keys for record in self._records), dtype=bool, count=self.n)
-        return odd if odd.any() else None
-
-    @property
-    def odd(self) -> np.ndarray | None:
-        return self._odd
 
     def _column(self, name: str) -> Field:
         values = [record.get(name) for record in self._records]

@@ -36,7 +36,9 @@ __all__ = [
     "lists_of",
     "merged",
     "odd_rows",
+    "of_owner",
     "repeated",
+    "rows_with",
     "trimmed",
     "truth",
     "unique_within",
@@ -156,13 +158,7 @@ def odd_rows(array: pa.Array, marks: Sequence[str]) -> Odd:
     if pt.is_struct(array.type):
         return either(*(odd_rows(pc.struct_field(array, [i]), marks) for i in range(array.type.num_fields)))
     if pt.is_list(array.type):
-        values = flat(array)
-        odd = odd_rows(values, marks)
-        if odd is None:
-            return None
-        owner = np.zeros(len(array), dtype=bool)
-        owner[np.repeat(np.arange(len(array)), lengths_of(array))[odd]] = True
-        return owner
+        return of_owner(odd_rows(flat(array), marks), lengths_of(array))
     if not pt.is_string(array.type) or not len(array):
         return None
     text = _bytes_of(array)
@@ -203,6 +199,18 @@ def offsets_of(lengths: np.ndarray) -> np.ndarray:
 def lists_of(lengths: np.ndarray, values: pa.Array) -> pa.Array:
     """Flat items and how many each row has -> lists."""
     return pa.ListArray.from_arrays(pa.array(offsets_of(lengths), pa.int32()), values)
+
+
+def of_owner(odd: np.ndarray | None, lengths: np.ndarray) -> np.ndarray | None:
+    """Odd items -> the rows whose lists hold them."""
+    return None if odd is None else rows_with(odd, lengths)
+
+
+def rows_with(items: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(items,) bool -> (rows,) bool: rows whose list holds one of them."""
+    rows = np.zeros(len(lengths), dtype=bool)
+    rows[np.repeat(np.arange(len(lengths)), lengths)[items]] = True
+    return rows
 
 
 def item_at(column: Column, index: Any) -> Column:

@@ -10,7 +10,7 @@ two against each other, and `applying` does so again on two rows of every batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -42,8 +42,10 @@ from mashq.templates.columns import (
     nulls_of,
     numpy_mask,
     odd_rows,
+    of_owner,
     offsets_of,
     repeated,
+    rows_with,
     trimmed,
     unique_within,
 )
@@ -58,7 +60,6 @@ from mashq.templates.operations import (
     Loop,
     Scope,
     empty_lists,
-    of_owner,
     text_of,
 )
 from mashq.templates.rendering import MARK, PIPE, SEPARATOR, Compiled, joined_source
@@ -173,9 +174,6 @@ class _Text:
         self.marks.append(mark)
         self.segments.append([])
         self._open = True
-
-    def blank(self) -> bool:
-        return all(isinstance(piece, str) and not piece.strip() for segment in self.segments for piece in segment)
 
     def whole(self, n: int) -> pa.Array | str:
         """The one text, which has no marks."""
@@ -446,30 +444,16 @@ def _rendered(
             odd = either(odd, strange)
         if not wanted.all():
             taken = pa.array(wanted)
-            names = {name: Column(one.data.filter(taken)) for name, one in names.items() if _used(program, name)}
+            names = {name: Column(one.data.filter(taken)) for name, one in names.items()}
             ids = ids.filter(taken)
             odd = None if odd is None else odd[wanted]
             n = len(ids)
-    scope = Scope(program, n, names, [] if n == 0 else _Ids(ids))
+    scope = Scope(program, n, names, ids)
     choices = _set_choices(program, scope)
     out = _Text()
     out.odd = odd
     _write(program.body.body, scope, out)
     return _finish(program, scope, out, choices, wanted, piped)
-
-
-class _Ids(list[bytes]):
-    """Row ids as bytes, made when the first choice is drawn."""
-
-    def __init__(self, ids: pa.Array):
-        super().__init__()
-        self._ids = ids
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._ids.to_pylist())
-
-    def __len__(self) -> int:
-        return len(self._ids)
 
 
 @lru_cache(maxsize=4096)
@@ -481,10 +465,6 @@ def names_in(program: Columnar) -> frozenset[str]:
     return frozenset(
         found | {node.value for tree in trees for node in tree.find_all(nodes.Const) if isinstance(node.value, str)}
     )
-
-
-def _used(program: Columnar, name: str) -> bool:
-    return name in names_in(program)
 
 
 def _set_choices(program: Columnar, scope: Scope) -> Sequence[Const | Column] | None:
@@ -558,9 +538,7 @@ def _reason(reasons: np.ndarray | None, rows: np.ndarray, code: int) -> np.ndarr
 def _no_target(program: Columnar, counts: np.ndarray, values: pa.Array) -> np.ndarray:
     if program.plain:
         return np.asarray(counts == 0)
-    full = np.zeros(len(counts), dtype=bool)
-    full[np.repeat(np.arange(len(counts)), counts)[numpy_mask(pc.not_equal(values, ""))]] = True
-    return ~full
+    return ~rows_with(numpy_mask(pc.not_equal(values, "")), counts)
 
 
 def _segment(pieces: Sequence[Piece], n: int) -> pa.Array:
@@ -621,12 +599,11 @@ def _choice_lists(choices: Sequence[Const | Column] | None, n: int) -> pa.Array 
 
 def _ambiguous(contents: Sequence[pa.Array], counts: np.ndarray, values: pa.Array, choices: Any) -> np.ndarray:
     """Rows in which a `|` of the row's own may stand beside one of the template's `|||`, or make another."""
-    odd = np.zeros(len(counts), dtype=bool)
+    odd = rows_with(_near_pipes(values), counts)
     for content in contents:
         odd |= _near_pipes(content)
-    odd[np.repeat(np.arange(len(counts)), counts)[_near_pipes(values)]] = True
     if not isinstance(choices, tuple):
-        odd[np.repeat(np.arange(len(counts)), lengths_of(choices))[_near_pipes(flat(choices))]] = True
+        odd |= rows_with(_near_pipes(flat(choices)), lengths_of(choices))
     return odd
 
 

@@ -36,6 +36,7 @@ from mashq.templates.columns import (
     lists_of,
     nulls_of,
     numpy_mask,
+    of_owner,
     repeated,
     trimmed,
     truth,
@@ -64,7 +65,6 @@ __all__ = [
     "joined_list",
     "mask_value",
     "method_of",
-    "of_owner",
     "string_of",
     "strung",
     "text_of",
@@ -112,7 +112,7 @@ class Scope:
     program: Columnar
     n: int
     names: dict[str, Any]
-    ids: list[bytes] | None  # for choices; None inside branches and loops, where the count of draws differs by row
+    ids: pa.Array | None  # for choices; None inside branches and loops, where the count of draws differs by row
     draws: list[int] = field(default_factory=lambda: [0])
     outer: Scope | None = None
     owner: np.ndarray | None = None  # (n,) the outer row of each turn
@@ -145,15 +145,6 @@ def _spread(value: Any, owner: np.ndarray | None) -> Any:
 
 def empty_lists(lengths: np.ndarray) -> np.ndarray | None:
     return None if lengths.all() else lengths == 0
-
-
-def of_owner(odd: np.ndarray | None, lengths: np.ndarray) -> np.ndarray | None:
-    """Odd items -> the rows whose lists hold them."""
-    if odd is None:
-        return None
-    rows = np.zeros(len(lengths), dtype=bool)
-    rows[np.repeat(np.arange(len(lengths)), lengths)[odd]] = True
-    return rows
 
 
 def field_of(owner: Column, name: str) -> Column:
@@ -418,7 +409,7 @@ def drawn(listed: Value, scope: Scope) -> Value:
     scope.draws[0] += 1
     tail = scope.program.seed + scope.draws[0].to_bytes(4, "little")
     numbers = np.fromiter(
-        (xxhash.xxh3_64_intdigest(one + tail) for one in scope.ids), dtype=np.uint64, count=len(scope.ids)
+        (xxhash.xxh3_64_intdigest(one + tail) for one in scope.ids.to_pylist()), dtype=np.uint64, count=scope.n
     )
     if isinstance(listed, Const) and isinstance(listed.value, (str, range)):
         listed = Parts(tuple(map(Const, listed.value)))

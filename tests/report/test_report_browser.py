@@ -1,34 +1,20 @@
 """The page in a real browser: it is drawn, fits a phone, and what is stored in it does not run."""
 
 import re
-import shutil
 import struct
 import subprocess
 import zlib
 from pathlib import Path
 
 import pytest
+from browser import BROWSER, FLAGS
 
-BROWSER = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--virtual-time-budget=2000",
-)
+PATIENCE = ("--hide-scrollbars", "--virtual-time-budget=2000")
 
 
 def browse(tmp_path: Path, page: Path, *flags: str) -> str:
-    command = [str(BROWSER), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *flags, page.as_uri()]
+    command = [str(BROWSER), *FLAGS, *PATIENCE, f"--user-data-dir={tmp_path / 'profile'}", *flags, page.as_uri()]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
