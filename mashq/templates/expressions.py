@@ -31,8 +31,8 @@ from mashq.templates.columns import (
     offsets_of,
     truth,
 )
+from mashq.templates.filters import FILTERS
 from mashq.templates.operations import (
-    FILTERS,
     UNROLLED,
     Loop,
     Scope,
