@@ -122,9 +122,10 @@ def show(what: str, count: int, dropped: bool, runs: Path) -> None:
     """
     from mashq import lineage
     from mashq.make import first_rows
+    from mashq.sources.columnar import raw_row
 
     hexadecimal = len(what) >= 4 and all(digit in "0123456789abcdef" for digit in what.lower())
-    found = lineage.life(runs, what.lower()) if hexadecimal else first_rows(runs, what, count, dropped)
+    found = lineage.life(runs, what.lower(), raw_row) if hexadecimal else first_rows(runs, what, count, dropped)
     for one in found:
         for line in lineage.lines(one):
             click.echo(line)

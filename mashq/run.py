@@ -210,11 +210,13 @@ class Store:
         if step.kind == "folder":
             facts = step.work(job) or {}
             return {"facts": facts, "parts": [], "outputs": _outputs(job.folder), "counts": None}
+        slices = [] if step.kind == "stream" else self._slices(step, job)
         if step.kind == "stream":
             parts = stream_parts(step.work(job), job, step.rows_per_part, job._seen)
         else:
-            parts = self._in_parallel(step, job, self._slices(step, job))
-        return {"facts": {}, "outputs": [], **sum_parts(step.name, parts)}
+            parts = self._in_parallel(step, job, slices)
+        cut = {"slices": slices} if step.slices is not None else {}
+        return {"facts": {}, "outputs": [], **cut, **sum_parts(step.name, parts)}
 
     def _slices(self, step: Step, job: Job) -> list[dict[str, str]]:
         if step.slices is not None:
@@ -252,6 +254,7 @@ def _manifest(
         "input_hashes": _hashes(inputs),
         "files": step.file_hashes,
         "parts": result["parts"],
+        "slices": result.get("slices", []),  # of a slices step: one a part, in order; their paths are in no hash
         "outputs": result["outputs"],
         "counts": result["counts"],
         "reasons": result.get("reasons", {}),

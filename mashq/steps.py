@@ -1,7 +1,7 @@
 """The steps that recipes share, one function each.
 
-Rows: read, prompts, together, split, take; for rows of any number held_out, deduplicated, mixture. Models: train,
-replies, evaluation.
+Rows: read, prompts, together, split, take; for rows of any number held_out, deduplicated, mixture, few_shot. Models:
+train, replies, evaluation.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from mashq.mix import CELL, MixtureSettings, Population, allocate, mixed, splits
 from mashq.rows import MashqError, conform, drop, id_hex, id_hexes
 from mashq.rows import replace as with_columns
 from mashq.run import Job, Step, manifest_of, read_rows
+from mashq.shots import COLUMNS as POOL_COLUMNS
+from mashq.shots import Pool, ShotSettings, with_examples
 
 if TYPE_CHECKING:
     from mashq.lm import Decoding
@@ -33,8 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "StudentSettings",
+    "data_folder",
     "deduplicated",
     "evaluation",
+    "examples",
+    "few_shot",
     "held_out",
     "mixture",
     "prompts",
@@ -88,13 +93,19 @@ def _read(job: Job) -> Iterator[pa.Table]:
     return sources.read(job.settings["location"] or job.files["data"], job.settings["source"])
 
 
+def data_folder(folder: str) -> Path | None:
+    """The folder of published files: the one named, else that in $MASHQ_DATA."""
+    folder = folder or os.environ.get("MASHQ_DATA", "")
+    return Path(folder) if folder else None
+
+
 def published(recipe: str, folder: str, file: str, address: str) -> Path:
     """The file of a published data set in `folder` ("" = the folder in $MASHQ_DATA)."""
-    folder = folder or os.environ.get("MASHQ_DATA", "")
-    path = Path(folder) / file
-    if folder and path.exists():
+    place = data_folder(folder)
+    path = (place or Path()) / file
+    if place and path.exists():
         return path
-    where = f"there is no file {path}" if folder else "no folder is named"
+    where = f"there is no file {path}" if place else "no folder is named"
     raise MashqError(
         f"{recipe}: expected {file} (from {address}): {where}. Name its folder with --data DIR or MASHQ_DATA."
     )
@@ -128,14 +139,18 @@ def _prompts(rows: pa.Table, job: Job) -> pa.Table:
 
 
 def prompts_of_columns(
-    name: str, published: Mapping[str, str | Path], licences: Mapping[str, str] | None = None
+    name: str,
+    published: Mapping[str, str | Path],
+    licences: Mapping[str, str] | None = None,
+    leave: Sequence[str] = (),
 ) -> Step:
     """Prompt rows of Parquet files, straight from their columns: library data set -> its published file or folder.
 
     For tables of millions of rows. The rows are those of `prompts` over `read` of the same files, and the raw rows
-    themselves are not written: a prompt's parent is found again in its file. `licences` goes before the library's.
+    themselves are not written: a prompt's parent is found again in its file. `licences` goes before the library's;
+    `leave` names templates that are not applied.
     """
-    chosen = {each: templates.library(each) for each in published}
+    chosen = {each: [one for one in templates.library(each) if one.name not in leave] for each in published}
     settings = {
         "datasets": list(published),
         "licences": dict(licences or {}),
@@ -153,7 +168,7 @@ def _slices_of_files(job: Job) -> list[dict[str, str]]:
 
 
 def _prompts_of_slice(one: Mapping[str, str], job: Job) -> Iterator[pa.Table]:
-    chosen = templates.library(one["dataset"])
+    chosen = _templates((one["dataset"],), (), tuple(job.settings["templates"].items()))
     licence = job.settings["licences"].get(one["dataset"])
     for found in sources.read_columns(one):
         groups = id_hexes(found.ids)  # a record is its own group, as in `read`
@@ -325,6 +340,29 @@ def _plan(job: Job) -> Mapping[str, Any]:
 def _mixture(rows: pa.Table, job: Job) -> pa.Table:
     kept, job.unsampled = mixed(rows, _table(job.inputs["plan"] / "plan.parquet"), job.settings)
     return kept
+
+
+def examples(name: str, rows: Step, settings: ShotSettings) -> Step:
+    """The training rows that examples are drawn from, a pool for each template that has examples."""
+    return Step(name, _examples, settings, {"rows": rows}, kind="folder", produces="plan")
+
+
+def _examples(job: Job) -> Mapping[str, Any]:
+    pool = Pool(job.settings)
+    for table in read_rows(job.inputs["rows"], list(POOL_COLUMNS)):
+        pool.add(table)
+    found = pool.table()
+    pq.write_table(found, job.folder / "examples.parquet")
+    return {"rows": found.num_rows}
+
+
+def few_shot(name: str, rows: Step, pool: Step) -> Step:
+    """The rows, those of templates with examples with answered training rows as earlier turns; see `mashq.shots`."""
+    return Step(name, _few_shot, pool.settings, {"rows": rows, "pool": pool})
+
+
+def _few_shot(rows: pa.Table, job: Job) -> pa.Table:
+    return with_examples(rows, _table(job.inputs["pool"] / "examples.parquet"), job.settings, job.name)
 
 
 def _table(path: Path) -> pa.Table:

@@ -1,8 +1,10 @@
 """Prompts from published Arabic data sets, mixed at scale; with `train=true` also a student, and its gain.
 
-Paper 2 (arXiv 2408.05882). `small` reads the data sets whose files lie in one folder; every reader meets real data.
-`samples` needs no file: the two or three rows that the library holds of each of its data sets, written by us in the
-data set's fields, go through all its templates.
+Paper 2 (arXiv 2408.05882). The data sets of the library whose files lie in one folder are read: the published file of
+those in `FILES`, else NAME.parquet, NAME.jsonl … or a folder NAME; Parquet goes through the templates by columns.
+`student` trains the embedded model on two mixtures, one ten times the other, as the paper's two. `samples` needs no
+file: the two or three rows that the library holds of each of its data sets, written by us in the data set's fields, go
+through all its templates.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from mashq.lm import Decoding
 from mashq.mix import MixtureSettings
 from mashq.rows import MashqError, nearest
 from mashq.run import Job, Step
-from mashq.sources import SourceSettings
+from mashq.shots import ShotSettings
+from mashq.sources import SourceSettings, sniff
 from mashq.steps import StudentSettings
 from mashq.train import TrainSettings
 
@@ -39,11 +42,14 @@ FILES = {
 @dataclass(frozen=True)
 class Settings:
     data: str = ""  # folder with the published files, or samples; "" = the folder in $MASHQ_DATA
-    datasets: tuple[str, ...] = ()  # data sets of the library; none named: those with a file in FILES, of samples all
+    datasets: tuple[
+        str, ...
+    ] = ()  # data sets of the library; none named: those in the folder, of samples all
     leave: tuple[str, ...] = ()  # templates that are not applied, such as those that `mashq lint` faults
     split: HeldOut = field(default_factory=lambda: HeldOut(of_train=True))
     forms: tuple[str, ...] = ()  # normal forms (or a profile) in which prompts count as equal; none: exact text
     mixture: MixtureSettings = field(default_factory=MixtureSettings)
+    shots: int | None = None  # answered training rows before each prompt; null: as many as its template says
     totals: tuple[int, ...] = ()  # training prompts of several arms, in place of mixture.total
     asked_a_task: int = 40  # test prompts a task that the student is asked, at most
     checked_a_task: int = 10  # validation prompts a task, at most
@@ -59,7 +65,13 @@ SAMPLES = "samples"  # in place of a folder: rows that the library holds
 
 SIZES = {
     "small": Settings(mixture=MixtureSettings(over="template", cap=20)),
-    "samples": Settings(data=SAMPLES, split=HeldOut(datasets_share=0.1), asked_a_task=3, checked_a_task=1),
+    # The paper's ratio of 1 to 10 between its two arms, with the embedded student.
+    "student": Settings(
+        mixture=MixtureSettings(mode="temperature", over="task"),
+        totals=(300, 3_000),
+        train=True,
+    ),
+    "samples": Settings(data=SAMPLES, shots=0, split=HeldOut(datasets_share=0.1), asked_a_task=3, checked_a_task=1),
     # The paper's model and numbers of prompts. LoRA, its numbers, the mixture and the split are ours (not public).
     "paper": Settings(
         split=HeldOut(test=0.02, validation=0.002, of_train=True),
@@ -78,26 +90,66 @@ SIZES = {
 # --- where prompts come from -----------------------------------------------------------------------------------------
 
 
+def _place(settings: Settings, dataset: str) -> Path | None:
+    """Its published file, or a file or folder that is named after it."""
+    folder = shared.data_folder(settings.data)
+    if folder is None:
+        return None
+    names = [folder / FILES[dataset][0]] if dataset in FILES else []
+    names += [*sorted(folder.glob(f"{dataset}.*")), folder / dataset]
+    return next((path for path in names if path.exists()), None)
+
+
 def _datasets(settings: Settings) -> tuple[str, ...]:
     if settings.datasets:
         return settings.datasets
-    some = (name for name in templates.library_names() if templates.library(name)[0].dataset.sample)
-    return tuple(some) if settings.data == SAMPLES else tuple(FILES)
+    if settings.data == SAMPLES:
+        return tuple(name for name in templates.library_names() if templates.library(name)[0].dataset.sample)
+    known = dict.fromkeys((*FILES, *templates.library_names()))
+    found = tuple(name for name in known if _place(settings, name))
+    if not found:
+        folder = shared.data_folder(settings.data)
+        raise MashqError(
+            f"prompts: expected data sets of the library, got none in {folder or 'no folder'}. Name a folder with "
+            "--data DIR or MASHQ_DATA. `mashq templates` lists the data sets; DIR/NAME.parquet or DIR/NAME/ is read."
+        )
+    return found
 
 
-def _file(settings: Settings, dataset: str) -> Path:
-    if dataset not in FILES:
-        raise MashqError(f"prompts: no data set '{dataset}' ({', '.join(FILES)}).{nearest(dataset, FILES)}")
-    address = templates.library(dataset)[0].dataset.address
-    return shared.published("prompts", settings.data, FILES[dataset][0], address)
+def _placed(settings: Settings) -> dict[str, Path]:
+    """Data set -> where it lies. Raises MashqError that says what was looked for."""
+    placed = {}
+    for name in _datasets(settings):
+        about, path = templates.library(name)[0].dataset, _place(settings, name)
+        if path is None:
+            file = FILES[name][0] if name in FILES else f"{name}.parquet (or another ending), or a folder {name}"
+            raise MashqError(
+                f"prompts: expected {file} (from {about.address}) in "
+                f"{shared.data_folder(settings.data) or 'a folder, and none is named'}. Name its folder with --data "
+                "DIR or MASHQ_DATA."
+            )
+        placed[name] = path
+    return placed
 
 
-def _of_files(settings: Settings) -> Iterator[Step]:
-    """For each data set a step that reads its file and one that makes prompts of it."""
-    for dataset in _datasets(settings):
-        raw = shared.read(f"raw-{dataset}", _file(settings, dataset), FILES[dataset][1], rows_per_part=5_000)
-        yield raw
-        yield shared.prompts(f"prompts-{dataset}", raw, library=[dataset], leave=settings.leave)
+def _of_files(settings: Settings) -> tuple[list[Step], dict[str, Step]]:
+    """Every step, and those of them that make prompts: one of all Parquet data sets, else one of each."""
+    placed = _placed(settings)
+    known = {name for name, path in placed.items() if name in FILES and path.name == FILES[name][0]}
+    by_columns = {name: path for name, path in placed.items() if name not in known and sniff(path) == "parquet"}
+    made: list[Step] = []
+    prompts: dict[str, Step] = {}
+    if by_columns:
+        prompts["prompts-columns"] = shared.prompts_of_columns("prompts-columns", by_columns, leave=settings.leave)
+        made.append(prompts["prompts-columns"])
+    for name, path in placed.items():
+        if name in by_columns:
+            continue
+        plain = SourceSettings(source=name, licence=templates.library(name)[0].dataset.licence)
+        raw = shared.read(f"raw-{name}", path, FILES[name][1] if name in known else plain, rows_per_part=5_000)
+        prompts[f"prompts-{name}"] = shared.prompts(f"prompts-{name}", raw, library=[name], leave=settings.leave)
+        made += [raw, prompts[f"prompts-{name}"]]
+    return made, prompts
 
 
 def samples(job: Job) -> Iterator[pa.Table]:
@@ -119,15 +171,15 @@ def of_samples(table: pa.Table, job: Job) -> pa.Table:
     return pa.concat_tables(made)
 
 
-def _of_samples(settings: Settings) -> Iterator[Step]:
+def _of_samples(settings: Settings) -> tuple[list[Step], dict[str, Step]]:
     names = _datasets(settings)
     chosen = [one for name in names for one in templates.library(name) if one.name not in settings.leave]
     files = {name: templates.library(name)[0].dataset.sample for name in names}
     raw = Step("raw-samples", samples, {"datasets": names, "rows": files}, kind="stream")
-    yield raw
-    yield Step(
+    made = Step(
         "prompts-samples", of_samples, {"templates": {one.name: one.fingerprint for one in chosen}}, {"raw": raw}
     )
+    return [raw, made], {"prompts-samples": made}
 
 
 # --- the recipe ------------------------------------------------------------------------------------------------------
@@ -149,6 +201,12 @@ def _held(settings: Settings) -> HeldOut:
     )
 
 
+def _shots(settings: Settings) -> dict[str, int]:
+    """Template -> examples before its prompts."""
+    used = (one for name in _datasets(settings) for one in templates.library(name) if one.name not in settings.leave)
+    return {one.name: one.shots if settings.shots is None else settings.shots for one in used}
+
+
 def _names(dataset: str, settings: Settings) -> list[str]:
     return [one.name for one in templates.library(dataset) if one.name not in settings.leave]
 
@@ -168,14 +226,19 @@ def _some(name: str, population: Step, split: str, most_a_task: int, seed: int) 
 
 
 def steps(settings: Settings) -> list[Step]:
-    made = list(_of_samples(settings) if settings.data == SAMPLES else _of_files(settings))
-    prompts = {one.name: one for one in made[1::2]}
+    made, prompts = _of_samples(settings) if settings.data == SAMPLES else _of_files(settings)
     divided = shared.held_out("split", prompts, _held(settings))
     unique = shared.deduplicated("unique", divided, settings.forms)
     arms = dict(_arms(settings, unique))
     checked = _some("checked", unique, "validation", settings.checked_a_task, settings.seed)
     asked = _some("asked", unique, "test", settings.asked_a_task, settings.seed)
     made += [divided, unique, *arms.values(), checked, asked]
+    shots = _shots(settings)
+    if any(shots.values()):
+        pool = shared.examples("examples", unique, ShotSettings(shots, settings.seed))
+        arms = {arm: shared.few_shot(f"{rows.name}-shots", rows, pool) for arm, rows in arms.items()}
+        checked, asked = (shared.few_shot(f"{rows.name}-shots", rows, pool) for rows in (checked, asked))
+        made += [pool, *arms.values(), checked, asked]
     return [*made, *_trained(settings, arms, checked, asked)] if settings.train else made
 
 
@@ -189,4 +252,9 @@ def _trained(settings: Settings, arms: dict[str, Step], checked: Step, asked: St
         labels[f"after{arm}"] = f"tuned{f' on {int(arm[1:]):,} prompts' if arm else ''}"
     largest = next(reversed(arms.values()))
     gain = shared.evaluation("gain", systems, labels, settings.metrics, training=largest, seed=settings.seed)
-    return [*tuned, *systems.values(), gain]
+    found = [*tuned, *systems.values(), gain]
+    if len(arms) > 1:  # the larger arms against the smallest
+        trained = {name: one for name, one in systems.items() if name != "before"}
+        labels = {name: labels[name] for name in trained}
+        found.append(shared.evaluation("more", trained, labels, settings.metrics, seed=settings.seed))
+    return found

@@ -13,6 +13,7 @@ from mashq import templates
 from mashq.lm import Decoding
 from mashq.rows import MashqError
 from mashq.run import Step
+from mashq.shots import ShotSettings
 from mashq.sources import SourceSettings
 from mashq.steps import SplitSettings, StudentSettings
 from mashq.train import TrainSettings
@@ -25,6 +26,7 @@ class Settings:
     templates: str = ""  # a folder of template files, all of which are used
     source: SourceSettings = field(default_factory=SourceSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
+    shots: int | None = None  # answered training rows before each prompt; null: as many as its template says
     rows: int = 0  # training rows of each variety; 0 = all
     asked: int = 200  # test rows of each variety that the student is asked; 0 = all
     student: StudentSettings = field(default_factory=StudentSettings)
@@ -64,6 +66,13 @@ def steps(settings: Settings) -> list[Step]:
     divided = shared.split("split", made, settings.split)
     learnt = shared.take("learnt", divided, "train", most=settings.rows, seed=settings.seed)
     asked = shared.take("asked", divided, "test", most=settings.asked, seed=settings.seed)
+    made_before = [raw, made, divided, learnt, asked]
+    of_file = [one for file in files for one in templates.load(file)]
+    shots = {one.name: one.shots if settings.shots is None else settings.shots for one in of_file}
+    if any(shots.values()):
+        pool = shared.examples("examples", divided, ShotSettings(shots, settings.seed))
+        learnt, asked = (shared.few_shot(f"{rows.name}-shots", rows, pool) for rows in (learnt, asked))
+        made_before += [pool, learnt, asked]
     tuned = shared.train("tuned", {"learnt": learnt}, settings.student, settings.train)
     systems = {
         "before": shared.replies("before", asked, settings.student, settings.decoding),
@@ -71,4 +80,4 @@ def steps(settings: Settings) -> list[Step]:
     }
     labels = {"before": "untuned", "after": "tuned"}
     gain = shared.evaluation("gain", systems, labels, settings.metrics, training=learnt, seed=settings.seed)
-    return [raw, made, divided, learnt, asked, tuned, *systems.values(), gain]
+    return [*made_before, tuned, *systems.values(), gain]

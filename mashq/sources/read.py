@@ -20,7 +20,7 @@ from mashq.sources.registry import SHAPES, endings
 from mashq.sources.settings import SPLITS, Fault, Record, SourceSettings, Told, Where
 from mashq.sources.splitfiles import SplitFiles
 
-__all__ = ["ROWS", "lookup", "read", "source_name"]
+__all__ = ["ROWS", "lookup", "read", "row_of", "source_name"]
 
 ROWS = 4_096  # rows in a table at most
 TABLE_BYTES = 64 << 20  # bytes of content after which a table is closed before it has so many rows
@@ -69,6 +69,15 @@ def source_name(location: str | Path) -> str:
         if name.lower().endswith(ending) and len(name) > len(ending):
             return name[: -len(ending)]
     return name
+
+
+def row_of(part: Part, settings: SourceSettings, position: int, record: Record) -> dict[str, Any]:
+    """The row that `read` makes of one record of a file, at this position counted from 0."""
+    builder = _Builder(_Reading(settings, settings.source or source_name(part.path)), part)
+    builder.position = position
+    builder.add(position + 1, record)
+    row: dict[str, Any] = builder.table().to_pylist()[0]
+    return row
 
 
 def lookup(record: Record, name: str) -> Any:

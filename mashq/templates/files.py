@@ -17,7 +17,7 @@ import yaml
 from mashq.rows import MashqError, nearest
 from mashq.templates import promptsource
 from mashq.templates.rendering import check
-from mashq.templates.template import SCALARS, Dataset, Template, Turn
+from mashq.templates.template import MOST_SHOTS, SCALARS, Dataset, Template, Turn
 
 __all__ = ["DATASET_KEYS", "KEYS", "library", "library_file", "library_names", "load", "read_file"]
 
@@ -48,6 +48,7 @@ KEYS: dict[str, type | tuple[type, ...]] = {
     "when": str,
     "system": str,
     "turns": list,
+    "shots": int,
     "prompt": str,
     "target": str,
     "targets": list,
@@ -217,7 +218,7 @@ def _known(entry: Mapping[Any, Any], keys: Mapping[str, Any], where: str, faults
     for key, value in entry.items():
         if key not in keys:
             faults.append(f"{where}: unknown key '{key}' ({', '.join(keys)}).{nearest(str(key), keys)}")
-        elif not isinstance(value, keys[key]):
+        elif not isinstance(value, keys[key]) or (keys[key] is int and isinstance(value, bool)):
             kinds = keys[key] if isinstance(keys[key], tuple) else (keys[key],)
             expected = " or ".join(_kind(kind()) for kind in kinds)
             quote = " Put quotes around it." if kinds == (str,) and not isinstance(value, (dict, list)) else ""
@@ -292,6 +293,9 @@ def _template(name: str, entry: Any, dataset: Dataset, path: Path, faults: list[
     _known(entry, KEYS, where, faults)
     targets = _targets(entry, where, faults)
     turns = _turns(entry.get("turns", []), where, faults)
+    shots = entry.get("shots", 0)
+    if isinstance(shots, int) and not 0 <= shots <= MOST_SHOTS:
+        faults.append(f"{where}: 'shots': expected 0 to {MOST_SHOTS} examples, got {shots}.")
     for key in ("targets", "metrics", "choices"):
         value = entry.get(key)
         if isinstance(value, list) and not all(isinstance(item, str) for item in value):

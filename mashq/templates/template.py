@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["SCALARS", "Dataset", "Dialect", "Rendered", "Template", "Turn"]
+__all__ = ["MOST_SHOTS", "SCALARS", "Dataset", "Dialect", "Rendered", "Template", "Turn"]
 
 # The types a field may have; a list of T is written [T], a record {name: T}.
 SCALARS = ("string", "integer", "float", "boolean", "any")
 UNVERIFIED = "unverified"
+MOST_SHOTS = 32  # examples before a prompt
 # What is said about a template or its data and decides nothing that is made: no part of the fingerprint.
 UNMADE = frozenset(
     {
@@ -32,6 +33,7 @@ UNMADE = frozenset(
         "size",
         "sample",
         "reference",
+        "shots",
     }
 )
 
@@ -94,6 +96,7 @@ class Template:
     choices: str | None = None  # Jinja that renders to a `|||`-separated list
     system: str | None = None
     turns: tuple[Turn, ...] = ()
+    shots: int = 0  # examples that `shots.with_examples` sets before the prompt; rendering leaves them out
     when: str | None = None  # a Jinja expression: which rows this template is for
     task: str | None = None
     variety: str | None = None  # of the prompt, e.g. "egyptian"

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tiny_models
 
@@ -241,9 +243,49 @@ def test_prompts_of_the_librarys_own_rows(tmp_path):
     assert {row["template"] for row in rows if row["source"] == "ajgt"} == {
         "ajgt/sentiment",
         "ajgt/sentiment_levantine",
+        "ajgt/sentiment_after_examples",
     }
     assert made["learnt"]["counts"]["in"] == made["unique"]["counts"]["kept"]
     check_report(page, "arcd")
+
+
+def test_prompts_of_parquet_go_by_columns_and_show_examples(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    tweets = {
+        "Feed": [f"تغريدة رقم {i} عن {'الفرح' if i % 2 else 'الحزن'}" for i in range(400)],
+        "Sentiment": [("Negative", "Positive")[i % 2] for i in range(400)],
+    }
+    pq.write_table(pa.table(tweets), folder / "ajgt.parquet")
+    cities = ["BEI", "CAI", "DOH", "RAB", "TUN"]
+    lines = [
+        {"sentID.BTEC": i, "splits": "train", "dialect": cities[i % 5], "raw": f"جملة {i}", "CODA": f"الجملة {i}"}
+        for i in range(100)
+    ]
+    text = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+    (folder / "madar_coda.jsonl").write_text(text, "utf-8")
+    make("prompts", tmp_path, f"data={folder}", "mixture.cap=0")
+    made = steps_of(tmp_path)
+    assert made["prompts-columns"]["tally"]["source"] == {"ajgt": 1600}
+    assert set(made["prompts-madar_coda"]["tally"]["source"]) == {"madar_coda"}
+    assert made["learnt-shots"]["counts"]["kept"] == made["learnt"]["counts"]["kept"]
+    shown = {
+        row["template"]: len(row["messages"])
+        for folder in tmp_path.glob("steps/asked-shots@*")
+        for table in read_rows(folder)
+        for row in table.to_pylist()
+    }
+    assert shown["ajgt/sentiment"] == 1
+    assert shown["ajgt/sentiment_after_examples"] == 9
+    assert shown["madar_coda/correct_after_examples"] == 9
+
+
+def test_prompts_without_a_data_set_says_what_is_looked_for(monkeypatch, tmp_path):
+    monkeypatch.delenv("MASHQ_DATA", raising=False)
+    with pytest.raises(MashqError, match="expected data sets of the library, got none in no folder"):
+        make("prompts", tmp_path)
+    with pytest.raises(MashqError, match=r"expected hard.parquet .* \(from https://.*\) in"):
+        make("prompts", tmp_path, f"data={tmp_path}", "datasets=[hard]")
 
 
 def test_prompts_trained_on_two_totals(data, student, tmp_path):
@@ -251,7 +293,7 @@ def test_prompts_trained_on_two_totals(data, student, tmp_path):
     sets = ("datasets=[ajgt, exams_ar]", "train=true", "mixture.mode=temperature", "totals=[24, 48]", "asked_a_task=3")
     page, _ = make("prompts", tmp_path, f"data={data}", f"student.model={student}", *short, *sets)
     made = steps_of(tmp_path)
-    assert {"tuned-24", "tuned-48", "before", "after-24", "after-48", "gain"} <= set(made)
+    assert {"tuned-24", "tuned-48", "before", "after-24", "after-48", "gain", "more"} <= set(made)
     assert [made[f"learnt-{total}"]["counts"]["kept"] for total in (24, 48)] == [24, 48]
     ids = [
         {row["id"] for table in read_rows(folder, ["id"]) for row in table.to_pylist()}

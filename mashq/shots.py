@@ -1,0 +1,220 @@
+"""Few-shot examples: answered rows of the training split, set as earlier turns before a row's own prompt.
+
+Two passes. The first keeps a pool of each template's training rows, those with the smallest seeded keys of their ids;
+the second draws from it for each row, by a seeded hash of both ids. So a row has the same examples whatever the shards,
+the workers and the order of the rows, and a change of one training row changes few of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from mashq.dedup import content_hashes
+from mashq.rows import SCHEMA, MashqError, child_ids, drop, id_hex, id_words, replace
+from mashq.templates.template import MOST_SHOTS
+
+__all__ = ["COLUMNS", "POOL", "Pool", "ShotSettings", "with_examples"]
+
+POOL = 500  # training rows of a template that its examples are drawn from
+COLUMNS = ("id", "parents", "split", "group", "template", "text", "messages", "references")  # what `Pool.add` needs
+MESSAGES = SCHEMA.field("messages").type
+ROWS = 1_024  # rows whose examples are drawn at a time: their keys are one number a row and row of the pool
+POOLED = pa.schema(
+    [
+        pa.field("id", SCHEMA.field("id").type),
+        pa.field("template", pa.string()),
+        pa.field("key", pa.uint64()),
+        pa.field("group", pa.uint64()),
+        pa.field("prompt", pa.uint64()),  # hash of the prompt: a row is no example of itself under another id
+        pa.field("turns", MESSAGES),  # without a system text, the answer last
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ShotSettings:
+    """How many examples stand before the rows of each template."""
+
+    shots: dict[str, int] = field(default_factory=dict)  # template -> examples; 0, or not named: none
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, shots in self.shots.items():
+            if not 0 <= shots <= MOST_SHOTS:
+                raise MashqError(f"examples of template '{name}': expected 0 to {MOST_SHOTS}, got {shots}.")
+
+
+class Pool:
+    """Of each template the training rows that examples are drawn from, at most `POOL`."""
+
+    def __init__(self, settings: ShotSettings):
+        self.settings = settings
+        self._kept = POOLED.empty_table()
+        self._fresh: list[pa.Table] = []
+
+    def add(self, table: pa.Table) -> None:
+        """Take in rows; those of another split, without an answer or of a template without examples are passed over."""
+        wanted = [name for name, shots in self.settings.shots.items() if shots]
+        own = pc.and_(
+            pc.equal(pc.fill_null(table["split"], "train"), "train"),
+            pc.is_in(table["template"], value_set=pa.array(wanted, pa.string())),
+        )
+        answered = pc.greater(pc.fill_null(pc.list_value_length(table["references"]), 0), 0)
+        some = table.filter(pc.and_(own, answered))
+        if some.num_rows:
+            self._fresh.append(self._smallest(_pooled(some, self.settings.seed)))
+        if sum(fresh.num_rows for fresh in self._fresh) > max(self._kept.num_rows, 10_000):
+            self.table()
+
+    def table(self) -> pa.Table:
+        """The pool, by template and key."""
+        self._kept = self._smallest(pa.concat_tables([self._kept, *self._fresh]))
+        self._fresh = []
+        return self._kept
+
+    def _smallest(self, rows: pa.Table) -> pa.Table:
+        ordered = rows.take(pc.sort_indices(rows, [("template", "ascending"), ("key", "ascending")]))
+        names = ordered["template"].to_numpy(zero_copy_only=False)
+        first = np.searchsorted(names, names) if len(names) else np.zeros(0, dtype=np.int64)
+        return ordered.filter(pa.array(np.arange(len(names)) - first < POOL)).combine_chunks()
+
+
+def _pooled(rows: pa.Table, seed: int) -> pa.Table:
+    said = zip(rows["messages"].to_pylist(), rows["references"].to_pylist(), strict=True)
+    turns = [
+        [*(turn for turn in messages if turn["role"] != "system"), {"role": "assistant", "content": references[0]}]
+        for messages, references in said
+    ]
+    columns = [
+        rows["id"],
+        rows["template"],
+        id_words(child_ids(rows["id"], step="examples", template=str(seed)))[:, 0],
+        _groups(rows),
+        content_hashes(rows)[0][:, 0],
+        pa.array(turns, MESSAGES),
+    ]
+    return pa.table(columns, schema=POOLED)
+
+
+def _groups(rows: pa.Table) -> np.ndarray:
+    """(n,) codes of the rows' groups; a row of no group is in that of the record it was made from."""
+    columns = (rows[name].to_pylist() for name in ("group", "parents", "id"))
+    names = (group or id_hex(own[0] if own else one) for group, own, one in zip(*columns, strict=True))
+    return np.fromiter((xxhash.xxh3_64_intdigest(name.encode()) for name in names), np.uint64, rows.num_rows)
+
+
+def with_examples(table: pa.Table, pool: pa.Table, settings: ShotSettings, step: str) -> pa.Table:
+    """The rows, those of templates with examples as new rows: system text, examples, then their own turns.
+
+    An example is of the same template, another group and another prompt. A new row's parents are the row itself and
+    its examples in their order. A row that the pool has too few examples for is dropped.
+    """
+    pieces = []
+    places = []
+    names = table["template"].to_numpy(zero_copy_only=False)
+    for name, shots in settings.shots.items():
+        if not shots:
+            continue
+        found = np.flatnonzero(names == name)
+        own = pool.filter(pc.equal(pool["template"], name)).combine_chunks()
+        for at in range(0, len(found), ROWS):
+            some = found[at : at + ROWS]
+            pieces.append(_shown(table.take(pa.array(some)), own, shots, settings.seed, step))
+            places.append(some)
+    if not pieces:
+        return table
+    rest = np.setdiff1d(np.arange(table.num_rows), np.concatenate(places))
+    joined = pa.concat_tables([*pieces, table.take(pa.array(rest))])
+    return joined.take(pa.array(np.argsort(np.concatenate([*places, rest]), kind="stable")))
+
+
+def _shown(rows: pa.Table, pool: pa.Table, shots: int, seed: int, step: str) -> pa.Table:
+    """Rows of one template with `shots` examples each out of its pool."""
+    chosen, enough = _drawn(rows, pool, shots, seed)
+    few = pc.if_else(pa.array(enough.all(axis=1)), None, pa.array(_reasons(rows, enough, shots), pa.string()))
+    whole = enough.all(axis=1)
+    own, examples = rows.filter(pa.array(whole)), chosen[whole]
+    made = replace(
+        own,
+        id=child_ids(own["id"], step=step, template=str(shots)),
+        parents=_parents(own, pool, examples),
+        messages=_conversations(own, pool, examples),
+    )
+    order = np.argsort(np.concatenate([np.flatnonzero(whole), np.flatnonzero(~whole)]), kind="stable")
+    lost = drop(rows, few).filter(pa.array(~whole))
+    return pa.concat_tables([made, lost]).take(pa.array(order))
+
+
+def _reasons(rows: pa.Table, enough: np.ndarray, shots: int) -> list[str]:
+    template = rows["template"][0].as_py()
+    return [f"examples: {got} of {shots} in the training split (template {template})" for got in enough.sum(axis=1)]
+
+
+def _drawn(rows: pa.Table, pool: pa.Table, shots: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(n, shots) places in the pool in the order they are shown, and whether each place could be filled."""
+    n, m = rows.num_rows, pool.num_rows
+    chosen, enough = np.zeros((n, shots), dtype=np.int64), np.zeros((n, shots), dtype=bool)
+    if not m:
+        return chosen, enough
+    lots = id_words(child_ids(rows["id"], step="draw examples", template=str(seed)))[:, :1]
+    keys = _mixed(lots, pool["key"].to_numpy())
+    keys |= np.uint64(1)  # 0 is free for no row, the largest number for those that may not be drawn
+    barred = (_groups(rows)[:, None] == pool["group"].to_numpy()) | (
+        content_hashes(rows)[0][:, :1] == pool["prompt"].to_numpy()
+    )
+    keys[barred] = np.iinfo(np.uint64).max
+    order = np.argsort(keys, axis=1, kind="stable")[:, :shots]
+    width = order.shape[1]
+    chosen[:, :width] = order
+    enough[:, :width] = ~np.take_along_axis(barred, order, axis=1)
+    return chosen, enough
+
+
+def _mixed(lots: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """(n, 1) and (m,) words -> (n, m) words in which each row orders the m by chance."""
+    with np.errstate(over="ignore"):
+        words = (lots ^ keys) * np.uint64(0xBF58476D1CE4E5B9)
+        words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: np.ndarray = words ^ (words >> np.uint64(31))
+    return mixed
+
+
+def _parents(rows: pa.Table, pool: pa.Table, examples: np.ndarray) -> pa.Array:
+    n, shots = examples.shape
+    ids = pa.concat_arrays([*rows["id"].chunks, *pool["id"].chunks])
+    places = np.concatenate([np.arange(n)[:, None], n + examples], axis=1)
+    return pa.ListArray.from_arrays(
+        pa.array(np.arange(0, n * (shots + 1) + 1, shots + 1, dtype=np.int32)), ids.take(pa.array(places.ravel()))
+    )
+
+
+def _conversations(rows: pa.Table, pool: pa.Table, examples: np.ndarray) -> pa.Array:
+    """System text, the turns of each example, the row's own turns: gathered from both columns at once."""
+    own_starts, own_lengths, own_turns = _flat(rows["messages"])
+    starts, lengths, turns = _flat(pool["turns"])
+    first = pc.struct_field(own_turns, "role").take(pa.array(own_starts))
+    system = np.asarray(pc.equal(first, "system")).astype(np.int64)
+    begins = np.concatenate(
+        [own_starts[:, None], len(own_turns) + starts[examples], (own_starts + system)[:, None]], axis=1
+    )
+    counts = np.concatenate([system[:, None], lengths[examples], (own_lengths - system)[:, None]], axis=1)
+    flat_counts, flat_begins = counts.ravel(), begins.ravel()
+    ends = np.cumsum(flat_counts)
+    places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(flat_begins - (ends - flat_counts), flat_counts)
+    offsets = np.zeros(len(rows) + 1, dtype=np.int32)
+    np.cumsum(counts.sum(axis=1), out=offsets[1:])
+    gathered = pa.concat_arrays([own_turns, turns]).take(pa.array(places))
+    return pa.ListArray.from_arrays(pa.array(offsets), gathered, type=MESSAGES)
+
+
+def _flat(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, pa.Array]:
+    """A column of n lists -> where each begins, how long it is, and their values one after the other."""
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
+    values = pc.list_flatten(column)
+    joined = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], MESSAGES.value_type)
+    return np.cumsum(lengths) - lengths, lengths, joined
