@@ -50,7 +50,7 @@ class Step:
     * map: `work(rows, job) -> rows` on each row group of the first input (of all in `over`, one after the other), in
       parallel, one part in and one part out; what it leaves out on purpose it adds to `job.unsampled`;
     * slices: `work(slice, job) -> iterator of tables` for each of `slices(job)`, in parallel, a part each; a slice is a
-      record of texts that says what to read, and their list depends on the files alone;
+      record of texts that says what to read, and their list depends on the files alone; the manifest keeps it;
     * stream: `work(job) -> iterator of tables`, once, in order, cut into parts of `rows_per_part` rows;
     * folder: `work(job) -> facts` fills `job.folder` with files (a model, an evaluation, a report) and may find there
       what an interrupted run left.

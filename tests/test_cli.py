@@ -5,11 +5,14 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from mashq import cli
+from mashq import cli, steps
+from mashq.engine import Engine
 from mashq.rows import id_hex
-from mashq.run import read_rows
+from mashq.run import Store, read_rows
 
 RECIPE = str(Path(__file__).parent / "data" / "counting.py")
 
@@ -54,6 +57,27 @@ def test_a_step_of_an_own_recipe_is_made_and_shown(capsys, tmp_path):
     assert "dropped: odd: 1 % 2 = 1" in run(capsys, "show", "even", "--dropped", "--runs", runs)[1]
     row = next(read_rows(next(tmp_path.glob("steps/even@*"))))["id"][0].as_py()
     assert "numbers@" in run(capsys, "show", id_hex(row)[:12], "--runs", runs)[1]
+
+
+def test_a_prompt_of_columns_is_shown_with_its_raw_record(capsys, tmp_path):
+    file, runs = tmp_path / "arsarcasm_v2.parquet", tmp_path / "runs"
+    record = {"tweet": 'جو جميل "جدا"', "sarcasm": "FALSE", "sentiment": "POS", "dialect": "gulf"}
+    pq.write_table(pa.Table.from_pylist([{**record, "tweet": "آخر"}, record]), file)
+    made = Store(runs, Engine("local", 1)).make(steps.prompts_of_columns("prompts", {"arsarcasm_v2": file}))
+    prompt = next(read_rows(made.folder)).to_pylist()[-1]
+    code, out, err = run(capsys, "show", id_hex(prompt["id"])[:12], "--runs", str(runs))
+    assert (code, err) == (0, "")
+    raw_id = id_hex(prompt["parents"][0])
+    assert out.startswith(f"{made.folder.name} < arsarcasm_v2.parquet row 2  {raw_id}  read in its file\n")
+    fields = '{"tweet":"جو جميل \\"جدا\\"","sarcasm":"FALSE","sentiment":"POS","dialect":"gulf"}'
+    assert f"  fields     {fields}\n" in out
+    assert f"\n{made.folder.name}  {id_hex(prompt['id'])}  kept\n" in out
+    assert run(capsys, "show", raw_id[:12], "--runs", str(runs))[1].startswith(out.split("\n\n")[0])
+    file.unlink()
+    code, out, err = run(capsys, "show", id_hex(prompt["id"])[:12], "--runs", str(runs))
+    assert (code, err) == (0, "")
+    assert f"{raw_id}  lacking: {file}: expected the Parquet file that the step read, got no file." in out
+    assert f"\n{made.folder.name}  {id_hex(prompt['id'])}  kept\n" in out
 
 
 def test_dry_run_makes_nothing(capsys, tmp_path):

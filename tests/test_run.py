@@ -7,12 +7,17 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from mashq import lineage, recipes
+from mashq import lineage, recipes, steps
 from mashq.engine import Engine
-from mashq.rows import MashqError
+from mashq.rows import MashqError, child_ids
+from mashq.rows import replace as with_columns
 from mashq.run import Step, Store, manifest_of, read_rows
+from mashq.sources import SourceSettings
+from mashq.sources.columnar import raw_row
 
 RECIPE = str(Path(__file__).parent / "data" / "counting.py")
 
@@ -149,6 +154,110 @@ def test_a_rows_whole_life(recipe, tmp_path):
     assert told[-1].row["parents"][0] == middle or told[-1].row["parents"][1] == middle
     with pytest.raises(MashqError, match=r"no row in .* has an id that starts with 'ffffffffff'"):
         lineage.life(tmp_path, "ffffffffff")
+
+
+def tweets(folder, n=30):
+    """A published set of two files, in the columns that the library's templates name."""
+    folder.mkdir(parents=True)
+    columns = {"sarcasm": ["TRUE"] * n, "sentiment": ["POS"] * n, "dialect": ["gulf"] * n}
+    for split in ("test", "train"):
+        table = pa.table({"tweet": [f"تغريدة {split} {i}" for i in range(n)], **columns})
+        pq.write_table(table, folder / f"{split}.parquet", row_group_size=10)
+    return folder
+
+
+def halves(rows: pa.Table, job) -> pa.Table:
+    """Each row of the first half merged with one of the second, which was made from another record."""
+    half = rows.num_rows // 2
+    ids = rows["id"].to_pylist()
+    parents = [list(pair) for pair in zip(ids[:half], ids[half:], strict=True)]
+    return with_columns(rows.slice(0, half), id=child_ids(rows["id"].slice(0, half), step=job.name), parents=parents)
+
+
+def test_the_manifest_names_the_slice_of_each_part_and_no_hash_holds_its_path(tmp_path):
+    made = []
+    for place in ("here", "there"):
+        step = steps.prompts_of_columns("prompts", {"arsarcasm_v2": tweets(tmp_path / place / "arsarcasm_v2")})
+        made.append(Store(tmp_path / place / "runs", Engine("local", 1)).make(step))
+    here, there = (one.manifest for one in made)
+    assert (here["fingerprint"], here["hash"]) == (there["fingerprint"], there["hash"])
+    files = [str(tmp_path / "here" / "arsarcasm_v2" / name) for name in ("test.parquet", "train.parquet")]
+    assert [one["path"] for one in here["slices"]] == files
+    assert [one["split"] for one in here["slices"]] == ["test", "train"]
+    for part, one in zip(here["parts"], here["slices"], strict=True):
+        splits = pq.read_table(made[0].folder / part["name"])["split"]
+        assert set(splits.to_pylist()) == {one["split"]}
+        assert (one["dataset"], one["first"], one["last"], one["start"]) == ("arsarcasm_v2", "0", "3", "0")
+
+
+def test_a_step_without_slices_names_none(recipe, tmp_path):
+    assert [one.manifest["slices"] for one in make(recipe, tmp_path)] == [[]] * 4
+
+
+def test_a_prompts_raw_record_is_read_in_its_file(tmp_path):
+    folder = tweets(tmp_path / "arsarcasm_v2")
+    store = Store(tmp_path / "runs", Engine("local", 1))
+    made = store.make(steps.prompts_of_columns("prompts", {"arsarcasm_v2": folder}))
+    raw = store.make(steps.read("raw", folder, SourceSettings(source="arsarcasm_v2")))
+    written = {row["id"]: row for table in read_rows(raw.folder) for row in table.to_pylist()}
+    prompts = [row for table in read_rows(made.folder) for row in table.to_pylist()]
+    (raw.folder / "manifest.json").unlink()
+    for prompt in (prompts[0], prompts[-1]):
+        record, itself = lineage.life(tmp_path / "runs", prompt["id"].hex(), raw_row)
+        assert record.row == written[prompt["parents"][0]]
+        assert (itself.row, itself.step) == (prompt, made.folder.name)
+        number = 1 if prompt is prompts[0] else 30
+        assert record.step == f"{made.folder.name} < {prompt['split']}.parquet row {number}"
+        told = list(lineage.lines(record))
+        assert told[0].endswith("  read in its file")
+        assert told[-1] == f"  fields     {record.row['meta']}"
+    siblings = lineage.life(tmp_path / "runs", prompts[0]["parents"][0].hex()[:20], raw_row)
+    assert len(siblings) == 1 + sum(row["parents"] == prompts[0]["parents"] for row in prompts)
+    assert siblings[0].row["id"] == prompts[0]["parents"][0]
+
+
+def test_every_raw_record_of_a_row_made_from_several_is_read(tmp_path):
+    folder = tweets(tmp_path / "arsarcasm_v2", 4)
+    store = Store(tmp_path / "runs", Engine("local", 1))
+    prompts = steps.prompts_of_columns("prompts", {"arsarcasm_v2": folder})
+    made = store.make(Step("halves", halves, inputs={"rows": prompts}))
+    parents = {one["id"]: one["parents"][0] for table in read_rows(store.folder(prompts)) for one in table.to_pylist()}
+    for row in (row for table in read_rows(made.folder) for row in table.to_pylist()):
+        told = lineage.life(tmp_path / "runs", row["id"].hex(), raw_row)
+        records = [one.row["id"] for one in told if one.state]
+        assert records == sorted({parents[one] for one in row["parents"]})
+        assert len(records) == 2
+        assert [one.step.split("@")[0] for one in told[len(records) :]] == ["prompts", "prompts", "halves"]
+
+
+def test_the_rest_of_a_life_is_told_where_the_raw_file_is_gone_or_other(tmp_path):
+    folder = tweets(tmp_path / "arsarcasm_v2")
+    made = Store(tmp_path / "runs", Engine("local", 1)).make(
+        steps.prompts_of_columns("prompts", {"arsarcasm_v2": folder})
+    )
+    prompt = next(read_rows(made.folder)).to_pylist()[0]
+    (folder / "test.parquet").rename(folder / "moved.parquet")
+    gone, itself = lineage.life(tmp_path / "runs", prompt["id"].hex(), raw_row)
+    assert itself.row == prompt
+    (line, *_) = lineage.lines(gone)
+    assert line.startswith(f"{made.folder.name} < test.parquet  {prompt['parents'][0].hex()}  lacking: ")
+    assert line.endswith("got no file. Put it back, or go to the folder in which the step was made.")
+    (folder / "train.parquet").rename(folder / "test.parquet")
+    other, _ = lineage.life(tmp_path / "runs", prompt["id"].hex(), raw_row)
+    assert "It changed since the step read it" in next(lineage.lines(other))
+    assert other.row["meta"] is None
+
+
+def test_a_manifest_of_before_there_were_slices_is_read(tmp_path):
+    step = steps.prompts_of_columns("prompts", {"arsarcasm_v2": tweets(tmp_path / "arsarcasm_v2")})
+    made = Store(tmp_path / "runs", Engine("local", 1)).make(step)
+    manifest = manifest_of(made.folder)
+    del manifest["slices"]
+    (made.folder / "manifest.json").write_text(json.dumps(manifest))
+    assert Store(tmp_path / "runs", Engine("local", 1)).make(step).reused
+    prompt = next(read_rows(made.folder)).to_pylist()[0]
+    (itself,) = lineage.life(tmp_path / "runs", prompt["id"].hex(), raw_row)
+    assert itself.row == prompt
 
 
 def test_a_part_changed_by_hand_is_noticed(recipe, tmp_path):

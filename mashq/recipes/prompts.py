@@ -42,9 +42,7 @@ FILES = {
 @dataclass(frozen=True)
 class Settings:
     data: str = ""  # folder with the published files, or samples; "" = the folder in $MASHQ_DATA
-    datasets: tuple[
-        str, ...
-    ] = ()  # data sets of the library; none named: those in the folder, of samples all
+    datasets: tuple[str, ...] = ()  # data sets of the library; none named: those in the folder, of samples all
     leave: tuple[str, ...] = ()  # templates that are not applied, such as those that `mashq lint` faults
     split: HeldOut = field(default_factory=lambda: HeldOut(of_train=True))
     forms: tuple[str, ...] = ()  # normal forms (or a profile) in which prompts count as equal; none: exact text

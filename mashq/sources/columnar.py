@@ -181,7 +181,10 @@ def _found(one: Mapping[str, str], raw_id: bytes) -> tuple[int, Record] | None:
         place = _place(source_ids(one["source"], one["version"], start=start, n=rows), raw_id)
         if place is None:
             return None
-        return start + place, _record_at(file, sizes, start + place)
+        record = _record_at(file, sizes, start + place)
+    if isinstance(record, Fault):
+        raise MashqError(f"{path}: row {start + place + 1}: expected a record, got {record.reason}.")
+    return start + place, record
 
 
 def _refuse_other_content(one: Mapping[str, str], rows: int) -> None:
@@ -199,7 +202,7 @@ def _place(ids: pa.Array, raw_id: bytes) -> int | None:
     return int(same.argmax()) if same.any() else None
 
 
-def _record_at(file: pq.ParquetFile, sizes: list[int], position: int) -> Record:
+def _record_at(file: pq.ParquetFile, sizes: list[int], position: int) -> Record | Fault:
     """The record at a position of the file; of its row group no more rows than those before it are read."""
     ends = np.cumsum(sizes)
     group = int(np.searchsorted(ends, position, side="right"))
@@ -209,6 +212,4 @@ def _record_at(file: pq.ParquetFile, sizes: list[int], position: int) -> Record:
             break
         left -= batch.num_rows
     ((_, record),) = records_of([batch.slice(left, 1)], SourceSettings())
-    if isinstance(record, Fault):
-        raise MashqError(f"row {position + 1}: expected a record, got {record.reason}.")
     return record

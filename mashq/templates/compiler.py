@@ -436,8 +436,9 @@ def _rendered(
     odd = either(odd, *(one.odd for one in fields.values()))
     piped = any(one.piped for one in fields.values())
     wanted = np.ones(n, dtype=bool)
+    words = {} if memo is None else memo.setdefault("words", {})
     if program.when is not None:
-        mask, strange = truth_of(program.when, Scope(program, n, dict(names), None, memo=memo))
+        mask, strange = truth_of(program.when, Scope(program, n, dict(names), None, memo=memo, words=words))
         wanted = np.array(np.broadcast_to(np.asarray(mask), (n,)))
         if strange is not None:
             wanted |= strange
@@ -447,8 +448,8 @@ def _rendered(
             names = {name: Column(one.data.filter(taken)) for name, one in names.items()}
             ids = ids.filter(taken)
             odd = None if odd is None else odd[wanted]
-            n = len(ids)
-    scope = Scope(program, n, names, ids)
+            n, words = len(ids), {}
+    scope = Scope(program, n, names, ids, words=words)
     choices = _set_choices(program, scope)
     out = _Text()
     out.odd = odd

@@ -231,6 +231,11 @@ def _dataset(entry: Mapping[str, Any], path: Path, faults: list[str]) -> Dataset
     _known(entry, DATASET_KEYS, where, faults)
     fields = entry.get("fields", {})
     faults += [f"{where}: {fault}" for fault in _field_faults(fields, "fields")]
+    for name, rows in (entry["splits"] if isinstance(entry.get("splits"), Mapping) else {}).items():
+        if not isinstance(rows, int) or isinstance(rows, bool) or rows < 0:
+            faults.append(
+                f"{where}: splits.{name}: expected a number of rows, got {rows!r:.60}. Leave unknown ones out."
+            )
     if len(faults) == before:
         for i, record in enumerate(entry.get("sample", [])):
             faults += [f"{where}: {fault}" for fault in _value_faults(record, fields, f"sample[{i}]")]

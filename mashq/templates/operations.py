@@ -6,7 +6,7 @@ Each function gives what Jinja in our sandbox gives for every row that it does n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -115,6 +115,7 @@ class Scope:
     outer: Scope | None = None
     owner: np.ndarray | None = None  # (n,) the outer row of each turn
     memo: dict[str, Any] | None = None  # comparisons of the fields alone, which the templates of a data set share
+    words: dict[tuple[int, int, int], tuple[pa.Array, pa.Array]] = field(default_factory=dict)  # see `words_in`
 
     def find(self, name: str) -> Any:
         if name in self.names:
@@ -127,7 +128,14 @@ class Scope:
 
     def inner(self) -> Scope:
         """The same rows; what is set inside is not seen outside, and nothing is drawn."""
-        return Scope(self.program, self.n, dict(self.names), None, self.draws, self.outer, self.owner, self.memo)
+        return replace(self, names=dict(self.names), ids=None)
+
+    def words_in(self, texts: pa.Array) -> pa.Array:
+        """`words_of`, cut once: templates ask for the words of one text in a condition, the prompt and the target."""
+        key = (texts.buffers()[1].address, texts.offset, len(texts))
+        if key not in self.words:
+            self.words[key] = texts, words_of(texts)  # the texts too: their address is taken as long as they live
+        return self.words[key][1]
 
 
 def _spread(value: Any, owner: np.ndarray | None) -> Any:
@@ -343,6 +351,8 @@ def method_of(owner: Value, method: str, args: list[Any], scope: Scope) -> Value
     if isinstance(text, Const):
         made = getattr(text.value, method)(*args)
         return Parts(tuple(map(Const, made))) if isinstance(made, (list, tuple)) else Const(made)
+    if method == "split" and not args and len(text.data):
+        return Column(scope.words_in(text.data), text.odd)
     return Column(_method_kernel(text.data, method, args), text.odd)
 
 
