@@ -4,13 +4,13 @@
     mashq make benchmarks/prompts_at_scale.py --set data=DIR       # the one command that is timed
     python benchmarks/prompts_at_scale.py shares DIR               # what reading, rendering, hashing and writing cost
 
-Rows: each library data set with a verified schema, as many rows as it was published with but at most `--most`, the
-largest number for which the prompts are not more than the paper's 67,488,303. A field's labels and small numbers are
-those of the data set's sample rows; a text has as many words as drawn from a log-normal law whose median is the number
-of words of that field in the sample rows and whose spread is that of real fields (sigma 0.6: tweets of ArSarcasm-v2
-0.55, paragraphs of ARCD 0.45, measured on the published files; both medians and spread are ours, for most data sets
-publish none). Words come from 60,000 forms with Zipf weights and each text carries its row's number, so no row repeats
-another.
+Rows: each library data set with a verified schema, as many rows as it was published with but at most the largest
+number for which the prompts are not more than the paper's 67,488,303. The labels, numbers and lengths of lists of a row
+are those of one of the data set's sample rows, drawn by chance; a text has as many words as drawn from a log-normal law
+whose median is the number of words of that field in the sample rows and whose spread is that of real fields (sigma 0.6:
+tweets of ArSarcasm-v2 0.55, paragraphs of ARCD 0.45, measured on the published files; both medians and spread are ours,
+for most data sets publish none). Words come from 60,000 forms with Zipf weights and each text carries its row's number,
+so no row repeats another.
 """
 
 from __future__ import annotations
@@ -122,37 +122,50 @@ def block(dataset: Dataset, words: Words, first: int, n: int) -> pa.Table:
     """Rows `first` to `first + n` of a data set."""
     dice = np.random.default_rng([first, *dataset.name.encode()])
     numbers = np.arange(first, first + n)
+    like = dice.integers(0, len(dataset.sample), n)
     columns = {}
     for name, kind in dataset.fields.items():
-        columns[name] = column(kind, [row.get(name) for row in dataset.sample], words, numbers, dice)
+        columns[name] = column(kind, [row.get(name) for row in dataset.sample], like, words, numbers, dice)
     return pa.table(columns)
 
 
-def column(kind: Any, samples: list[Any], words: Words, numbers: np.ndarray, dice: np.random.Generator) -> pa.Array:
-    """A column of one type, like the samples."""
+def column(
+    kind: Any, samples: list[Any], like: np.ndarray, words: Words, numbers: np.ndarray, dice: np.random.Generator
+) -> pa.Array:
+    """A column of one type. `like`: the sample that each row has its labels, numbers and lengths of lists from, so that
+    numbers which point into a list still do."""
     known = [value for value in samples if value is not None]
-    n = len(numbers)
+    n = len(like)
     if not known:
         return pa.nulls(n, arrow(kind))
+    if len(known) < len(samples):
+        absent = np.array([value is None for value in samples])[like]
+        places = np.cumsum([value is not None for value in samples]) - 1
+        like = np.where(absent, dice.integers(0, len(known), n), places[like])
     if isinstance(kind, Mapping):
-        parts = [column(each, [value.get(key) for value in known], words, numbers, dice) for key, each in kind.items()]
+        parts = [
+            column(each, [value.get(key) for value in known], like, words, numbers, dice) for key, each in kind.items()
+        ]
         return pa.StructArray.from_arrays(parts, names=list(kind))
     if isinstance(kind, list):
-        lengths = dice.choice([len(value) for value in known], n)
-        owner = np.repeat(numbers, lengths)
-        inner = column(kind[0], [item for value in known for item in value], words, owner, dice)
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        sizes = np.array([len(value) for value in known])
+        starts, lengths = (np.cumsum(sizes) - sizes)[like], sizes[like]
+        ends = np.cumsum(lengths)
+        inside = np.arange(ends[-1] if n else 0) + np.repeat(starts - (ends - lengths), lengths)
+        items = [item for value in known for item in value]
+        inner = column(kind[0], items, inside, words, np.repeat(numbers, lengths), dice)
+        offsets = np.concatenate([[0], ends]).astype(np.int32)
         return pa.ListArray.from_arrays(pa.array(offsets), inner.cast(arrow(kind[0])))
     if all(isinstance(value, str) for value in known):
         counts = [len(value.split()) for value in known]
         if max(counts) <= LABEL_WORDS:
-            return pa.array(known).take(pa.array(dice.integers(0, len(known), n)))
+            return pa.array(known).take(pa.array(like))
         median = np.median(counts)
         lengths = np.maximum(1, np.round(np.exp(dice.normal(np.log(median), SIGMA, n)))).astype(np.int64)
         return words.texts(lengths, numbers, dice)
     if {type(value) for value in known} <= {int, float, bool}:
-        return pa.array([known[i] for i in dice.integers(0, len(known), n)], arrow(kind) if kind != "any" else None)
-    return pa.array([known[i] for i in dice.integers(0, len(known), n)])
+        return pa.array([known[i] for i in like], arrow(kind) if kind != "any" else None)
+    return pa.array([known[i] for i in like])
 
 
 def arrow(kind: Any) -> pa.DataType:

@@ -134,10 +134,9 @@ def with_examples(table: pa.Table, pool: pa.Table, settings: ShotSettings, step:
 
 
 def _shown(rows: pa.Table, pool: pa.Table, shots: int, seed: int, step: str) -> pa.Table:
-    """Rows of one template with `shots` examples each out of its pool."""
-    chosen, enough = _drawn(rows, pool, shots, seed)
-    few = pc.if_else(pa.array(enough.all(axis=1)), None, pa.array(_reasons(rows, enough, shots), pa.string()))
-    whole = enough.all(axis=1)
+    """Rows of one template with `shots` examples each out of its pool, in their order."""
+    chosen, filled = _drawn(rows, pool, shots, seed)
+    whole = filled.all(axis=1)
     own, examples = rows.filter(pa.array(whole)), chosen[whole]
     made = replace(
         own,
@@ -145,34 +144,32 @@ def _shown(rows: pa.Table, pool: pa.Table, shots: int, seed: int, step: str) -> 
         parents=_parents(own, pool, examples),
         messages=_conversations(own, pool, examples),
     )
+    if whole.all():
+        return made
+    template = rows["template"][0].as_py()
+    got = filled[~whole].sum(axis=1)
+    why = [f"examples: {n} of {shots} in the training split (template {template})" for n in got]
+    lost = drop(rows.filter(pa.array(~whole)), why)
     order = np.argsort(np.concatenate([np.flatnonzero(whole), np.flatnonzero(~whole)]), kind="stable")
-    lost = drop(rows, few).filter(pa.array(~whole))
     return pa.concat_tables([made, lost]).take(pa.array(order))
 
 
-def _reasons(rows: pa.Table, enough: np.ndarray, shots: int) -> list[str]:
-    template = rows["template"][0].as_py()
-    return [f"examples: {got} of {shots} in the training split (template {template})" for got in enough.sum(axis=1)]
-
-
 def _drawn(rows: pa.Table, pool: pa.Table, shots: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(n, shots) places in the pool in the order they are shown, and whether each place could be filled."""
-    n, m = rows.num_rows, pool.num_rows
-    chosen, enough = np.zeros((n, shots), dtype=np.int64), np.zeros((n, shots), dtype=bool)
-    if not m:
-        return chosen, enough
+    """(n, shots) places in the pool in the order they are shown, and whether there was a row for each."""
+    chosen, filled = np.zeros((rows.num_rows, shots), dtype=np.int64), np.zeros((rows.num_rows, shots), dtype=bool)
+    if not pool.num_rows:
+        return chosen, filled
     lots = id_words(child_ids(rows["id"], step="draw examples", template=str(seed)))[:, :1]
     keys = _mixed(lots, pool["key"].to_numpy())
-    keys |= np.uint64(1)  # 0 is free for no row, the largest number for those that may not be drawn
     barred = (_groups(rows)[:, None] == pool["group"].to_numpy()) | (
         content_hashes(rows)[0][:, :1] == pool["prompt"].to_numpy()
     )
     keys[barred] = np.iinfo(np.uint64).max
-    order = np.argsort(keys, axis=1, kind="stable")[:, :shots]
+    order = np.argsort(keys, axis=1, kind="stable")[:, :shots]  # the barred last
     width = order.shape[1]
     chosen[:, :width] = order
-    enough[:, :width] = ~np.take_along_axis(barred, order, axis=1)
-    return chosen, enough
+    filled[:, :width] = ~np.take_along_axis(barred, order, axis=1)
+    return chosen, filled
 
 
 def _mixed(lots: np.ndarray, keys: np.ndarray) -> np.ndarray:

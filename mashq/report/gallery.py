@@ -203,6 +203,7 @@ class _View:
             "variety": template.variety or "",
             "variety_name": self.variety(template.variety or ""),
             "metrics": template.metrics,
+            "shots": template.shots,
             "path": kind,
             "why": why if kind != "unknown" else "",
             "sources": [(part, marked(source, code=part == "when")) for part, source in sources(template)],

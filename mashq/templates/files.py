@@ -136,8 +136,14 @@ def library_names() -> tuple[str, ...]:
 
 @cache
 def library(name: str) -> tuple[Template, ...]:
-    """The library's templates for one data set. Raises MashqError with the known names for an unknown one."""
-    return load(library_file(name))
+    """The library's templates for one data set. Raises MashqError with the known names for an unknown one.
+
+    They are checked by the tests (`load` and `mashq lint` on every file), and compiled when they are first used.
+    """
+    templates, faults = read_file(library_file(name))
+    if faults:
+        raise MashqError("\n".join(faults))
+    return templates
 
 
 def _library() -> Any:

@@ -274,6 +274,7 @@ def one_template(template: Template, paper: Paper, row: int | None = None) -> It
         ("language", template.language or ""),
         ("metrics", ", ".join(template.metrics) or "none"),
         ("for rows", template.when or ""),
+        ("examples", f"{template.shots} answered training rows before it" if template.shots else ""),
         ("reference", template.reference),
         ("notes", template.notes),
         ("path", path_on_sample(template)),
