@@ -20,11 +20,12 @@ import pyarrow.parquet as pq
 import xxhash
 
 from mashq.rows import ID, MashqError, expected_got, id_words, source_ids
+from mashq.sources.exported import is_exported
 from mashq.sources.layout import Part, parts
 from mashq.sources.read import row_of, source_name
 from mashq.sources.registry import SHAPES
 from mashq.sources.settings import Fault, Record, SourceSettings
-from mashq.sources.tables import _records as records_of
+from mashq.sources.tables import records_of
 
 __all__ = ["Columns", "column_slices", "raw_row", "read_columns", "record_of"]
 
@@ -46,7 +47,8 @@ class Columns:
 def column_slices(location: str | Path, settings: SourceSettings) -> list[dict[str, str]]:
     """Cut a Parquet source into slices for `read_columns`: whole row groups, the same cuts on every machine.
 
-    Raises MashqError for another shape, for settings that need records, and where the source holds no record.
+    Raises MashqError for another shape, for settings that need records, for rows that mashq exported, and where the
+    source holds no record.
     """
     needs = [name for name in settings.named_fields() if not name.startswith("columns")]
     needs += [name for name in ("types", "split_files", "key_prefix") if getattr(settings, name)]
@@ -63,14 +65,15 @@ def column_slices(location: str | Path, settings: SourceSettings) -> list[dict[s
                 "takes every shape."
             )
         version = settings.version + (f"|{part.name}" if part.name else "")
+        cuts = list(_cuts(part.path))
         about = {
             "path": str(part.path),
             "source": settings.source or source_name(location),
             "version": version,
             "split": settings.split or part.split or "",
+            "content": _content(part.path),
         }
-        cuts = list(_cuts(part.path))
-        found += [{**about, "content": _content(part.path), **cut} for cut in cuts]
+        found += [{**about, **cut} for cut in cuts]
     if not found:
         raise MashqError(f"{location}: the source holds no record. Check that it was fetched whole.")
     return found
@@ -94,6 +97,9 @@ def _cuts(path: Path) -> Iterator[dict[str, str]]:
     """Row groups from `first` to before `last`, the position of the first of their rows, and how many rows."""
     with _opened(path) as file:
         sizes = _sizes(file)
+        ours = is_exported(file.schema_arrow)
+    if ours:
+        raise MashqError(f"{path}: rows that mashq exported have ids of their own. Read them with `read`.")
     first = start = held = 0
     for i, size in enumerate(sizes):
         held += size

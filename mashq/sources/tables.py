@@ -16,7 +16,7 @@ from mashq.sources.files import as_text, open_binary
 from mashq.sources.header import require
 from mashq.sources.settings import Fault, Record, SourceSettings, Told, Where
 
-__all__ = ["arrow_records", "parquet_records"]
+__all__ = ["arrow_records", "parquet_records", "records_of"]
 
 ROWS_AT_ONCE = 1_024
 
@@ -31,7 +31,7 @@ def parquet_records(path: Path, settings: SourceSettings) -> Iterator[tuple[Wher
         with pq.ParquetFile(path, memory_map=True) as file:
             require(str(path), file.schema_arrow.names, settings)
             ours = not settings.named_fields() and is_exported(file.schema_arrow)
-            for number, record in _records(file.iter_batches(batch_size=ROWS_AT_ONCE), settings):
+            for number, record in records_of(file.iter_batches(batch_size=ROWS_AT_ONCE), settings):
                 yield number, told(number, record) if ours and isinstance(record, dict) else record
     except MashqError as error:
         raise error if str(path) in str(error) else MashqError(f"{path}: {error}.") from error
@@ -56,7 +56,7 @@ def arrow_records(path: Path, settings: SourceSettings) -> Iterator[tuple[Where,
                 reader = pa.ipc.open_stream(source)
                 given = reader
             require(str(path), reader.schema.names, settings)
-            yield from _records(map(_sound, given), settings)
+            yield from records_of(map(_sound, given), settings)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise MashqError(
             f"{path}: expected a whole Arrow file, got: {_first_line(error)}. The file is truncated or of another"
@@ -84,7 +84,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def _records(batches: Iterable[pa.RecordBatch], settings: SourceSettings) -> Iterator[tuple[Where, Record | Fault]]:
+def records_of(batches: Iterable[pa.RecordBatch], settings: SourceSettings) -> Iterator[tuple[Where, Record | Fault]]:
     number = 0
     for whole in batches:
         for start in range(0, whole.num_rows, ROWS_AT_ONCE):
