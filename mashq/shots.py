@@ -1,12 +1,14 @@
 """Few-shot examples: answered rows of the training split, set as earlier turns before a row's own prompt.
 
 Two passes. The first keeps a pool of each template's training rows, those with the smallest seeded keys of their ids;
-the second draws from it for each row, by a seeded hash of both ids. So a row has the same examples whatever the shards,
-the workers and the order of the rows, and a change of one training row changes few of them.
+the second draws from it for each row, by a seeded hash of both ids, no answer twice before every other was shown once
+(examples of one label teach that label: Zhao et al. 2021, arXiv 2102.09690). So a row has the same examples whatever
+the shards, the workers and the order of the rows, and a change of one training row changes few of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +33,7 @@ POOLED = pa.schema(
         pa.field("key", pa.uint64()),
         pa.field("group", pa.uint64()),
         pa.field("prompt", pa.uint64()),  # hash of the prompt: a row is no example of itself under another id
+        pa.field("answer", pa.uint64()),  # hash of the answer
         pa.field("turns", MESSAGES),  # without a system text, the answer last
     ]
 )
@@ -96,6 +99,7 @@ def _pooled(rows: pa.Table, seed: int) -> pa.Table:
         id_words(child_ids(rows["id"], step="examples", template=str(seed)))[:, 0],
         _groups(rows),
         content_hashes(rows)[0][:, 0],
+        _codes(said[-1]["content"] for said in turns),
         pa.array(turns, MESSAGES),
     ]
     return pa.table(columns, schema=POOLED)
@@ -104,8 +108,11 @@ def _pooled(rows: pa.Table, seed: int) -> pa.Table:
 def _groups(rows: pa.Table) -> np.ndarray:
     """(n,) codes of the rows' groups; a row of no group is in that of the record it was made from."""
     columns = (rows[name].to_pylist() for name in ("group", "parents", "id"))
-    names = (group or id_hex(own[0] if own else one) for group, own, one in zip(*columns, strict=True))
-    return np.fromiter((xxhash.xxh3_64_intdigest(name.encode()) for name in names), np.uint64, rows.num_rows)
+    return _codes(group or id_hex(own[0] if own else one) for group, own, one in zip(*columns, strict=True))
+
+
+def _codes(texts: Iterable[str]) -> np.ndarray:
+    return np.array([xxhash.xxh3_64_intdigest(text.encode()) for text in texts], dtype=np.uint64)
 
 
 def with_examples(table: pa.Table, pool: pa.Table, settings: ShotSettings, step: str) -> pa.Table:
@@ -165,11 +172,29 @@ def _drawn(rows: pa.Table, pool: pa.Table, shots: int, seed: int) -> tuple[np.nd
         content_hashes(rows)[0][:, :1] == pool["prompt"].to_numpy()
     )
     keys[barred] = np.iinfo(np.uint64).max
-    order = np.argsort(keys, axis=1, kind="stable")[:, :shots]  # the barred last
-    width = order.shape[1]
-    chosen[:, :width] = order
-    filled[:, :width] = ~np.take_along_axis(barred, order, axis=1)
+    order = np.argsort(keys, axis=1, kind="stable")  # the barred last
+    turn = _turns(pool["answer"].to_numpy()[order])
+    turn[np.take_along_axis(barred, order, axis=1)] = pool.num_rows
+    first = np.argsort(turn, axis=1, kind="stable")[:, :shots]
+    found = np.take_along_axis(order, first, axis=1)
+    width = found.shape[1]
+    again = np.take_along_axis(_mixed(~lots, pool["key"].to_numpy()), found, axis=1)
+    again[np.take_along_axis(barred, found, axis=1)] = np.iinfo(np.uint64).max
+    chosen[:, :width] = np.take_along_axis(found, np.argsort(again, axis=1), axis=1)  # no answer has a place of its own
+    filled[:, :width] = ~np.take_along_axis(barred, chosen[:, :width], axis=1)
     return chosen, filled
+
+
+def _turns(answers: np.ndarray) -> np.ndarray:
+    """(n, m) codes of answers -> how many equal ones stand before each in its row."""
+    n, m = answers.shape
+    grouped = np.argsort(answers, axis=1, kind="stable")
+    runs = np.take_along_axis(answers, grouped, axis=1)
+    begins = np.zeros((n, m), dtype=np.int64)
+    begins[:, 1:] = np.where(runs[:, 1:] != runs[:, :-1], np.arange(1, m), 0)
+    turns = np.empty((n, m), dtype=np.int64)
+    np.put_along_axis(turns, grouped, np.arange(m) - np.maximum.accumulate(begins, axis=1), axis=1)
+    return turns
 
 
 def _mixed(lots: np.ndarray, keys: np.ndarray) -> np.ndarray:

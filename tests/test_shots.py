@@ -139,6 +139,25 @@ def test_every_training_row_is_drawn_about_as_often_as_another():
     assert max(drawn.values()) < 25  # 8 expected; Poisson gives more than 24 once in a million
 
 
+def test_no_answer_is_shown_twice_before_every_other_was_shown():
+    answers = ["نعم"] * 7 + ["لا", "ربما"]
+    table = rows.replace(population(900), references=[[answers[i // 3 % 9]] for i in range(900)])
+    settings = ShotSettings({"one/a": 3, "one/b": 7})
+    made = with_examples(table, pool_of(table, settings=settings), settings, "few").to_pylist()
+    shown = {
+        name: [
+            [turn["content"] for turn in row["messages"] if turn["role"] == "assistant"]
+            for row in made
+            if row["template"] == name and not row["dropped"]
+        ]
+        for name in settings.shots
+    }
+    assert all(sorted(one) == sorted({*answers}) for one in shown["one/a"])
+    assert all(min(one.count(answer) for answer in {*answers}) == 2 for one in shown["one/b"])
+    firsts = [one[0] for one in shown["one/a"]]
+    assert min(firsts.count(answer) for answer in {*answers}) > len(firsts) / 5  # no answer has a place of its own
+
+
 def test_a_number_of_examples_out_of_range_is_an_error():
     with pytest.raises(MashqError, match=r"template 'one/a': expected 0 to 32, got 33"):
         ShotSettings({"one/a": 33})
