@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from mashq.arabic import normalise_column
-from mashq.rows import ID, drop, id_hex, id_words
+from mashq.rows import ID, drop, id_hex, id_words, scramble
 
 __all__ = ["COLUMNS", "REASONS", "content_hashes", "find_twins", "without_twins"]
 
@@ -126,27 +126,45 @@ def content_hashes(table: pa.Table, forms: Sequence[str] = ()) -> tuple[np.ndarr
     messages, ends = _flat(table["messages"])
     references, answer_ends = _flat(table["references"])
     roles = pc.fill_null(messages.field("role"), "")
-    turns = _digests(pc.binary_join_element_wise(roles, _formed(messages.field("content"), forms), "\0"))
+    coded = roles.dictionary_encode()
+    turns = _fold(
+        _digests(coded.dictionary)[coded.indices.to_numpy()], _digests(_formed(messages.field("content"), forms))
+    )
     answers = _digests(_formed(references, forms))
     texts = _digests(_formed(table["text"], forms))
-    replies = np.asarray(pc.equal(roles, "assistant"))
-    prompts, whole = bytearray(), bytearray()
-    for row in range(table.num_rows):
-        start, end = ends[row], ends[row + 1]
-        asked = end - int(end > start and replies[end - 1])
-        prompt = texts[row * 16 : row * 16 + 16] + turns[start * 16 : asked * 16]
-        rest = turns[asked * 16 : end * 16] + answers[answer_ends[row] * 16 : answer_ends[row + 1] * 16]
-        prompts += (first := xxhash.xxh3_128_digest(prompt))
-        whole += xxhash.xxh3_128_digest(first + bytes([end - asked]) + rest)
-    return _pairs(prompts), _pairs(whole)
+    starts, lengths = ends[:-1], np.diff(ends)
+    replies = np.append(np.asarray(pc.equal(roles, "assistant")), False)
+    answered = (lengths > 0) & replies[ends[1:] - 1]
+    asked = lengths - answered
+    prompts = _chained(texts, turns, starts, asked)
+    with_reply = _chained(_fold(prompts, answered[:, None].astype(np.uint64)), turns, starts + asked, lengths - asked)
+    whole = _chained(with_reply, answers, answer_ends[:-1], np.diff(answer_ends))
+    return prompts, whole
 
 
-def _flat(column: pa.ChunkedArray) -> tuple[pa.Array, list[int]]:
+def _chained(begun: np.ndarray, digests: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(n, 2) hashes, each with the digests of its own list folded in, one after the other."""
+    made = begun.copy()
+    for place in range(int(lengths.max(initial=0))):
+        rows = np.flatnonzero(lengths > place)
+        made[rows] = _fold(made[rows], digests[starts[rows] + place])
+    return made
+
+
+def _fold(hashes: np.ndarray, digests: np.ndarray) -> np.ndarray:
+    """(n, 2) hashes and (n, 2) or (n, 1) words -> (n, 2) hashes that depend on both and on their order."""
+    with np.errstate(over="ignore"):
+        first = scramble(hashes[:, 0] ^ scramble(digests[:, 0] + np.uint64(0x9E3779B97F4A7C15)))
+        second = scramble(hashes[:, 1] ^ scramble(digests[:, -1] + first))
+        return np.stack([scramble(first + second), second], axis=1)
+
+
+def _flat(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     """A column of n lists -> their values one after the other, and the n + 1 places where lists begin and end."""
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
     values = pc.list_flatten(column)
     values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], column.type.value_type)
-    return values, [0, *np.cumsum(lengths).tolist()]
+    return values, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 def _formed(column: pa.Array | pa.ChunkedArray, forms: Sequence[str]) -> pa.Array:
@@ -154,6 +172,9 @@ def _formed(column: pa.Array | pa.ChunkedArray, forms: Sequence[str]) -> pa.Arra
     return normalise_column(filled, forms) if forms else filled
 
 
-def _digests(texts: pa.Array | pa.ChunkedArray) -> bytes:
-    """16 bytes for each text, one after the other."""
-    return b"".join(map(xxhash.xxh3_128_digest, texts.cast(pa.binary()).to_pylist()))
+def _digests(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """(n, 2) words: XXH3 of each text, 128 bits."""
+    joined = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    if len(joined) and pc.max(pc.binary_length(joined)).as_py() == 0:
+        return np.tile(_pairs(bytearray(xxhash.xxh3_128_digest(b""))), (len(joined), 1))
+    return _pairs(bytearray(b"".join(map(xxhash.xxh3_128_digest, joined.cast(pa.binary()).to_pylist()))))

@@ -42,6 +42,7 @@ def held_names(names: Iterable[str], share: float, seed: int) -> tuple[str, ...]
 
 
 SPLITS = ("test", "validation", "train")  # what a group is in is the first of these that any of its rows is in
+NONE = len(SPLITS)  # the place, in arrays of places in SPLITS, of rows without a split
 
 
 class Published:
@@ -71,8 +72,8 @@ class Published:
         """Take in rows with at least the columns `source`, `split` and `group`."""
         given = _given(table, self.settings)
         codes, shares = _groups(table["group"], self.settings.seed)
-        for name in SPLITS:
-            here = (given == name) & (codes != 0)
+        for place, name in enumerate(SPLITS):
+            here = (given == place) & (codes != 0)
             if name == "train":  # the others would be in train anyhow
                 here &= (shares < self.settings.test + self.settings.validation) & (not self.settings.of_train)
             self._fresh[name].append(np.unique(codes[here]))
@@ -87,54 +88,60 @@ class Published:
         return self._codes[name]
 
     def split_of(self, codes: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """The split of groups without a row in one, by their shares (places in 0..1), else the first of `SPLITS`."""
+        """Places in SPLITS of groups: by their shares (0..1) where they have no row in a split."""
         asked = self.settings
-        drawn = np.where(shares < asked.test + asked.validation, "validation", "train")
-        found: np.ndarray = np.where(shares < asked.test, "test", drawn).astype("U10")
-        for name in reversed(SPLITS):
-            found[_among(codes, self.codes(name))] = name
+        test, validation, train = range(NONE)
+        found = np.where(shares < asked.test, test, np.where(shares < asked.test + asked.validation, validation, train))
+        for place in (train, validation, test):
+            found[_among(codes, self.codes(SPLITS[place]))] = place
         return found
 
 
-def held_splits(table: pa.Table, published: Published) -> tuple[list[str], list[str | None]]:
-    """The split of each row, and a reason for which it must be dropped, or None.
+def held_splits(table: pa.Table, published: Published) -> tuple[pa.Array, pa.Array]:
+    """The split of each row, and a reason for which it must be dropped, or null.
 
     Published splits stay. A row of a held-out data set or template is in test. Another row is where its group is, or
     where it has none, the record that it was made from. A row published as train or validation whose group is in test
     (or, of train, in validation) is a leak.
     """
     asked = published.settings
+    test, _, train = range(NONE)
     given = _given(table, asked)
-    groups, ids, parents = (table[name].to_pylist() for name in ("group", "id", "parents"))
-    record = [id_hex(own[0] if own else one) for own, one in zip(parents, ids, strict=True)]
-    whole = pa.array([group or own for group, own in zip(groups, record, strict=True)], pa.string())
-    codes, shares = _groups(whole, asked.seed)
+    alone = np.asarray(pc.equal(pc.fill_null(table["group"], ""), ""))
+    codes, shares = _groups(_whole(table, alone), asked.seed)
     where = published.split_of(codes, shares)
     if asked.of_train:
         leaks = _among(codes, published.codes("test")) | _among(codes, published.codes("validation"))
-        given = np.where((given == "train") & ~leaks, "", given)
-    where = np.where((given != "") & [not group for group in groups], given, where)  # a row of no group is its own
-    template = np.isin(_words(table["template"]), asked.templates)
-    found, reasons = [], []
-    for old, group, at, held in zip(given.tolist(), groups, where.tolist(), template.tolist(), strict=True):
-        split = "test" if held else old or at
-        leak = not held and SPLITS.index(at) < SPLITS.index(split)
-        found.append(split)
-        reasons.append(f"leak: published as {split}, but its group '{group}' is in {at}" if leak else None)
-    return found, reasons
+        given = np.where((given == train) & ~leaks, NONE, given)
+    where = np.where((given != NONE) & alone, given, where)  # a row of no group is its own
+    held = np.asarray(pc.is_in(table["template"], value_set=pa.array(asked.templates, pa.string())))
+    split = np.where(held, test, np.where(given != NONE, given, where))
+    reasons: list[str | None] = [None] * table.num_rows
+    for row in np.flatnonzero(~held & (where < split)):
+        group = table["group"][int(row)].as_py()
+        reasons[row] = f"leak: published as {SPLITS[split[row]]}, but its group '{group}' is in {SPLITS[where[row]]}"
+    return pa.array(SPLITS).take(pa.array(split)), pa.array(reasons, pa.string())
+
+
+def _whole(table: pa.Table, alone: np.ndarray) -> pa.Array | pa.ChunkedArray:
+    """The groups; of a row without one the record that it was made from."""
+    if not alone.any():
+        return table["group"]
+    some = table.filter(pa.array(alone))
+    pairs = zip(some["parents"].to_pylist(), some["id"].to_pylist(), strict=True)
+    records = pa.array([id_hex(own[0] if own else one) for own, one in pairs], pa.string())
+    return pc.replace_with_mask(table["group"].combine_chunks(), pa.array(alone), records)
 
 
 def _given(table: pa.Table, settings: HeldOut) -> np.ndarray:
-    """The published split of each row, "" where it has none; "test" in a held-out data set."""
-    split = _words(table["split"])
-    unknown = set(split) - {*SPLITS, ""}
+    """The place in SPLITS of each row's published split, NONE where it has none; test in a held-out data set."""
+    split = pc.fill_null(table["split"], "")
+    unknown = set(pc.unique(split).to_pylist()) - {*SPLITS, ""}
     if unknown:
-        raise MashqError(f"held out: expected splits {', '.join(SPLITS)}, got '{sorted(unknown)[0]}'.")
-    return np.where(np.isin(_words(table["source"]), settings.datasets), "test", split)
-
-
-def _words(column: pa.ChunkedArray) -> np.ndarray:
-    return np.array(pc.fill_null(column, "").to_pylist(), dtype=str)
+        raise MashqError(f"held out: expected splits {', '.join(SPLITS)}, got '{min(unknown)}'.")
+    places = pc.fill_null(pc.index_in(split, value_set=pa.array(SPLITS)), NONE).to_numpy().astype(np.int64)
+    held = np.asarray(pc.is_in(table["source"], value_set=pa.array(settings.datasets, pa.string())))
+    return np.where(held, SPLITS.index("test"), places)
 
 
 def _among(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -147,10 +154,10 @@ def _among(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 def _groups(groups: pa.Array | pa.ChunkedArray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """For each group a 64-bit code (0: it has none) and its seeded place in 0..1."""
-    names = groups.to_pylist()
-    codes = {name: xxhash.xxh3_64_intdigest(name.encode()) or 1 for name in set(names) if name}
-    place = {name: xxhash.xxh3_64_intdigest(name.encode(), seed=seed + 1) / 2**64 for name in codes}
-    return (
-        np.array([codes.get(name, 0) for name in names], dtype=np.uint64),
-        np.array([place.get(name, 1.0) for name in names]),
-    )
+    joined = groups.combine_chunks() if isinstance(groups, pa.ChunkedArray) else groups
+    coded = pc.fill_null(joined, "").dictionary_encode()
+    names = [name.encode() for name in coded.dictionary.to_pylist()]
+    codes = [(xxhash.xxh3_64_intdigest(name) or 1) if name else 0 for name in names]
+    shares = [xxhash.xxh3_64_intdigest(name, seed=seed + 1) / 2**64 if name else 1.0 for name in names]
+    rows = coded.indices.to_numpy()
+    return np.array(codes, dtype=np.uint64)[rows], np.array(shares)[rows]

@@ -39,6 +39,7 @@ __all__ = [
     "nearest",
     "read_part",
     "replace",
+    "scramble",
     "source_ids",
 ]
 
@@ -102,7 +103,7 @@ def _salt(*names: object) -> np.ndarray:
     return np.frombuffer(hashlib.blake2b(data, digest_size=16).digest(), dtype="<u8").copy()
 
 
-def _mix(words: np.ndarray) -> np.ndarray:
+def scramble(words: np.ndarray) -> np.ndarray:
     """The 64-bit finalizer of SplitMix64 (Steele et al. 2014): a bijection in which every bit moves every other."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -112,10 +113,10 @@ def _mix(words: np.ndarray) -> np.ndarray:
 def _derive(words: np.ndarray, salt: np.ndarray, repetition: np.ndarray | int = 0) -> pa.Array:
     """(n, 2) parent words -> n ids. A bijection for one salt and repetition, so distinct parents never collide."""
     with np.errstate(over="ignore"):
-        turn = _mix(np.asarray(repetition, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-        low = _mix(words[:, 0] ^ salt[0] ^ turn)
-        high = _mix((words[:, 1] + low) ^ salt[1])
-        low = low + _mix(high)
+        turn = scramble(np.asarray(repetition, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+        low = scramble(words[:, 0] ^ salt[0] ^ turn)
+        high = scramble((words[:, 1] + low) ^ salt[1])
+        low = low + scramble(high)
     return _from_words(np.stack([low, high], axis=1))
 
 

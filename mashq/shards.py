@@ -40,6 +40,8 @@ def account(before: pa.ChunkedArray, after: pa.Table, name: str, unsampled: int 
     ids = after.column("id")
     if _stands_twice(id_words(ids)):
         raise MashqError(f"{name}: two rows of its output have one id. Make ids with rows.child_ids and a repetition.")
+    if not len(before) and not unsampled:
+        return Counter({"made": len(ids)})
     known = pa.concat_arrays(before.chunks) if before.num_chunks else pa.array([], ID)
     stood_for, used = _lineage(after, known)
     gone = len(known) - int(used.sum())
@@ -55,7 +57,8 @@ def account(before: pa.ChunkedArray, after: pa.Table, name: str, unsampled: int 
 
 def _stands_twice(words: np.ndarray) -> bool:
     """Is one of the (n, 2) ids there more than once? The low halves alone nearly always tell, and sort fast."""
-    return len(np.unique(words[:, 0])) < len(words) and len(np.unique(words, axis=0)) < len(words)
+    low = np.sort(words[:, 0])
+    return bool((low[1:] == low[:-1]).any()) and len(np.unique(words, axis=0)) < len(words)
 
 
 def _lineage(after: pa.Table, known: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -149,14 +152,15 @@ def _slices(tables: Iterable[pa.Table], rows: int) -> Iterator[list[pa.Table]]:
 
 def _parted(table: pa.Table, before: Iterable[pa.ChunkedArray]) -> tuple[pa.Table, pa.Table]:
     """Rows kept, and rows dropped: one that stands unchanged in the input is not given a second copy of its text."""
+    if table.column("dropped").null_count == table.num_rows:
+        return table, table.slice(0, 0)
     dropped = table.filter(table.column("dropped").is_valid())
-    if dropped.num_rows:
-        known = pa.chunked_array([chunk for ids in before for chunk in ids.chunks], ID)
-        stands = pc.is_in(dropped.column("id"), value_set=pa.concat_arrays(known.chunks) if len(known) else known)
-        for name in CONTENT:
-            index, column = dropped.column_names.index(name), dropped.column(name)
-            bare = pc.if_else(stands, pa.nulls(dropped.num_rows, column.type), column)
-            dropped = dropped.set_column(index, dropped.schema.field(index), bare)
+    known = pa.chunked_array([chunk for ids in before for chunk in ids.chunks], ID)
+    stands = pc.is_in(dropped.column("id"), value_set=pa.concat_arrays(known.chunks) if len(known) else known)
+    for name in CONTENT:
+        index, column = dropped.column_names.index(name), dropped.column(name)
+        bare = pc.if_else(stands, pa.nulls(dropped.num_rows, column.type), column)
+        dropped = dropped.set_column(index, dropped.schema.field(index), bare)
     return table.filter(table.column("dropped").is_null()), dropped
 
 

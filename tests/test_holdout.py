@@ -22,7 +22,9 @@ def parted(tables: list[pa.Table], settings: HeldOut) -> list[tuple[str, str | N
     for one in tables:
         known.add(one)
     known = Published(settings, known.table())
-    return [pair for one in tables for pair in zip(*held_splits(one, known), strict=True)]
+    return [
+        pair for one in tables for pair in zip(*(each.to_pylist() for each in held_splits(one, known)), strict=True)
+    ]
 
 
 def test_shares_are_of_groups_and_near_what_was_asked():
