@@ -2,6 +2,7 @@
 
     python benchmarks/prompts_at_scale.py make-rows DIR            # rows in the published sizes and schemas, as Parquet
     mashq make benchmarks/prompts_at_scale.py --set data=DIR       # the one command that is timed
+    mashq make benchmarks/prompts_at_scale.py --set data=DIR --set mix=true     # on to 800,000 and 8,000,000 of them
     python benchmarks/prompts_at_scale.py shares DIR               # what reading, rendering, hashing and writing cost
 
 Rows: each library data set with a verified schema, as many rows as it was published with but at most the largest
@@ -19,7 +20,7 @@ import argparse
 import random
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ import pyarrow.parquet as pq
 
 from mashq import steps as shared
 from mashq import templates
+from mashq.recipes.prompts import SIZES as SIZES_OF_RECIPE
 from mashq.rows import PartWriter, source_ids
 from mashq.run import Step
 from mashq.sources import SourceSettings, column_slices, read_columns
@@ -50,6 +52,7 @@ PATTERNS = ("{}{}{}", "{}ا{}{}", "م{}{}و{}", "{}{}ي{}", "ت{}{}ي{}", "ا{}�
 @dataclass(frozen=True)
 class Settings:
     data: str = ""  # the folder that `make-rows` filled
+    mix: bool = False  # also hold out, find equal prompts, and take the paper's two mixtures
 
 
 SIZES = {"paper": Settings()}
@@ -57,7 +60,16 @@ SIZES = {"paper": Settings()}
 
 def steps(settings: Settings) -> list[Step]:
     folders = sorted(path for path in Path(settings.data).iterdir() if path.is_dir())
-    return [shared.prompts_of_columns("prompts", {path.name: path for path in folders})]
+    prompts = shared.prompts_of_columns("prompts", {path.name: path for path in folders})
+    if not settings.mix:
+        return [prompts]
+    paper = SIZES_OF_RECIPE["paper"]
+    divided = shared.held_out("split", {"prompts": prompts}, paper.split)
+    unique = shared.deduplicated("unique", divided)
+    mixtures = [
+        shared.mixture(f"learnt-{total}", unique, replace(paper.mixture, total=total)) for total in paper.totals
+    ]
+    return [prompts, divided, unique, *mixtures]
 
 
 # --- made-up rows ----------------------------------------------------------------------------------------------------

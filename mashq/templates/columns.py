@@ -25,20 +25,24 @@ __all__ = [
     "Parts",
     "Record",
     "Value",
+    "by_row",
     "by_value",
     "choose",
     "flat",
     "gather",
     "holds",
+    "interleaved",
     "item_at",
     "joined",
     "leaf",
+    "listed",
     "lists_of",
     "merged",
     "odd_rows",
     "of_owner",
     "repeated",
     "rows_with",
+    "sliced",
     "trimmed",
     "truth",
     "unique_within",
@@ -49,6 +53,7 @@ __all__ = [
 # What Python's `str.strip` takes off: Arrow's own notion of white space is another.
 SPACE = "".join(chr(i) for i in range(0x110000) if chr(i).isspace())
 Odd = np.ndarray | None  # (rows,) bool; None = no row
+Bound = int | np.ndarray | None  # of a slice: for all rows, or (rows,) one a row
 
 
 class NotColumnar(Exception):
@@ -224,8 +229,8 @@ def item_at(column: Column, index: Any) -> Column:
     return Column(data, either(column.odd, None if fits.all() else ~fits))
 
 
-def gather(column: Column, start: int | None, stop: int | None) -> Column:
-    """`list[start:stop]`, each bound as in Python."""
+def gather(column: Column, start: Bound, stop: Bound) -> Column:
+    """`list[start:stop]`, each bound as in Python, the same for all rows or one a row."""
     lengths = lengths_of(column.data)
     first, last = _bound(start, lengths, 0), _bound(stop, lengths, None)
     kept = np.maximum(last - first, 0)
@@ -235,10 +240,55 @@ def gather(column: Column, start: int | None, stop: int | None) -> Column:
     return Column(lists_of(kept, values), either(column.odd, nulls_of(column.data)))
 
 
-def _bound(at: int | None, lengths: np.ndarray, absent: int | None) -> np.ndarray:
+def _bound(at: Bound, lengths: np.ndarray, absent: int | None) -> np.ndarray:
     if at is None:
         return lengths if absent is None else np.zeros_like(lengths)
-    return np.minimum(at, lengths) if at >= 0 else np.maximum(lengths + at, 0)
+    return np.where(np.asarray(at) >= 0, np.minimum(at, lengths), np.maximum(lengths + at, 0))
+
+
+def sliced(column: Column, start: Bound, stop: Bound, step: Any = None) -> Column:
+    """`value[start:stop:step]` of lists or texts, as in Python."""
+    data, odd = column.data, either(column.odd, nulls_of(column.data))
+    if isinstance(step, np.ndarray) or step == 0:
+        raise NotColumnar("a slice with this step")
+    if pt.is_list(data.type) and step is None:
+        return gather(column, start, stop)
+    fixed = not isinstance(start, np.ndarray) and not isinstance(stop, np.ndarray)
+    if pt.is_string(data.type) and step is None and fixed and stop != 0:
+        return Column(pc.utf8_slice_codeunits(data, start or 0, stop), odd)
+    firsts, lasts = (each if isinstance(each, np.ndarray) else [each] * len(data) for each in (start, stop))
+    rows = zip(data.to_pylist(), firsts, lasts, strict=True)
+    return Column(pa.array([None if value is None else value[a:b:step] for value, a, b in rows], data.type), odd)
+
+
+def interleaved(columns: Sequence[tuple[np.ndarray, pa.Array]], n: int) -> tuple[np.ndarray, pa.Array]:
+    """Several lists a row, each as (lengths, flat items) -> the one list of a row that has all of them in order."""
+    if len(columns) == 1:
+        return columns[0]
+    lengths = np.sum([each for each, _ in columns], axis=0)
+    owner = np.concatenate([np.repeat(np.arange(n), each) for each, _ in columns])
+    values = pa.concat_arrays([each for _, each in columns])
+    return lengths, values.take(pa.array(np.argsort(owner, kind="stable")))
+
+
+def listed(parts: Parts, n: int) -> Column:
+    """A list of the same length in every row as a column of lists; a row that lacks one of the items is odd."""
+    columns = [as_column(item, n) for item in parts.items]
+    kind = _common([column.data.type for column in columns])
+    one = np.ones(n, dtype=np.int64)
+    none = np.zeros(n, dtype=np.int64), pa.nulls(0, kind)
+    lengths, values = interleaved([(one, column.data.cast(kind)) for column in columns] or [none], n)
+    return Column(lists_of(lengths, values), either(*(column.odd for column in columns)))
+
+
+def _common(kinds: Sequence[pa.DataType]) -> pa.DataType:
+    """The one type of values that stand in for each other. None is of any type, an empty list of any type of list."""
+    known = {kind for kind in kinds if not pt.is_null(kind)}
+    if len(known) > 1 and all(map(pt.is_list, known)):
+        known = {kind for kind in known if not pt.is_null(kind.value_type)}
+    if len(known) > 1:
+        raise NotColumnar(f"{' or '.join(sorted(map(str, known)))}, by row")
+    return known.pop() if known else pa.null()
 
 
 def unique_within(lengths: np.ndarray, values: pa.Array) -> tuple[np.ndarray, pa.Array]:
@@ -337,6 +387,19 @@ def by_value(array: pa.Array, function: Callable[[Any], Any], kind: pa.DataType 
     return made.take(coded.indices)
 
 
+def by_row(column: Column, function: Callable[[Any], Any], kind: pa.DataType) -> Column:
+    """A Python function of each value; a row that is null, or that the function fails on, is odd."""
+    values, failed = [], np.zeros(len(column.data), dtype=bool)
+    for i, value in enumerate(column.data.to_pylist()):
+        try:
+            values.append(None if value is None else function(value))
+        except (TypeError, ValueError):
+            values.append(None)
+            failed[i] = True
+    odd = either(column.odd, nulls_of(column.data), failed if failed.any() else None)
+    return Column(pa.array(values, kind), odd)
+
+
 def repeated(value: Any, n: int, kind: pa.DataType | None = None) -> pa.Array:
     """The same value n times."""
     return pa.repeat(pa.scalar(value, kind) if kind is not None else pa.scalar(value), n)
@@ -389,7 +452,9 @@ def as_column(value: Value, n: int) -> Column:
         if isinstance(value.value, int) and not -(2**63) <= value.value < 2**63:
             raise NotColumnar("a number of more than 64 bits")
         return Column(repeated(value.value, n, kinds.get(type(value.value), pa.null())))
-    raise NotColumnar("a list or record chosen by row")
+    if isinstance(value, Parts):
+        return listed(value, n)
+    raise NotColumnar("a record chosen by row")
 
 
 def merged(mask: np.ndarray | bool, yes: Value, no: Value, n: int) -> Value:
@@ -399,10 +464,7 @@ def merged(mask: np.ndarray | bool, yes: Value, no: Value, n: int) -> Value:
     if isinstance(yes, Const) and isinstance(no, Const) and yes.value == no.value and type(yes.value) is type(no.value):
         return yes
     first, second = as_column(yes, n), as_column(no, n)
-    kinds = {first.data.type, second.data.type} - {pa.null()}
-    if len(kinds) > 1:
-        raise NotColumnar(f"{first.data.type} in some rows, {second.data.type} in others")
-    kind = kinds.pop() if kinds else pa.null()
+    kind = _common([first.data.type, second.data.type])
     return Column(
         pc.if_else(pa.array(mask), first.data.cast(kind), second.data.cast(kind)),
         either(

@@ -2,16 +2,18 @@
 
 `columnar(template)` parses a template once; `render_columns(program, table, ...)` walks its syntax tree over Arrow
 columns, so that Python is paid once a batch and not once a row. Handled: fields and their parts, answer_choices by
-number or name, `if`, loops over lists, `set`, comparisons, and the filters and text methods listed below. The rest
-raises `NotColumnar`, and Jinja itself renders the batch; rows on which Jinja would complain or that hold a `|` are
-*odd* and go to Jinja one by one. So what comes out is what `rendering.render_row` gives, row by row: the tests hold the
-two against each other, and `applying` does so again on two rows of every batch.
+number or name, `if`, loops over lists, `set`, comparisons, and the filters and methods of `filters` and `operations`.
+A `|||` that stands in the template's text divides it there; one that a branch, a loop or a value writes is looked for
+in what was written, which takes some 0.6 us a row more. The rest raises `NotColumnar`, and Jinja itself renders the
+batch; rows on which Jinja would complain or that hold a `|` are *odd* and go to Jinja one by one. So what comes out is
+what `rendering.render_row` gives, row by row: the tests hold the two against each other, and `applying` does so again
+on two rows of every batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -33,10 +35,14 @@ from mashq.templates.columns import (
     as_column,
     either,
     flat,
+    gather,
     holds,
+    interleaved,
+    item_at,
     joined,
     leaf,
     lengths_of,
+    listed,
     lists_of,
     merged,
     nulls_of,
@@ -53,6 +59,7 @@ from mashq.templates.expressions import (
     Zip,
     truth_of,
     value_of,
+    written,
 )
 from mashq.templates.operations import (
     UNROLLED,
@@ -112,16 +119,27 @@ def columnar(ready: Compiled) -> Columnar:
         assert isinstance(output, nodes.Output) and isinstance(output.nodes[0], nodes.Expr)
         when = output.nodes[0]
     dynamic = ready.choices is not None and template.choices is not None
+    body, choices = parse(joined_source(template)), parse(template.choices or "") if dynamic else None
     return Columnar(
         template=template,
         sandbox=ready.sandbox,
-        body=parse(joined_source(template)),
-        choices=parse(template.choices or "") if dynamic else None,
+        body=body,
+        choices=choices,
         fixed_choices=ready.fixed_choices,
         when=when,
         roles=ready.roles,
         seed=ready.seed,
+        flat=_strays(body) or (choices is not None and _strays(choices)),
     )
+
+
+def _strays(tree: nodes.Template) -> bool:
+    """Whether a `|` of the template may make a `|||` beside those of its text and of `join('|||')`."""
+    joins = {id(arg) for node in tree.find_all(nodes.Filter) if node.name == "join" for arg in node.args}
+    consts = [node for node in tree.find_all(nodes.Const) if isinstance(node.value, str)]
+    named = [node.value for node in consts if id(node) not in joins or node.value.strip() != SEPARATOR]
+    texts = [node.data.replace(SEPARATOR, "") for node in tree.find_all(nodes.TemplateData)]
+    return any("|" in text for text in (*named, *texts))
 
 
 @dataclass(frozen=True)
@@ -136,21 +154,23 @@ Piece = Any  # str | pa.Array | _Many; pyarrow has no types of its own
 
 
 class _Text:
-    """What a template writes: pieces, cut into segments by the marks between parts and by the template's own `|||`."""
+    """What a template writes: pieces, cut into segments by the marks between parts and by the template's own `|||`.
 
-    def __init__(self) -> None:
+    Where `flat`, a `|||` is text like other text: the finished text is divided by it, as Jinja's is.
+    """
+
+    def __init__(self, flat: bool) -> None:
+        self.flat = flat
         self.segments: list[list[Piece]] = [[]]
         self.marks: list[str] = []  # between segments: MARK or SEPARATOR
         self.odd: Any = None
-        self.padded: np.ndarray | None = None  # rows whose text has fewer segments than stand here
-        self._open = True  # whether what comes next belongs to the last segment in every row
 
     def data(self, text: str) -> None:
         """A constant of the template, which may hold marks."""
         for i, part in enumerate(text.split(MARK)):
             if i:
                 self._cut(MARK)
-            for j, piece in enumerate(part.split(SEPARATOR)):
+            for j, piece in enumerate([part] if self.flat else part.split(SEPARATOR)):
                 if j:
                     self._cut(SEPARATOR)
                 self.put(piece)
@@ -158,8 +178,6 @@ class _Text:
     def put(self, piece: Piece) -> None:
         if isinstance(piece, str) and not piece:
             return
-        if not self._open and not (isinstance(piece, str) and not piece.strip()):
-            raise NotColumnar("text after a branch that has a ||| which another branch has not")
         last = self.segments[-1]
         if isinstance(piece, str) and last and isinstance(last[-1], str):
             last[-1] += piece
@@ -169,49 +187,34 @@ class _Text:
             raise NotColumnar(f"a text of more than {PIECES:,} pieces")
 
     def _cut(self, mark: str) -> None:
-        if mark == SEPARATOR and not self._open:
-            raise NotColumnar("a ||| after a branch that has one which another branch has not")
         self.marks.append(mark)
         self.segments.append([])
-        self._open = True
 
     def whole(self, n: int) -> pa.Array | str:
         """The one text, which has no marks."""
         if self.marks:
-            raise NotColumnar("a ||| inside a loop or a block")
-        pieces = self.segments[0]
-        if any(isinstance(piece, _Many) for piece in pieces):
-            raise NotColumnar("a list joined by ||| inside a loop or a block")
-        if all(isinstance(piece, str) for piece in pieces):
-            return "".join(pieces)
-        return joined(pieces, n)
+            raise NotColumnar("a ||| inside a branch, a loop or a block")
+        return _whole(self.segments[0], n)
 
     def branch(self, mask: np.ndarray, yes: _Text, no: _Text, n: int) -> None:
         """Append what an `if` writes: the texts of both branches, chosen by row."""
         for one, condition in ((yes, mask), (no, ~mask)):
             if one.odd is not None:
                 self.odd = either(self.odd, one.odd & condition)
-            if one.padded is not None:
-                self.padded = either(self.padded, one.padded & condition)
-        longer, shorter, short_rows = (yes, no, ~mask) if len(yes.marks) >= len(no.marks) else (no, yes, mask)
-        if longer.marks[: len(shorter.marks)] != shorter.marks:
-            raise NotColumnar("branches whose ||| do not match")
-        for i, mark in enumerate(["", *longer.marks]):
-            if i:
-                self._cut(mark)
-            pair = [one.segments[i] if i < len(one.segments) else [] for one in (yes, no)]
-            if any(isinstance(piece, _Many) for pieces in pair for piece in pieces):
-                raise NotColumnar("a list joined by ||| in a branch")
-            if pair[0] == pair[1] and all(isinstance(piece, str) for piece in pair[0]):
-                for piece in pair[0]:
-                    self.put(piece)
-                continue
-            first, second = (joined(pieces, n) for pieces in pair)
+        first, second = yes.whole(n), no.whole(n)
+        if isinstance(first, str) and first == second:
+            self.put(first)
+        else:
             self.put(pc.if_else(pa.array(mask), first, second))
-        self._open = yes._open and no._open
-        if len(shorter.marks) < len(longer.marks):
-            self.padded = either(self.padded, short_rows)
-            self._open = False
+
+
+def _whole(pieces: Sequence[Piece], n: int) -> pa.Array | str:
+    """A text without marks, as a constant where it is one."""
+    if any(isinstance(piece, _Many) for piece in pieces):
+        raise NotColumnar("a list joined by ||| inside a branch, a loop or a block")
+    if all(isinstance(piece, str) for piece in pieces):
+        return "".join(pieces)
+    return joined(pieces, n)
 
 
 def _write(body: Sequence[nodes.Node], scope: Scope, out: _Text) -> None:
@@ -234,7 +237,7 @@ def _write(body: Sequence[nodes.Node], scope: Scope, out: _Text) -> None:
                 out.odd = either(out.odd, value.odd)  # Jinja may fail here already, used or not
             scope.names[node.target.name] = value
         elif isinstance(node, nodes.AssignBlock) and isinstance(node.target, nodes.Name) and node.filter is None:
-            block = _Text()
+            block = _Text(out.flat)
             _write(node.body, scope, block)
             text = block.whole(scope.n)
             out.odd = either(out.odd, block.odd)
@@ -259,7 +262,8 @@ def _column(text: pa.Array | str, n: int, odd: Any) -> Column:
 
 def _write_value(node: Any, scope: Scope, out: _Text) -> None:
     if (
-        isinstance(node, nodes.Filter)
+        not out.flat
+        and isinstance(node, nodes.Filter)
         and node.name == "join"
         and len(node.args) == 1
         and isinstance(node.args[0], nodes.Const)
@@ -285,7 +289,7 @@ def _write_value(node: Any, scope: Scope, out: _Text) -> None:
         assert isinstance(text, Column)
         out.put(_Many(lengths, text.data))
         return
-    _put(text_of(value_of(node, scope), scope), out)
+    _put(text_of(value_of(written(node), scope), scope), out)
 
 
 def _put(text: Value, out: _Text) -> None:
@@ -324,7 +328,7 @@ def _write_chain(
         _write_chain(others, rest, scope, out)
         return
     assert isinstance(mask, np.ndarray)
-    texts, scopes = (_Text(), _Text()), (scope.inner(), scope.inner())
+    texts, scopes = (_Text(out.flat), _Text(out.flat)), (scope.inner(), scope.inner())
     _write(body, scopes[0], texts[0])
     _write_chain(others, rest, scopes[1], texts[1])
     out.branch(mask, *texts, scope.n)
@@ -350,9 +354,11 @@ def _write_for(node: Any, scope: Scope, out: _Text) -> None:
     over = value_of(node.iter, scope, zipped=True)
     if isinstance(over, Const) and isinstance(over.value, range):
         over = Parts(tuple(Const(i) for i in over.value[: UNROLLED + 1]))
+    if isinstance(over, Parts) and len(over.items) > UNROLLED:
+        raise NotColumnar(f"a written list of more than {UNROLLED} items")
+    if isinstance(over, Parts) and (node.test is not None or node.else_):
+        over = listed(over, scope.n)
     if isinstance(over, Parts):
-        if len(over.items) > UNROLLED or node.test is not None or node.else_:
-            raise NotColumnar(f"a written list of more than {UNROLLED} items, or one with a condition")
         for i, item in enumerate(over.items):
             turn = scope.inner()
             turn.names["loop"] = Loop(Const(i), Const(len(over.items)))
@@ -386,13 +392,13 @@ def _write_for(node: Any, scope: Scope, out: _Text) -> None:
         _bind(node.target, items[0] if not isinstance(over, Zip) else Parts(tuple(items)), turn)
     index = np.arange(len(owner)) - np.repeat(offsets_of(lengths)[:-1], lengths)
     turn.names["loop"] = Loop(Column(pa.array(index)), Column(pa.array(lengths[owner])))
-    text = _Text()
+    text = _Text(out.flat)
     _write(node.body, turn, text)
     whole = _column(text.whole(turn.n), turn.n, text.odd)
     out.odd = either(out.odd, odd, of_owner(whole.odd, lengths))
     turns = pc.binary_join(lists_of(lengths, whole.data), "")
     if node.else_ and not lengths.all():
-        bare = _Text()
+        bare = _Text(out.flat)
         _write(node.else_, scope.inner(), bare)
         instead = _column(bare.whole(scope.n), scope.n, bare.odd)
         out.odd = either(out.odd, None if instead.odd is None else instead.odd & (lengths == 0))
@@ -423,7 +429,13 @@ def render_columns(
     Raises NotColumnar where this template cannot be rendered on these columns.
     """
     try:
-        return _rendered(program, fields, ids, odd, memo)
+        try:
+            return _rendered(program, fields, ids, odd, memo)
+        except NotColumnar:
+            if program.flat:
+                raise
+            # It may be for a `|||` that has no one place in the template: in the finished text it has.
+            return _rendered(replace(program, flat=True), fields, ids, odd, memo)
     except pa.ArrowException as error:  # a kernel that does not know these types: Jinja does
         raise NotColumnar(f"{type(error).__name__}: {error}") from error
 
@@ -440,6 +452,8 @@ def _rendered(
     if program.when is not None:
         mask, strange = truth_of(program.when, Scope(program, n, dict(names), None, memo=memo, words=words))
         wanted = np.array(np.broadcast_to(np.asarray(mask), (n,)))
+        if program.choices is not None:  # which Jinja writes first, and fails on in rows that the template is not for
+            strange = either(strange, _set_choices(program, Scope(program, n, dict(names), ids))[1])
         if strange is not None:
             wanted |= strange
             odd = either(odd, strange)
@@ -450,9 +464,9 @@ def _rendered(
             odd = None if odd is None else odd[wanted]
             n, words = len(ids), {}
     scope = Scope(program, n, names, ids, words=words)
-    choices = _set_choices(program, scope)
-    out = _Text()
-    out.odd = odd
+    choices, lacking = _set_choices(program, scope)
+    out = _Text(program.flat)
+    out.odd = either(odd, lacking)
     _write(program.body.body, scope, out)
     return _finish(program, scope, out, choices, wanted, piped)
 
@@ -468,39 +482,43 @@ def names_in(program: Columnar) -> frozenset[str]:
     )
 
 
-def _set_choices(program: Columnar, scope: Scope) -> Sequence[Const | Column] | None:
-    """Give `answer_choices` its value; returns the choices, or None where there are none."""
+def _set_choices(program: Columnar, scope: Scope) -> tuple[pa.Array | tuple[str, ...], Any]:
+    """Give `answer_choices` its value; returns the choices, as in `Batch`, and the rows that lack them."""
     if program.choices is not None:
-        text = _Text()
+        text = _Text(program.flat)
         inner = scope.inner()
         inner.ids = scope.ids
         _write(program.choices.body, inner, text)
-        if text.odd is not None or text.padded is not None:
-            raise NotColumnar("choices that some rows lack")
-        found: list[Const | Column] = []
-        for segment in text.segments:
-            if any(isinstance(piece, _Many) for piece in segment):
-                raise NotColumnar("choices from a list of the row")
-            made = _Text()
-            made.segments = [segment]
-            whole = made.whole(scope.n)
-            found.append(Const(whole.strip()) if isinstance(whole, str) else Column(trimmed(whole)))
-        scope.names["answer_choices"] = Parts(tuple(found))
-        return found
+        found: Value
+        if program.flat:
+            found = Column(_divided(text.segments[0], scope.n))
+        else:
+            wholes = [_whole(segment, scope.n) for segment in text.segments]
+            found = Parts(tuple(Const(one.strip()) if isinstance(one, str) else Column(trimmed(one)) for one in wholes))
+        scope.names["answer_choices"] = found
+        return as_column(found, scope.n).data, text.odd
     if program.fixed_choices is not None:
-        fixed = [Const(choice) for choice in program.fixed_choices]
-        scope.names["answer_choices"] = Parts(tuple(fixed))
-        return fixed
+        scope.names["answer_choices"] = Parts(tuple(map(Const, program.fixed_choices)))
+        return program.fixed_choices, None
     if not program.plain:
         scope.names["answer_choices"] = Const(None)
-    return None
+    return (), None
+
+
+def _divided(pieces: Sequence[Piece], n: int) -> pa.Array:
+    """A text of each row -> its parts between the `|||`, each stripped."""
+    text = joined(pieces, n)
+    if not holds(text, SEPARATOR):
+        return lists_of(np.ones(n, dtype=np.int64), trimmed(text))
+    parts = pc.split_pattern(text, SEPARATOR)
+    return lists_of(lengths_of(parts), trimmed(flat(parts)))
 
 
 def _finish(
     program: Columnar,
     scope: Scope,
     out: _Text,
-    choices: Sequence[Const | Column] | None,
+    choices: pa.Array | tuple[str, ...],
     wanted: np.ndarray,
     piped: bool,
 ) -> Batch:
@@ -510,22 +528,26 @@ def _finish(
     contents = [_segment([piece for segment in part for piece in segment], n) for part in parts[: roles - 1]]
     if any(len(part) > 1 for part in parts[: roles - 1]):
         raise NotColumnar("a ||| before the prompt")
-    prompt, *targets = parts[roles - 1]
-    contents.append(_segment(prompt, n))
-    targets = [*targets, *(segment for part in parts[roles:] for segment in part)]
-    counts, values = _references(program, targets, n)
+    if program.flat:
+        prompt, *others = (Column(_divided(part[0], n)) for part in parts[roles - 1 :])
+        contents.append(item_at(prompt, 0).data)
+        lists = [(lengths_of(each.data), flat(each.data)) for each in (gather(prompt, 1, None), *others)]
+    else:
+        first, *targets = (segment for part in parts[roles - 1 :] for segment in part)
+        contents.append(_segment(first, n))
+        lists = [_references(pieces, n) for pieces in targets]
+    counts, values = interleaved(lists or [(np.zeros(n, dtype=np.int64), pa.array([], pa.string()))], n)
+    if program.plain:
+        counts, values = unique_within(counts, values)
     odd = np.zeros(n, dtype=bool) if out.odd is None else out.odd.copy()
-    if out.padded is not None and not program.plain:
-        odd |= out.padded & (counts > 0)
-    lists = _choice_lists(choices, n)
-    if piped:
-        odd |= _ambiguous(contents, counts, values, lists)
+    if piped and not program.flat:
+        odd |= _ambiguous(contents, counts, values, choices)
     reasons: np.ndarray | None = None
     for i, content in reversed(list(enumerate(contents[:-1]))):
         reasons = _reason(reasons, numpy_mask(pc.equal(content, "")), 3 + i)
     reasons = _reason(reasons, _no_target(program, counts, values), 2)
     reasons = _reason(reasons, numpy_mask(pc.equal(contents[-1], "")), 1)
-    return Batch(wanted, odd, tuple(contents), counts, values, lists, reasons)
+    return Batch(wanted, odd, tuple(contents), counts, values, choices, reasons)
 
 
 def _reason(reasons: np.ndarray | None, rows: np.ndarray, code: int) -> np.ndarray | None:
@@ -562,40 +584,16 @@ def _segment(pieces: Sequence[Piece], n: int) -> pa.Array:
     return trimmed(made) if bare else made
 
 
-def _references(program: Columnar, targets: Sequence[Sequence[Piece]], n: int) -> tuple[np.ndarray, pa.Array]:
-    """Target segments -> how many references each row has, and all of them in order."""
-    columns: list[tuple[np.ndarray, pa.Array]] = []
-    for pieces in targets:
-        many = [piece for piece in pieces if isinstance(piece, _Many)]
-        if many:
-            if len(many) > 1 or not all(
-                isinstance(piece, _Many) or (isinstance(piece, str) and not piece.strip()) for piece in pieces
-            ):
-                raise NotColumnar("text beside a list joined by |||")
-            columns.append((many[0].lengths, trimmed(many[0].values)))
-        else:
-            columns.append((np.ones(n, dtype=np.int64), _segment(pieces, n)))
-    if not columns:
-        return np.zeros(n, dtype=np.int64), pa.array([], pa.string())
-    lengths, values = columns[0] if len(columns) == 1 else _interleaved(columns, n)
-    return unique_within(lengths, values) if program.plain else (lengths, values)
-
-
-def _interleaved(columns: Sequence[tuple[np.ndarray, pa.Array]], n: int) -> tuple[np.ndarray, pa.Array]:
-    lengths = np.sum([each for each, _ in columns], axis=0)
-    owner = np.concatenate([np.repeat(np.arange(n), each) for each, _ in columns])
-    values = pa.concat_arrays([each for _, each in columns])
-    return lengths, values.take(pa.array(np.argsort(owner, kind="stable")))
-
-
-def _choice_lists(choices: Sequence[Const | Column] | None, n: int) -> pa.Array | tuple[str, ...]:
-    if choices is None:
-        return ()
-    if all(isinstance(choice, Const) for choice in choices):
-        return tuple(choice.value for choice in choices)  # type: ignore[union-attr]
-    columns = [(np.ones(n, dtype=np.int64), as_column(choice, n).data) for choice in choices]
-    lengths, values = _interleaved(columns, n)
-    return lists_of(lengths, values)
+def _references(pieces: Sequence[Piece], n: int) -> tuple[np.ndarray, pa.Array]:
+    """A target segment -> how many references each row has of it, and all of them in order."""
+    many = [piece for piece in pieces if isinstance(piece, _Many)]
+    if not many:
+        return np.ones(n, dtype=np.int64), _segment(pieces, n)
+    if len(many) > 1 or not all(
+        isinstance(piece, _Many) or (isinstance(piece, str) and not piece.strip()) for piece in pieces
+    ):
+        raise NotColumnar("text beside a list joined by |||")
+    return many[0].lengths, trimmed(many[0].values)
 
 
 def _ambiguous(contents: Sequence[pa.Array], counts: np.ndarray, values: pa.Array, choices: Any) -> np.ndarray:

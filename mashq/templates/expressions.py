@@ -22,26 +22,29 @@ from mashq.templates.columns import (
     as_column,
     choose,
     either,
-    gather,
     item_at,
+    listed,
     lists_of,
     merged,
     nulls_of,
     numpy_mask,
     offsets_of,
+    sliced,
     truth,
 )
-from mashq.templates.filters import FILTERS
+from mashq.templates.filters import BY_ROW, FILTERS
 from mashq.templates.operations import (
     UNROLLED,
     Loop,
     Scope,
     arithmetic,
+    chained,
     compared,
     drawn,
     field_of,
     joinable,
     joined_list,
+    list_method,
     mask_value,
     method_of,
     string_of,
@@ -50,7 +53,7 @@ from mashq.templates.operations import (
 )
 from mashq.templates.sandbox import ATTRIBUTES, LIMITS
 
-__all__ = ["Zip", "constant_of", "truth_of", "value_of"]
+__all__ = ["Zip", "constant_of", "truth_of", "value_of", "written"]
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,14 @@ def value_of(node: nodes.Node | None, scope: Scope, zipped: bool = False) -> Any
     """The value of an expression over the rows of the scope."""
     assert node is not None
     kind = type(node)
-    if kind is nodes.Call and zipped and _is_zip(node, scope):
+    if zipped and _is_zip(node, scope):
         given = tuple(value_of(each, scope) for each in node.args)  # type: ignore[attr-defined]
         if all(isinstance(each, Column) for each in given):
             return Zip(given)
         raise NotColumnar("zip of written lists")
+    view = _view(node, scope) if zipped else None
+    if view is not None:
+        return view
     handler = _EXPRESSIONS.get(kind)
     if handler is None:
         raise NotColumnar(kind.__name__.lower())
@@ -76,8 +82,23 @@ def value_of(node: nodes.Node | None, scope: Scope, zipped: bool = False) -> Any
 
 
 def _is_zip(node: Any, scope: Scope) -> bool:
-    named = isinstance(node.node, nodes.Name) and node.node.name == "zip" and not node.kwargs
-    return named and bool(node.args) and not _knows(scope, "zip")
+    if not isinstance(node, nodes.Call) or not isinstance(node.node, nodes.Name) or node.node.name != "zip":
+        return False
+    return bool(node.args) and not node.kwargs and not _knows(scope, "zip")
+
+
+def _view(node: Any, scope: Scope) -> Parts | None:
+    """`.keys()`, `.values()` or `.items()` of a written record: a list to loops and filters, and to nothing else."""
+    if not isinstance(node, nodes.Call) or not isinstance(node.node, nodes.Getattr) or node.args or node.kwargs:
+        return None
+    owner, name = node.node.node, node.node.attr
+    if name not in ("keys", "values", "items") or not isinstance(owner, (nodes.Name, nodes.Dict)):
+        return None
+    record = value_of(owner, scope)
+    if not isinstance(record, Record) or name in record.items:
+        return None
+    pairs = tuple(Parts((Const(key), value)) for key, value in record.items.items())
+    return Parts(pairs if name == "items" else tuple(pair.items[name == "values"] for pair in pairs))
 
 
 def _knows(scope: Scope, name: str) -> bool:
@@ -99,15 +120,14 @@ def _name(node: Any, scope: Scope) -> Value:
     return value
 
 
-def _sure(value: Value) -> Value:
-    """A part of a written list or record, which Jinja evaluates whether it is asked for or not."""
-    if isinstance(value, Column) and value.odd is not None and value.odd.any():
-        raise NotColumnar("a written list with a value that some rows lack")
-    return value
+def _lacking(value: Value) -> bool:
+    """Whether some rows lack a part of a written list or record, which Jinja evaluates asked for or not."""
+    return isinstance(value, Column) and value.odd is not None and bool(value.odd.any())
 
 
 def _list(node: Any, scope: Scope) -> Value:
-    return Parts(tuple(_sure(value_of(item, scope)) for item in node.items))
+    made = Parts(tuple(value_of(item, scope) for item in node.items))
+    return listed(made, scope.n) if any(map(_lacking, made.items)) else made
 
 
 def _dict(node: Any, scope: Scope) -> Value:
@@ -116,7 +136,9 @@ def _dict(node: Any, scope: Scope) -> Value:
         key = value_of(pair.key, scope)
         if not isinstance(key, Const):
             raise NotColumnar("a record with keys from the row")
-        made[key.value] = _sure(value_of(pair.value, scope))
+        made[key.value] = value_of(pair.value, scope)
+        if _lacking(made[key.value]):
+            raise NotColumnar("a written record with a value that some rows lack")
     return Record(made)
 
 
@@ -248,25 +270,26 @@ def _of_parts(owner: Parts, index: Value, scope: Scope) -> Value:
 
 
 def _slice(owner: Any, node: nodes.Slice, scope: Scope) -> Value:
-    bounds = []
-    for bound in (node.start, node.stop):
-        value = Const(None) if bound is None else value_of(bound, scope)
-        if not isinstance(value, Const) or not (value.value is None or type(value.value) is int):
-            raise NotColumnar("a slice by a value of the row")
-        bounds.append(value.value)
-    if node.step is not None:
-        raise NotColumnar("a slice with a step")
-    start, stop = bounds
-    if isinstance(owner, Parts):
-        return Parts(owner.items[start:stop])
-    if isinstance(owner, Column) and pt.is_list(owner.data.type):
-        return gather(owner, start, stop)
-    if isinstance(owner, Column) and pt.is_string(owner.data.type):
-        if stop == 0:
-            raise NotColumnar("a slice of nothing")
-        cut = pc.utf8_slice_codeunits(owner.data, start or 0, stop)
-        return Column(cut, either(owner.odd, nulls_of(owner.data)))
-    raise NotColumnar("a slice of this value")
+    bounds = [_slice_bound(bound, scope) for bound in (node.start, node.stop, node.step)]
+    columns = [bound for bound in bounds if isinstance(bound, Column)]
+    if isinstance(owner, Parts) and not columns and bounds[2] != 0:
+        return Parts(owner.items[slice(*bounds)])
+    owner = listed(owner, scope.n) if isinstance(owner, Parts) else owner
+    if not isinstance(owner, Column) or not (pt.is_list(owner.data.type) or pt.is_string(owner.data.type)):
+        raise NotColumnar("a slice of this value")
+    odd = either(owner.odd, *(either(each.odd, nulls_of(each.data)) for each in columns))
+    places = [each.data.fill_null(0).to_numpy() if isinstance(each, Column) else each for each in bounds]
+    return sliced(Column(owner.data, odd), *places)
+
+
+def _slice_bound(node: nodes.Expr | None, scope: Scope) -> Any:
+    """None, a whole number, or a column of them."""
+    value = Const(None) if node is None else value_of(node, scope)
+    if isinstance(value, Const) and (value.value is None or type(value.value) is int):
+        return value.value
+    if isinstance(value, Column) and pt.is_integer(value.data.type):
+        return value
+    raise NotColumnar("a slice by this value")
 
 
 def truth_of(node: nodes.Node | None, scope: Scope) -> tuple[np.ndarray | bool, Any]:
@@ -391,14 +414,23 @@ def _test(node: Any, scope: Scope) -> Value:
     raise NotColumnar(f"the test '{node.name}'")
 
 
+def written(node: Any) -> Any:
+    """`a if b` without `else` writes nothing where it is false, and what it writes is text."""
+    if isinstance(node, nodes.CondExpr) and node.expr2 is None:
+        return nodes.CondExpr(node.test, nodes.Concat([node.expr1]), nodes.Const(""))
+    return node
+
+
 def _concat(node: Any, scope: Scope) -> Value:
-    return strung([text_of(joinable(value_of(each, scope), scope), scope) for each in node.nodes], scope)
+    return strung([text_of(joinable(value_of(written(each), scope), scope), scope) for each in node.nodes], scope)
 
 
 def _add(node: Any, scope: Scope) -> Value:
     left, right = value_of(node.left, scope), value_of(node.right, scope)
     if isinstance(left, Parts) and isinstance(right, Parts):
         return Parts(left.items + right.items)
+    if isinstance(left, Parts) or (isinstance(left, Column) and pt.is_list(left.data.type)):
+        return chained(as_column(left, scope.n), as_column(right, scope.n), scope.n)
     if isinstance(left, Const) and isinstance(right, Const):
         if type(left.value) is type(right.value) and isinstance(left.value, (str, int, float)):
             return Const(left.value + right.value)
@@ -462,6 +494,10 @@ def _call(node: Any, scope: Scope) -> Value:
     given = [value_of(each, scope) for each in node.args]
     if method == "join" and isinstance(owner, Const) and len(given) == 1:
         return joined_list(given[0], owner, scope, strict=True)
+    if isinstance(owner, Parts) and method in ATTRIBUTES[list]:
+        owner = listed(owner, scope.n)
+    if isinstance(owner, Column) and pt.is_list(owner.data.type) and method in ATTRIBUTES[list] and len(given) == 1:
+        return list_method(owner, method, given[0], scope)
     args = [each.value for each in given if isinstance(each, Const)]
     if len(args) < len(given):
         raise NotColumnar(f".{method}() by a value of the row")
@@ -498,10 +534,11 @@ def _filter(node: Any, scope: Scope) -> Value:
         return _default(node, scope)
     if node.node is None or node.dyn_args or node.dyn_kwargs:
         raise NotColumnar("a filter block")
-    value = value_of(node.node, scope)
+    view = _view(node.node, scope)
+    value = value_of(node.node, scope) if view is None else view
     given = [value_of(each, scope) for each in node.args]
     named = {each.key: value_of(each.value, scope) for each in node.kwargs}
-    args = [constant_of(each, name) for each in given]
+    args = [each if name in BY_ROW and isinstance(each, Column) else constant_of(each, name) for each in given]
     keys = {key: constant_of(each, name) for key, each in named.items()}
     if name in ("choice", "random"):
         if args or keys:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
+from jinja2.filters import do_float, do_int, do_sort
 
 from mashq.templates.columns import (
     Column,
@@ -17,11 +18,13 @@ from mashq.templates.columns import (
     Parts,
     Record,
     Value,
+    by_row,
     by_value,
     either,
     flat,
     item_at,
     lengths_of,
+    listed,
     lists_of,
     nulls_of,
     numpy_mask,
@@ -37,10 +40,11 @@ from mashq.templates.operations import (
     field_of,
     joined_list,
     method_of,
+    spread,
     string_of,
 )
 
-__all__ = ["FILTERS"]
+__all__ = ["BY_ROW", "FILTERS"]
 
 
 def _soft(value: Value, scope: Scope) -> Column | Const:
@@ -117,30 +121,51 @@ def _end(at: int) -> Callable[..., Value]:
 
 
 def _f_list(value: Value, scope: Scope) -> Value:
-    if isinstance(value, Parts) or (isinstance(value, Column) and pt.is_list(value.data.type)):
-        if isinstance(value, Column):
-            return Column(value.data, either(value.odd, nulls_of(value.data)))
+    """The items of a list, the keys of a record, the letters of a text."""
+    if isinstance(value, Parts):
         return value
-    raise NotColumnar("|list of what is no list")
+    if isinstance(value, Record):
+        return Parts(tuple(map(Const, value.items)))
+    if isinstance(value, Column) and pt.is_list(value.data.type):
+        return Column(value.data, either(value.odd, nulls_of(value.data)))
+    text = string_of(value, "|list")
+    if isinstance(text, Const):
+        return Parts(tuple(map(Const, text.value)))
+    return Column(by_value(text.data, list, pa.list_(pa.string())), text.odd)
 
 
-def _f_int(value: Value, scope: Scope) -> Value:
-    """Of numbers, and of texts that are whole numbers; Jinja gives 0 for the rest."""
+def _items_of(value: Value, scope: Scope) -> Column:
+    """What `|list` gives, as a column of lists."""
+    made = _f_list(value, scope)
+    return listed(made, scope.n) if isinstance(made, Parts) else made  # type: ignore[return-value]
+
+
+def _f_sort(value: Value, scope: Scope, reverse: bool = False, case_sensitive: bool = False) -> Value:
+    items = _items_of(value, scope)
+    kind = items.data.type
+    return by_row(items, lambda each: do_sort(scope.program.sandbox, each, reverse, case_sensitive), kind)
+
+
+def _f_int(value: Value, scope: Scope, default: int = 0) -> Value:
+    """Of numbers, and of texts as Jinja reads them."""
     if isinstance(value, Column) and pt.is_integer(value.data.type):
         return Column(value.data, either(value.odd, nulls_of(value.data)))
     if isinstance(value, Column) and pt.is_boolean(value.data.type):
         return Column(value.data.cast(pa.int64()), either(value.odd, nulls_of(value.data)))
-    if isinstance(value, Column) and pt.is_string(value.data.type):
-        plain = pc.match_substring_regex(value.data, "^[0-9]{1,15}$")
-        unlike = ~numpy_mask(pc.fill_null(plain, False))
-        safe = pc.if_else(pc.fill_null(plain, False), value.data, "0").cast(pa.int64())
-        return Column(safe, either(value.odd, unlike if unlike.any() else None))
+    if isinstance(value, Column) and pt.is_string(value.data.type) and type(default) is int:
+        numbers = by_value(value.data, lambda text: _held(do_int(text, default)), pa.int64())
+        return Column(numbers, either(value.odd, nulls_of(numbers)))
     if isinstance(value, Column) and pt.is_floating(value.data.type):
         numbers = value.data.fill_null(0).to_numpy()
         wild = ~(np.abs(numbers) < 2.0**53)
         odd = either(value.odd, nulls_of(value.data), wild if wild.any() else None)
         return Column(pa.array(np.where(wild, 0, np.trunc(numbers)).astype(np.int64)), odd)
     raise NotColumnar("|int of this")
+
+
+def _held(number: int) -> int | None:
+    """The number, or None where a column cannot hold it."""
+    return number if -(2**63) <= number < 2**63 else None
 
 
 def _f_round(value: Value, scope: Scope) -> Value:
@@ -153,16 +178,20 @@ def _f_round(value: Value, scope: Scope) -> Value:
     raise NotColumnar("|round of this")
 
 
-def _f_float(value: Value, scope: Scope) -> Value:
-    """Of numbers; a text may be no number, of which Jinja makes 0.0."""
+def _f_float(value: Value, scope: Scope, default: float = 0.0) -> Value:
+    """Of numbers, and of texts as Jinja reads them."""
     if isinstance(value, Column) and (pt.is_integer(value.data.type) or pt.is_floating(value.data.type)):
         return Column(value.data.cast(pa.float64()), either(value.odd, nulls_of(value.data)))
+    if isinstance(value, Column) and pt.is_string(value.data.type) and type(default) is float:
+        numbers = by_value(value.data, lambda text: do_float(text, default), pa.float64())
+        return Column(numbers, either(value.odd, nulls_of(value.data)))
     raise NotColumnar("|float of this")
 
 
 def _f_unique(value: Value, scope: Scope) -> Value:
     """Of texts that do not differ in case alone, which Jinja takes for one."""
-    if not isinstance(value, Column) or not pt.is_list(value.data.type) or not pt.is_string(value.data.type.value_type):
+    value = _items_of(value, scope)
+    if not pt.is_string(value.data.type.value_type):
         raise NotColumnar("|unique of this")
     values, lengths = flat(value.data), lengths_of(value.data)
     cased = nulls_of(values)
@@ -207,26 +236,27 @@ def _f_map(value: Value, scope: Scope, *args: Any, attribute: Any = None) -> Val
 
 
 def _selecting(keeps: bool, by_part: bool) -> Callable[..., Value]:
-    """select, reject, selectattr, rejectattr: items of a list by a test with constant arguments."""
+    """select, reject, selectattr, rejectattr: items of a list by a test against constants or a value of the row."""
 
     def made(value: Value, scope: Scope, *args: Any) -> Value:
-        if not isinstance(value, Column) or not pt.is_list(value.data.type):
-            raise NotColumnar("a selection from what is no list")
+        value = _items_of(value, scope)
         lengths, items = lengths_of(value.data), Column(flat(value.data))
+        owner = np.repeat(np.arange(scope.n), lengths)
         inner = Scope(scope.program, len(items.data), {}, None)
-        asked: Value = items
-        rest = args
+        strange = either(value.odd, *(each.odd for each in args if isinstance(each, Column)))
+        rest = [spread(each, owner) if isinstance(each, Column) else each for each in args]
         if by_part:
-            if not args or not isinstance(args[0], str) or "." in args[0]:
+            if not rest or not isinstance(rest[0], str) or "." in rest[0]:
                 raise NotColumnar("a selection by this part")
-            asked, rest = field_of(items, args[0]), args[1:]
+            asked: Value = field_of(items, rest.pop(0))
+        else:
+            asked = items
         mask, odd = _tested(asked, inner, *rest)
         kept = np.broadcast_to(np.asarray(mask), (inner.n,))
         kept = kept if keeps else ~kept
-        owner = np.repeat(np.arange(scope.n), lengths)[kept]
-        strange = either(value.odd, nulls_of(value.data), of_owner(odd, lengths))
         taken = items.data.filter(pa.array(kept))
-        return Column(lists_of(np.bincount(owner, minlength=scope.n), taken), strange)
+        counts = np.bincount(owner[kept], minlength=scope.n)
+        return Column(lists_of(counts, taken), either(strange, of_owner(odd, lengths)))
 
     return made
 
@@ -239,9 +269,11 @@ def _tested(value: Value, scope: Scope, name: str | None = None, *args: Any) -> 
         raise NotColumnar(f"a selection by the test '{name}'")
     given = args[0]
     other: Value = Parts(tuple(map(Const, given))) if isinstance(given, (list, tuple)) else Const(given)
-    return truth(compared(op, value, other, scope), scope.n)
+    return truth(compared(op, value, given if isinstance(given, Column) else other, scope), scope.n)
 
 
+# Filters that take a value of the row, and not only constants.
+BY_ROW = frozenset({"select", "reject", "selectattr", "rejectattr"})
 FILTERS: dict[str, Callable[..., Value]] = {
     "trim": _f_trim,
     "replace": _f_replace,
@@ -255,6 +287,7 @@ FILTERS: dict[str, Callable[..., Value]] = {
     "join": _f_join,
     "float": _f_float,
     "round": _f_round,
+    "sort": _f_sort,
     "unique": _f_unique,
     "map": _f_map,
     "select": _selecting(True, False),

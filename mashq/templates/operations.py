@@ -29,6 +29,7 @@ from mashq.templates.columns import (
     choose,
     either,
     flat,
+    interleaved,
     item_at,
     joined,
     leaf,
@@ -37,7 +38,9 @@ from mashq.templates.columns import (
     nulls_of,
     numpy_mask,
     of_owner,
+    offsets_of,
     repeated,
+    rows_with,
     truth,
     within,
     words_of,
@@ -55,14 +58,17 @@ __all__ = [
     "Scope",
     "arithmetic",
     "as_text",
+    "chained",
     "compared",
     "drawn",
     "empty_lists",
     "field_of",
     "joinable",
     "joined_list",
+    "list_method",
     "mask_value",
     "method_of",
+    "spread",
     "string_of",
     "strung",
     "text_of",
@@ -89,6 +95,7 @@ class Columnar:
     when: nodes.Expr | None
     roles: tuple[str, ...]
     seed: bytes
+    flat: bool  # whether the `|||` are found in the text that was written, and not in the template
 
     @property
     def plain(self) -> bool:
@@ -122,7 +129,7 @@ class Scope:
             return self.names[name]
         if self.outer is None:
             raise NotColumnar(f"the name '{name}'")
-        value = _spread(self.outer.find(name), self.owner)
+        value = spread(self.outer.find(name), self.owner)
         self.names[name] = value
         return value
 
@@ -138,15 +145,15 @@ class Scope:
         return self.words[key][1]
 
 
-def _spread(value: Any, owner: np.ndarray | None) -> Any:
+def spread(value: Any, owner: np.ndarray | None) -> Any:
     """A value of the outer rows, repeated for the turns of each."""
     if owner is None or isinstance(value, (Const, Loop)):
         return value
     if isinstance(value, Column):
         return Column(value.data.take(pa.array(owner)), None if value.odd is None else value.odd[owner])
     if isinstance(value, Parts):
-        return Parts(tuple(_spread(item, owner) for item in value.items))
-    return Record({key: _spread(item, owner) for key, item in value.items.items()})
+        return Parts(tuple(spread(item, owner) for item in value.items))
+    return Record({key: spread(item, owner) for key, item in value.items.items()})
 
 
 def empty_lists(lengths: np.ndarray) -> np.ndarray | None:
@@ -281,14 +288,8 @@ def _contained(item: Value, owner: Value, scope: Scope) -> Value:
         inside = by_value(text.data, lambda value: value in owner.value, pa.bool_())
         return mask_value(numpy_mask(pc.fill_null(inside, False)), text.odd)
     if isinstance(owner, Column) and pt.is_list(owner.data.type):
-        lengths = lengths_of(owner.data)
-        rows = np.repeat(np.arange(scope.n), lengths)
-        inner = Scope(scope.program, len(rows), {}, None)
-        hit, strange = truth(compared("eq", _spread(item, rows), Column(flat(owner.data)), inner), inner.n)
-        inside = of_owner(np.broadcast_to(np.asarray(hit), (inner.n,)), lengths)
-        odd = item.odd if isinstance(item, Column) else None
-        assert inside is not None
-        return mask_value(inside, either(owner.odd, odd, nulls_of(owner.data), of_owner(strange, lengths)))
+        hit, odd = _hits(item, owner, scope)
+        return mask_value(rows_with(hit, lengths_of(owner.data)), odd)
     text = string_of(owner, "in")
     assert isinstance(text, Column)
     if isinstance(item, Const) and isinstance(item.value, str):
@@ -297,6 +298,39 @@ def _contained(item: Value, owner: Value, scope: Scope) -> Value:
     assert isinstance(part, Column)
     inside = within(part.data.fill_null(""), text.data.fill_null(""))
     return mask_value(inside, either(part.odd, text.odd))
+
+
+def _hits(item: Value, owner: Column, scope: Scope) -> tuple[np.ndarray, Any]:
+    """Which items of all lists equal the value of their row, (items,) bool; and the odd rows."""
+    lengths = lengths_of(owner.data)
+    rows = np.repeat(np.arange(scope.n), lengths)
+    inner = Scope(scope.program, len(rows), {}, None)
+    hit, strange = truth(compared("eq", spread(item, rows), Column(flat(owner.data)), inner), inner.n)
+    odd = either(owner.odd, item.odd if isinstance(item, Column) else None, nulls_of(owner.data))
+    return np.broadcast_to(np.asarray(hit), rows.shape), either(odd, of_owner(strange, lengths))
+
+
+def list_method(owner: Column, method: str, item: Value, scope: Scope) -> Column:
+    """`list.count(item)`, or `list.index(item)`, which is odd where the list has no such item."""
+    hit, odd = _hits(item, owner, scope)
+    lengths = lengths_of(owner.data)
+    rows = np.repeat(np.arange(scope.n), lengths)[hit]
+    if method == "count":
+        return Column(pa.array(np.bincount(rows, minlength=scope.n)), odd)
+    found, first = np.unique(rows, return_index=True)
+    places = np.full(scope.n, -1)
+    places[found] = np.flatnonzero(hit)[first] - offsets_of(lengths)[found]
+    missing = places < 0
+    return Column(pa.array(places), either(odd, missing if missing.any() else None))
+
+
+def chained(left: Column, right: Column, n: int) -> Column:
+    """Two lists of each row, one after the other."""
+    lists = [left.data, right.data]
+    if not all(pt.is_list(each.type) for each in lists):
+        raise NotColumnar("a list and another value")
+    lengths, values = interleaved([(lengths_of(each), flat(each)) for each in lists], n)
+    return Column(lists_of(lengths, values), either(left.odd, right.odd, *map(nulls_of, lists)))
 
 
 def joinable(value: Value, scope: Scope) -> Value:
@@ -385,7 +419,7 @@ def _method_kernel(data: pa.Array, method: str, args: list[Any]) -> pa.Array:
 
 
 def joined_list(listed: Value, separator: Const, scope: Scope, strict: bool = False) -> Value:
-    if not isinstance(separator.value, str) or SEPARATOR in separator.value:
+    if not isinstance(separator.value, str) or (SEPARATOR in separator.value and not scope.program.flat):
         raise NotColumnar("a join by this")
     if isinstance(listed, Parts):
         texts: list[Const | Column] = []

@@ -153,6 +153,19 @@ BY_COLUMNS = [
     "{% if b %}{{ s }} ||| {{ t }}{% else %}{{ t }}{% endif %}",
     "{{ s.split() | join('+') }} {{ s.split() | length in range(1, 3) }} {{ s.split()[:2] | join(' ') }} {{ s.split()[1:] | join }}",
     "{{ row['s' if b else 't'] }} {{ (f * 10) | round | int }} {{ f * i }} {{ i * 2 }} {{ s | first }} {{ s | last }} {{ f | int }}",
+    "{{ s[::-1] }} {{ s[1:6:2] }} {{ s[2:0] }} {{ l[::-1] | join(' ') }} {{ s[:i] }} {{ s[i:-1] }} {{ l[i:] | join('+') }} {{ l[: l | length // 2] | join }}",
+    "{{ s | list | join(' ') }} {{ l | sort | join('+') }} {{ n | sort(reverse=true) | join }} {{ s.split() | sort(case_sensitive=true) | join('+') }} {{ {'أ': s, 'ب': t} | list | join }}",
+    "{{ l.count('كتاب') }} {{ n.count(i) }} {% if i in n %}{{ n.index(i) }}{% endif %}{% if s in l %}{{ l.index(s) }}{% endif %} {{ ['كتاب', '1952', t].index(s) }}",
+    "{{ s | int }} {{ s | float }} {{ t | int(7) }} {{ s | select('in', 'the1') | join }}",
+    "{{ [s, '', t] | select | join('/') }} {{ [i, 1, 2] | reject('equalto', 1) | list | length }} {{ [l[0], s] | map('trim') | join('-') }} {{ [b, true] | select | list | length }}",
+    "{% for x in ['كتاب', 'ب'] if x != s %}{{ loop.index }}{{ x }}{% else %}-{% endfor %} {% for w in l or ['x', s] %}{{ w }}{% endfor %} {{ (l if b else []) | length }}",
+    "{% for name, value in {'أ': s, 'ب': i}.items() %}{{ name }}={{ value }} {% endfor %}{{ {'أ': s, 'ب': t}.values() | join('+') }} {{ {'أ': 1}.keys() | first }}",
+    "{{ s if b }}{{ 'x' ~ (i if b) ~ (none if i == 1) }}{{ i if s }}.",
+    "{{ p | selectattr('a', 'equalto', s) | list | length }} {{ l | reject('equalto', t) | join('+') }} {{ n | select('equalto', i) | list | length }}",
+    "{{ (l + k) | join(' ') }} {{ (l[:1] + ['x', s] + k[i:]) | join('+') }}",
+    "{{ s }} ||| {{ t }}{% for w in l %}|||{{ w }}{% endfor %}{% if b %} ||| {{ i }}{% endif %} ||| {{ s }}",
+    "{{ s }}{{ '|||' if b else ' |' }}{{ t }}|{{ s }}||{{ t }} ||| {{ l | join(' ||| x') }}",
+    "{{ l | join('|') }} ||| {{ k | join('|') }}",
 ]
 BY_JINJA = [
     "{{ l }} {{ s }}",
@@ -160,6 +173,15 @@ BY_JINJA = [
     "{% set ns = namespace(x=0) %}{% for w in l %}{% set ns.x = ns.x + 1 %}{% endfor %}{{ ns.x }}",
     "{% for w in l %}{{ choice([w, s]) }}{% endfor %}",
     "{{ s | wordcount }}",
+    "{{ {'أ': s}.values()[0] }}",
+    "{% for i in range(200) if i != 3 %}{{ i }}{% endfor %}",
+]
+CHOICES = [
+    "{{ l | join('|||') }}",
+    "{{ s }}{% if b %}|||{{ t }}{% endif %}{% if i %} ||| {{ i }}{% endif %}",
+    "أ|||ب{{ '|||ج' if b }}",
+    "{% for w in l %}{{ w }}|||{% endfor %}{{ s }}",
+    "{{ l[0] }} ||| {{ s }}",
 ]
 
 
@@ -175,6 +197,30 @@ def test_a_kernel_gives_what_jinja_gives(prompt: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("prompt", BY_JINJA)
 def test_what_has_no_kernel_is_left_to_jinja(prompt: str, tmp_path: Path) -> None:
     assert isinstance(compared(made(tmp_path, prompt), rows(12, 0)), str)
+
+
+@pytest.mark.parametrize("choices", CHOICES)
+def test_choices_that_differ_by_row(choices: str, tmp_path: Path) -> None:
+    prompt = "{{ answer_choices | join('، ') }} {{ answer_choices[0] }} {{ answer_choices | length }}"
+    template = made(tmp_path, prompt, "{% if b %}{{ answer_choices[i] }}{% else %}{{ s }}{% endif %}", choices=choices)
+    counts = [compared(template, rows(40, seed)) for seed in range(10)]
+    assert all(isinstance(one, tuple) for one in counts), counts
+    assert sum(one[0] for one in counts if isinstance(one, tuple)) > 50
+
+
+def test_choices_are_made_before_the_condition_is_asked(tmp_path: Path) -> None:
+    template = made(tmp_path, "{{ s }}", choices="{{ l[0] }} ||| {{ s }}", when="l and i != 1")
+    assert all(isinstance(compared(template, rows(40, seed)), tuple) for seed in range(10))
+
+
+def test_numbers_in_texts_are_read_as_jinja_reads_them(tmp_path: Path) -> None:
+    texts = ["12", " 12 ", "-3", "٣٤", "1_000", "12.9", "1e3", "nan", "inf", "-inf", "9" * 30, "0x1f", "", "كتاب", "²"]
+    template = made(
+        tmp_path, "{{ s | float }} {{ s | float(2.5) }} {{ s | int }} {{ s | int(-1) }} {{ s | float > 5 }}"
+    )
+    done = compared(template, [{"s": text} for text in (*texts, None)])
+    assert isinstance(done, tuple)
+    assert done[0] >= len(texts) - 2  # not the empty text, whose target is empty, and the number of 30 digits
 
 
 def test_system_turns_several_targets_and_choices(tmp_path: Path) -> None:
@@ -232,7 +278,7 @@ def test_each_library_template_both_ways(name: str) -> None:
         compared(template, others)
 
 
-def test_nine_of_ten_library_templates_go_by_columns() -> None:
+def test_all_but_a_few_library_templates_go_by_columns() -> None:
     """Counted by the test above; run alone, it counts itself."""
     if not PATHS:
         for name in library_names():
@@ -240,7 +286,7 @@ def test_nine_of_ten_library_templates_go_by_columns() -> None:
             for template in library(name) if sample else ():
                 PATHS["columns" if isinstance(compared(template, sample), tuple) else "jinja"] += 1
     print(dict(PATHS))
-    assert PATHS["columns"] >= 0.9 * PATHS.total()
+    assert PATHS["columns"] >= 0.98 * PATHS.total()
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
