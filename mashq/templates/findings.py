@@ -62,6 +62,7 @@ RULES: dict[str, Rule] = {
     "mixed-digits": Rule(WARNING, "٠١٢ and 012 in one text"),
     "unbalanced-quotes": Rule(WARNING, "«, ( or “ without its other half"),
     "unknown-task": Rule(ERROR, "a task that is not in mashq/templates/tasks.yaml"),
+    "no-examples": Rule(WARNING, "`shots` in a data set without rows to train on, which examples are drawn from"),
     "unknown-metric": Rule(ERROR, "a metric that mashq does not have"),
     "missing-about": Rule(ERROR, "something is not said of the data set or the template"),
     "unverified-schema": Rule(WARNING, "the fields were not read at the source"),

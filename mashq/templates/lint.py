@@ -48,6 +48,7 @@ __all__ = ["RULES", "Finding", "Report", "Rule", "files_named", "lint", "lint_fi
 
 ABOUT_DATASET = "title address licence citation shape fields schema splits sample language".split()  # noqa: SIM905
 ABOUT_TEMPLATE = ("task", "variety", "metrics", "language")
+ASKED = frozenset({"test", "validation", "dev", "val", "eval", "devtest", "dev_test"})  # splits that nobody trains on
 CODE_TASKS = frozenset({"code-generation", "query-to-sql"})
 # Their targets are in Latin letters.
 LATIN_TASKS = CODE_TASKS | {
@@ -308,6 +309,10 @@ def _about_template(template: Template, metrics: Collection[str]) -> Iterator[Fi
         yield of_template(
             template, "unknown-task", "task", "", f"'{template.task}'", "one of mashq/templates/tasks.yaml", mend
         )
+    splits = template.dataset.splits
+    if template.shots and splits and ASKED.issuperset(splits):
+        found = f"{template.shots} examples, and the data set has the splits {', '.join(splits)} alone"
+        yield of_template(template, "no-examples", "shots", "", found, "shots: 0, or rows to train on")
 
 
 # --- rendering -------------------------------------------------------------------------------------------------------
@@ -557,7 +562,7 @@ def _duplicates(tried: Sequence[_Tried]) -> Iterator[Finding]:
     first: dict[tuple[int, Any], _Tried] = {}
     for one in tried:
         for i, trial in one.trials.items():
-            other = first.setdefault((i, trial.made.messages), one)
+            other = first.setdefault((i, (one.template.shots, trial.made.messages)), one)
             if other is not one:
                 found = f"the same prompt as '{other.template.name}'"
                 yield of_template(

@@ -46,6 +46,7 @@ templates:
     metrics: [exact]
     choices: [إيجابي, سلبي]
     choices_in_prompt: true
+    shots: 2
     prompt: |
       أهذا الكلام إيجابي أم سلبي؟
 
@@ -120,6 +121,7 @@ TABLE = [
     ("mixed-digits", "بإيجاز.", "بإيجاز في ٣ كلمات أو 4.", "بإيجاز في ٣ كلمات أو ٤."),
     ("unbalanced-quotes", "«{{ q }}»", "«{{ q }}", "١) «{{ q }}»"),
     ("unknown-task", "task: sentiment-analysis", "task: sentiment-analysys", "task: emotion-classification"),
+    ("no-examples", "splits: {train: 2}", "splits: {test: 2}", "splits: {train: 2, test: 2}"),
     ("unknown-metric", "metrics: [exact]", "metrics: [exactly]", "metrics: [exact, chrF++]"),
     ("missing-about", "  citation: Whom to cite.\n", "", "  citation: Someone else.\n"),
     (
