@@ -22,14 +22,13 @@ import pyarrow.compute as pc
 from mashq.rows import ID, SCHEMA, MashqError, child_ids, conform
 from mashq.templates.columns import NotColumnar, leaf, lists_of, repeated
 from mashq.templates.compiler import Batch, Field, columnar, field_column, names_in, render_columns
-from mashq.templates.rendering import MARK, PIPE, SEPARATOR, Compiled, Fault, compiled, render_row
+from mashq.templates.rendering import MARK, NOT_FOR_THIS, PIPE, SEPARATOR, Compiled, Fault, compiled, render_row
 from mashq.templates.template import Rendered, Template
 
 __all__ = ["apply", "apply_columns", "fields_of", "path_of"]
 
 CARRIED = ("split", "group")  # as the raw row has them
 TOLD = ("source", "licence", "variety")  # as the raw row has them, else as the template's data set says
-NOT_FOR_THIS = "skip: not for this row"  # how `rendering` says that a template's `when` is false
 ROWS = 4_096  # raw rows rendered at a time: larger batches leave the caches, and cost four times as much
 # Templates whose columns gave another text than Jinja, and the difference: they go through Jinja in this process.
 _DISTRUSTED: dict[str, str] = {}

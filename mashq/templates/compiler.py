@@ -452,8 +452,6 @@ def _rendered(
     if program.when is not None:
         mask, strange = truth_of(program.when, Scope(program, n, dict(names), None, memo=memo, words=words))
         wanted = np.array(np.broadcast_to(np.asarray(mask), (n,)))
-        if program.choices is not None:  # which Jinja writes first, and fails on in rows that the template is not for
-            strange = either(strange, _set_choices(program, Scope(program, n, dict(names), ids))[1])
         if strange is not None:
             wanted |= strange
             odd = either(odd, strange)

@@ -24,7 +24,7 @@ from mashq import arabic
 from mashq.licences import LICENCES, uses
 from mashq.rows import MashqError, nearest
 from mashq.templates import mending
-from mashq.templates.applying import NOT_FOR_THIS, fields_of
+from mashq.templates.applying import fields_of
 from mashq.templates.files import library_file, library_names, read_file
 from mashq.templates.findings import FIXABLE, RULES, SHOWN, Finding, Report, Rule, grouped, kept, of_data, of_template
 from mashq.templates.inventing import invented
@@ -39,7 +39,7 @@ from mashq.templates.own_text import (
     texts_of,
     without_holes,
 )
-from mashq.templates.rendering import check, render
+from mashq.templates.rendering import NOT_FOR_THIS, check, render
 from mashq.templates.template import Dataset, Dialect, Rendered, Template
 from mashq.templates.text_rules import ANYWHERE, NOT_OF_CODE, OF_ARABIC, WHOLE
 

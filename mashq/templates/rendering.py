@@ -20,12 +20,13 @@ from mashq.rows import MashqError, nearest
 from mashq.templates.sandbox import BUDGET, LIMITS, Forbidden, MissingValue, Sandbox, environment
 from mashq.templates.template import Dialect, Rendered, Template
 
-__all__ = ["Fault", "check", "compiled", "joined_source", "render", "render_row", "used_fields"]
+__all__ = ["NOT_FOR_THIS", "Fault", "check", "compiled", "joined_source", "render", "render_row", "used_fields"]
 
 # Two of Unicode's noncharacters, which no text interchanges: between the parts of a template, and for `|` in a value.
 MARK = "\ufdd0"
 PIPE = "\ufdd1"
 SEPARATOR = "|||"
+NOT_FOR_THIS = "skip: not for this row"  # a template's `when` is false
 # What a template may name besides the fields of the row.
 NAMES = frozenset({"row", "answer_choices", "range", "zip", "dict", "namespace", "cycler", "joiner", "choice"})
 
@@ -49,6 +50,7 @@ class Compiled:
     roles: tuple[str, ...]
     fixed_choices: tuple[str, ...] | None
     choices: jinja2.Template | None
+    when: jinja2.Template | None  # asked before the choices are written, which are for the rows that it keeps
     seed: bytes
     changes_lists: bool
 
@@ -148,10 +150,14 @@ def compiled(template: Template) -> Compiled:
     for key, _, source in parts:
         _parse(sandbox, source, f"{_title(template)}, {key}")
     source = joined_source(template)
-    if template.when is not None:
-        _parse(sandbox, "{{ (" + template.when + ") }}", f"{_title(template)}, when")
-        source = "{% if " + template.when + " %}" + source + "\n" + MARK + "{% endif %}"
     fixed, choices = _choices(template, sandbox)
+    when = None
+    if template.when is not None:
+        tree = _parse(sandbox, "{{ (" + template.when + ") }}", f"{_title(template)}, when")
+        if choices is not None and "answer_choices" not in meta.find_undeclared_variables(tree):
+            asked = "{% if " + template.when + " %}1{% endif %}"
+            when = _compile(sandbox, asked, f"{_title(template)}, when")
+        source = "{% if " + template.when + " %}" + source + "\n" + MARK + "{% endif %}"
     return Compiled(
         template=template,
         sandbox=sandbox,
@@ -159,6 +165,7 @@ def compiled(template: Template) -> Compiled:
         roles=tuple(role for _, role, _ in parts if role),
         fixed_choices=fixed,
         choices=choices,
+        when=when,
         seed=template.name.encode(),
         changes_lists=template.dialect == Dialect.PROMPTSOURCE
         and any(f"{kind}(" in template.prompt for kind in ("append", "pop", "update")),
@@ -324,6 +331,8 @@ def _write(template: jinja2.Template, names: dict[str, Any]) -> str:
 def _render(ready: Compiled, fields: Mapping[str, Any]) -> Rendered | str:
     names: dict[str, Any] = {"row": fields, **fields}
     choices = ready.fixed_choices
+    if ready.when is not None and not _write(ready.when, names):
+        return f"{NOT_FOR_THIS} ({ready.where})"
     if ready.choices is not None:
         choices = _split(_write(ready.choices, names))
     if choices is not None:
@@ -339,7 +348,7 @@ def _finish(ready: Compiled, text: str, choices: tuple[str, ...]) -> Rendered | 
     parts = text.split(MARK)
     if ready.template.when is not None:
         if len(parts) == 1:
-            return f"skip: not for this row ({ready.where})"
+            return f"{NOT_FOR_THIS} ({ready.where})"
         parts.pop()
     n = len(ready.roles)
     prompt, *targets = _split(parts[n - 1])

@@ -89,6 +89,14 @@ def test_when_says_which_rows_a_template_is_for() -> None:
     assert isinstance(render(one, {"q": "ازيك", "dialect": "egypt"}, ID), Rendered)
 
 
+def test_choices_are_for_the_rows_that_when_keeps() -> None:
+    one = template("{{ q }}", "x", when="options", choices="{{ options[0] }} ||| {{ options[1] }}")
+    assert render(one, {"q": "ما؟", "options": []}, ID) == "skip: not for this row (template t/one)"
+    made = render(one, {"q": "ما؟", "options": ["أ", "ب"]}, ID)
+    assert isinstance(made, Rendered)
+    assert made.choices == ("أ", "ب")
+
+
 def test_several_targets_in_order_without_repetition() -> None:
     one = template("{{ q }}", "{{ answers | join('|||') }}", "{{ other }}")
     made = render(one, {"q": "؟", "answers": ["أ", "ب", "أ"], "other": ""}, ID)
