@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Found:
     row: dict[str, Any]
     part: str = ""  # of the step, in which the row lies
     state: str = ""  # what is said of a raw record, which is neither kept nor dropped
+    others: int = 0  # rows that it is a further parent of, such as an example before a prompt
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,12 @@ def life(root: Path, prefix: str, raw: Raw | None = None) -> list[Found]:
 def _walk(folders: Sequence[Path], start: set[bytes]) -> tuple[list[Found], set[bytes]]:
     """The rows of these ids, of their parents and on up, of their children and on down; and the ids of all forebears.
 
-    Each generation, one up and one down, is one reading of the ids and parents of every step.
+    Each generation, one up and one down, is one reading of the ids and parents of every step. A row is the child of its
+    first parent; of the others (a few-shot example may be one of thousands of rows) it is counted.
     """
     found: dict[tuple[str, bytes], Found] = {}
     forebears, offspring = set(start), set(start)
+    further: Counter[bytes] = Counter()
     up, down = start, start
     while up or down:
         wanted, makers = _ids(up | down), _ids(down)
@@ -106,11 +110,13 @@ def _walk(folders: Sequence[Path], start: set[bytes]) -> tuple[list[Found], set[
                 for row in group.rows().filter(own).to_pylist():
                     found[group.step, row["id"]] = Found(group.step, row, group.part)
                     above |= set(row["parents"] or []) if row["id"] in up else set()
-            below |= _children(group, makers) if down else set()
+            if down:
+                below |= _children(group, makers)
+                further.update(_further(group, makers))
         up, down = above - forebears, below - offspring
         forebears |= up
         offspring |= down
-    return list(found.values()), forebears
+    return [replace(one, others=further[one.row["id"]]) for one in found.values()], forebears
 
 
 def _ids(values: set[bytes]) -> pa.Array:
@@ -118,8 +124,22 @@ def _ids(values: set[bytes]) -> pa.Array:
 
 
 def _children(group: _Group, makers: pa.Array) -> set[bytes]:
-    hit = pc.is_in(pc.list_flatten(group.parents), value_set=makers)
-    return set(group.ids.take(pc.list_parent_indices(group.parents).filter(hit)).to_pylist())
+    own = _has_parents(group)
+    hit = pc.is_in(pc.list_element(group.parents.filter(own), 0), value_set=makers)
+    return set(group.ids.filter(own).filter(hit).to_pylist())
+
+
+def _has_parents(group: _Group) -> pa.ChunkedArray:
+    return pc.greater(pc.fill_null(pc.list_value_length(group.parents), 0), 0)
+
+
+def _further(group: _Group, makers: pa.Array) -> Iterable[bytes]:
+    """The makers that are further parents of rows here, as often as they are."""
+    every, first = pc.list_flatten(group.parents), pc.list_element(group.parents.filter(_has_parents(group)), 0)
+    if len(every) == len(first):
+        return []
+    named = Counter(every.filter(pc.is_in(every, value_set=makers)).to_pylist())
+    return (named - Counter(first.filter(pc.is_in(first, value_set=makers)).to_pylist())).elements()
 
 
 def _raw_record(folders: Sequence[Path], raw_id: bytes, found: Sequence[Found], raw: Raw) -> Found | None:
@@ -145,6 +165,7 @@ def lines(found: Found) -> Iterator[str]:
     """A row as text for the terminal; each text on its own line, so that its direction is its own."""
     row = found.row
     state = found.state or (f"dropped: {row['dropped']}" if row["dropped"] else "kept")
+    state += f", a further parent of {found.others:,} rows" if found.others else ""
     yield f"{found.step}  {id_hex(row['id'])}  {state}"
     for name in ("source", "licence", "split", "group", "task", "template", "variety"):
         if row[name]:

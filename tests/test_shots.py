@@ -7,7 +7,8 @@ import pytest
 
 from mashq import rows, shots, steps
 from mashq.engine import Engine
-from mashq.rows import MashqError
+from mashq.lineage import life, lines
+from mashq.rows import MashqError, id_hex
 from mashq.run import Step, Store, read_rows
 from mashq.shots import Pool, ShotSettings, with_examples
 
@@ -182,3 +183,12 @@ def made(root: Path, rows_per_part: int, workers: int) -> list[dict]:
 
 def test_steps_give_the_same_rows_for_few_parts_and_many(tmp_path):
     assert made(tmp_path / "few", 400, 1) == made(tmp_path / "many", 37, 2)
+
+
+def test_the_life_of_a_row_has_its_examples_and_that_of_an_example_a_number(tmp_path):
+    row = next(row for row in made(tmp_path, 400, 1) if len(row["parents"] or []) == 4)
+    found = {one.row["id"]: one for one in life(tmp_path, id_hex(row["id"]))}
+    assert found.keys() == {row["id"], *row["parents"]}
+    alone = life(tmp_path, id_hex(row["parents"][1]))
+    assert row["id"] not in {one.row["id"] for one in alone}
+    assert any("a further parent of" in line for one in alone for line in lines(one))
