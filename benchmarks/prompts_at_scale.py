@@ -175,9 +175,7 @@ def column(
         median = np.median(counts)
         lengths = np.maximum(1, np.round(np.exp(dice.normal(np.log(median), SIGMA, n)))).astype(np.int64)
         return words.texts(lengths, numbers, dice)
-    if {type(value) for value in known} <= {int, float, bool}:
-        return pa.array([known[i] for i in like], arrow(kind) if kind != "any" else None)
-    return pa.array([known[i] for i in like])
+    return pa.array(known, arrow(kind) if kind != "any" else None).take(pa.array(like))
 
 
 def arrow(kind: Any) -> pa.DataType:

@@ -251,6 +251,8 @@ class PartWriter:
 
     def write(self, table: pa.Table) -> None:
         """Add rows of `SCHEMA`."""
+        if not table.num_rows:
+            return  # a slice of no rows would hold the whole of its table in memory
         self._waiting.append(table)
         self._waiting_rows += table.num_rows
         self.rows += table.num_rows

@@ -153,7 +153,7 @@ def _slices(tables: Iterable[pa.Table], rows: int) -> Iterator[list[pa.Table]]:
 def _parted(table: pa.Table, before: Iterable[pa.ChunkedArray]) -> tuple[pa.Table, pa.Table]:
     """Rows kept, and rows dropped: one that stands unchanged in the input is not given a second copy of its text."""
     if table.column("dropped").null_count == table.num_rows:
-        return table, table.slice(0, 0)
+        return table, table.schema.empty_table()
     dropped = table.filter(table.column("dropped").is_valid())
     known = pa.chunked_array([chunk for ids in before for chunk in ids.chunks], ID)
     stands = pc.is_in(dropped.column("id"), value_set=pa.concat_arrays(known.chunks) if len(known) else known)
