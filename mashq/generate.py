@@ -14,7 +14,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from mashq.rows import MashqError, child_ids, conform, expected_got
 if TYPE_CHECKING:
     from mashq.lm import Budget, Decoding, Model, Reply
 
-__all__ = ["Likelihood", "Student", "likelihood", "load_student", "replies"]
+__all__ = ["Likelihood", "Student", "likelihood", "load_student", "most_frequent", "replies"]
 
 TOKENS_PER_BATCH = 16_384  # padded tokens of one batch of likelihoods: 32 rows of 500
 ROWS_PER_BATCH = 32  # rows side by side
@@ -127,6 +128,28 @@ def replies(
         asked = [lm.Request(messages=lm.as_messages(turns), decoding=decoding) for turns in prompts]
     said = lm.generate(door, asked, ledger=ledger, budget=budget, progress=progress)
     return _reply_rows(rows, prompts, said, sure, system)
+
+
+def most_frequent(rows: pa.Table, learnt: Iterable[pa.Table], *, system: str) -> pa.Table:
+    """Prompt rows -> the answer that is most frequent in the training rows of their template, as replies.
+
+    It is what can be had without looking at the prompt: a tuned student that does no better has learnt how often each
+    answer comes. Of equally frequent answers the first in order; for a template that was not learnt that of its task,
+    for a task that was not learnt an empty reply.
+    """
+    from mashq.lm import Reply
+
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for table in learnt:
+        for row in table.select(["template", "task", "references"]).to_pylist():
+            for key in ("template", "task"):
+                counts[key, row[key] or ""].update((row["references"] or [])[:1])
+    best = {key: min(counted, key=lambda text: (-counted[text], text)) for key, counted in counts.items() if counted}
+    rows = rows.filter(pc.is_null(rows.column("dropped")))
+    listed = rows.select(["template", "task", "messages"]).to_pylist()
+    texts = [best.get(("template", row["template"] or ""), best.get(("task", row["task"] or ""), "")) for row in listed]
+    said = [Reply(text=text, finish="stop") for text in texts]
+    return _reply_rows(rows, [row["messages"] for row in listed], said, [None] * len(said), system)
 
 
 def _student_requests(

@@ -1,7 +1,7 @@
 """The steps that recipes share, one function each.
 
 Rows: read, prompts, together, split, take; for rows of any number held_out, deduplicated, mixture, few_shot. Models:
-train, replies, evaluation.
+train, replies, frequent_answers, evaluation.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ __all__ = [
     "evaluation",
     "examples",
     "few_shot",
+    "frequent_answers",
     "held_out",
     "mixture",
     "prompts",
@@ -445,6 +446,18 @@ def _replies(rows: pa.Table, job: Job) -> pa.Table:
     )
 
 
+def frequent_answers(name: str, rows: Step, learnt: Step) -> Step:
+    """A reply to every row without a model: the answer that its template has most often in the rows of `learnt`."""
+    return Step(name, _frequent_answers, {"answers": "most frequent"}, {"rows": rows, "learnt": learnt}, here=True)
+
+
+def _frequent_answers(rows: pa.Table, job: Job) -> pa.Table:
+    from mashq import generate
+
+    columns = ["template", "task", "references"]
+    return generate.most_frequent(rows, read_rows(job.inputs["learnt"], columns), system=job.name)
+
+
 @functools.lru_cache(maxsize=1)  # one model in memory at a time
 def _student(spec: str, trained: Path | None, frame: str, dtype: str) -> Any:
     from mashq.generate import load_student
@@ -491,6 +504,8 @@ def _evaluation(job: Job) -> Mapping[str, Any]:
 def _about_system(folder: Path) -> dict[str, Any]:
     manifest = manifest_of(folder) or {}
     settings = manifest["settings"]
+    if "student" not in settings:
+        return {"model": "none: the most frequent answer in training", "adapter": None, "decoding": None}
     about = {"model": settings["student"]["model"], "adapter": manifest["inputs"].get("trained")}
     return {**about, "tokenizer": settings["student"]["model"], "decoding": settings["decoding"]}
 

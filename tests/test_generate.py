@@ -10,9 +10,9 @@ import pytest
 import tiny_models
 
 from mashq import chat
-from mashq.generate import Student, likelihood, load_student, replies
+from mashq.generate import Student, likelihood, load_student, most_frequent, replies
 from mashq.lm import Decoding, open_model
-from mashq.rows import MashqError, child_ids, replace
+from mashq.rows import MashqError, child_ids, conform, replace, source_ids
 from mashq.train import TrainSettings, train
 
 torch = pytest.importorskip("torch")
@@ -236,3 +236,27 @@ def test_an_endpoint_is_sent_the_messages_and_has_no_likelihood() -> None:
     }  # fmt: skip
     sent = sorted(body["messages"][0]["content"] for body in Server.asked)
     assert sent == [row["messages"][0]["content"] for row in tiny_models.rows(2).to_pylist()]
+
+
+def test_the_most_frequent_answer_is_that_of_the_template_else_of_the_task():
+    learnt = conform(
+        {
+            "id": source_ids("learnt", "1", n=6),
+            "template": ["a/1", "a/1", "a/1", "a/2", "a/2", "a/2"],
+            "task": ["mood"] * 6,
+            "references": [["سلبي"], ["إيجابي", "جيد"], ["إيجابي"], ["لا"], ["لا"], ["لا"]],
+        }
+    )
+    asked = conform(
+        {
+            "id": source_ids("asked", "1", n=4),
+            "template": ["a/1", "a/2", "a/3", "b/1"],
+            "task": ["mood", "mood", "mood", "other"],
+            "messages": [[{"role": "user", "content": "ما رأيك؟"}]] * 4,
+            "references": [["سلبي"]] * 4,
+        }
+    )
+    made = most_frequent(asked, [learnt], system="frequent")
+    assert [row[-1]["content"] for row in made["messages"].to_pylist()] == ["إيجابي", "لا", "لا", ""]
+    assert made["parents"].to_pylist() == [[one] for one in asked["id"].to_pylist()]
+    assert made["references"].equals(asked["references"])

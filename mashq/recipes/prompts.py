@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from mashq import rows, templates
 from mashq import steps as shared
+from mashq.evaluate import LIKELIHOOD
 from mashq.holdout import HeldOut, held_names
 from mashq.lm import Decoding
 from mashq.mix import MixtureSettings
@@ -251,8 +252,14 @@ def _trained(settings: Settings, arms: dict[str, Step], checked: Step, asked: St
     largest = next(reversed(arms.values()))
     gain = shared.evaluation("gain", systems, labels, settings.metrics, training=largest, seed=settings.seed)
     found = [*tuned, *systems.values(), gain]
+    trained = {name: one for name, one in systems.items() if name != "before"}
     if len(arms) > 1:  # the larger arms against the smallest
-        trained = {name: one for name, one in systems.items() if name != "before"}
-        labels = {name: labels[name] for name in trained}
-        found.append(shared.evaluation("more", trained, labels, settings.metrics, seed=settings.seed))
+        said = {name: labels[name] for name in trained}
+        found.append(shared.evaluation("more", trained, said, settings.metrics, seed=settings.seed))
+    of_text = [metric for metric in settings.metrics if metric not in LIKELIHOOD]
+    if of_text:  # what is left of the gain when the shares of the answers are known
+        frequent = shared.frequent_answers("frequent", asked, largest)
+        said = {"frequent": "most frequent training answer", **{name: labels[name] for name in trained}}
+        beyond = shared.evaluation("beyond", {"frequent": frequent, **trained}, said, of_text, seed=settings.seed)
+        found += [frequent, beyond]
     return found

@@ -293,7 +293,7 @@ def test_prompts_trained_on_two_totals(data, student, tmp_path):
     sets = ("datasets=[ajgt, exams_ar]", "train=true", "mixture.mode=temperature", "totals=[24, 48]", "asked_a_task=3")
     page, _ = make("prompts", tmp_path, f"data={data}", f"student.model={student}", *short, *sets)
     made = steps_of(tmp_path)
-    assert {"tuned-24", "tuned-48", "before", "after-24", "after-48", "gain", "more"} <= set(made)
+    assert {"tuned-24", "tuned-48", "before", "after-24", "after-48", "gain", "more", "frequent", "beyond"} <= set(made)
     assert [made[f"learnt-{total}"]["counts"]["kept"] for total in (24, 48)] == [24, 48]
     ids = [
         {row["id"] for table in read_rows(folder, ["id"]) for row in table.to_pylist()}
