@@ -10,7 +10,7 @@ through all its templates.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -249,17 +249,22 @@ def _trained(settings: Settings, arms: dict[str, Step], checked: Step, asked: St
         tuned.append(shared.train(f"tuned{arm}", {"learnt": learnt, "checked": checked}, student, settings.training))
         systems[f"after{arm}"] = shared.replies(f"after{arm}", asked, student, decoding, tuned[-1])
         labels[f"after{arm}"] = f"tuned{f' on {int(arm[1:]):,} prompts' if arm else ''}"
-    largest = next(reversed(arms.values()))
-    gain = shared.evaluation("gain", systems, labels, settings.metrics, training=largest, seed=settings.seed)
-    found = [*tuned, *systems.values(), gain]
-    trained = {name: one for name, one in systems.items() if name != "before"}
-    if len(arms) > 1:  # the larger arms against the smallest
-        said = {name: labels[name] for name in trained}
-        found.append(shared.evaluation("more", trained, said, settings.metrics, seed=settings.seed))
+    # The largest arm is what a report tells first.
+    trained = {name: systems[name] for name in reversed(systems) if name != "before"}
+    largest, smallest = next(reversed(arms.values())), next(reversed(trained))
+
+    def against(name: str, baseline: str, first: Step, others: dict[str, Step], metrics: Sequence[str]) -> Step:
+        compared = {baseline: first, **others}
+        said = {one: labels[one] for one in compared}
+        return shared.evaluation(name, compared, said, metrics, training=largest, seed=settings.seed)
+
+    found = [*tuned, *systems.values(), against("gain", "before", systems["before"], trained, settings.metrics)]
+    if len(arms) > 1:
+        larger = {name: one for name, one in trained.items() if name != smallest}
+        found.append(against("more", smallest, trained[smallest], larger, settings.metrics))
     of_text = [metric for metric in settings.metrics if metric not in LIKELIHOOD]
     if of_text:  # what is left of the gain when the shares of the answers are known
         frequent = shared.frequent_answers("frequent", asked, largest)
-        said = {"frequent": "most frequent training answer", **{name: labels[name] for name in trained}}
-        beyond = shared.evaluation("beyond", {"frequent": frequent, **trained}, said, of_text, seed=settings.seed)
-        found += [frequent, beyond]
+        labels["frequent"] = "most frequent training answer"
+        found += [frequent, against("beyond", "frequent", frequent, trained, of_text)]
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,9 +44,15 @@ class Words:
         return str(_entries()[key][self.other_lang])
 
     def term(self, kind: str, name: str) -> str:
-        """The name by which a thing found in data is known to readers; its own name where there is none."""
-        entry = _entries()[kind].get(name)
-        return str(entry[self.lang]) if entry else name
+        """The name by which a thing found in data is known to readers; its own name where there is none.
+
+        A number in it stands as `{n}` in the entries.
+        """
+        if entry := _entries()[kind].get(name):
+            return str(entry[self.lang])
+        numbers = re.findall(r"\d[\d,]*", name)
+        entry = _entries()[kind].get(name.replace(numbers[0], "{n}")) if len(numbers) == 1 else None
+        return str(entry[self.lang]).replace("{n}", numbers[0]) if entry else name
 
 
 def isolate(value: object) -> Markup:
