@@ -1,6 +1,6 @@
 """What a reply took from the training text: the longest copied span, and the share of n-grams that are new.
 
-n-gram novelty after RAVEN (McCoy et al. 2023, TACL 11, "How Much Do Language Models Copy From Their Training Data?"):
+n-gram novelty after McCoy et al. 2023 (TACL 11, "How Much Do Language Models Copy From Their Training Data?"):
 the share of a text's n-grams that do not occur in the training data. It is not a measure of quality, random words score
 1: read it beside the novelty of the human references at the same n.
 
@@ -135,7 +135,7 @@ def novelty(
                 novel[:, column],
                 total[:, column],
                 name=f"novelty{n}",
-                signature=sign(f"novelty{n}", "raven", index.profile.signature),
+                signature=sign(f"novelty{n}", "mccoy2023", index.profile.signature),
                 groups=groups,
                 seed=seed,
             )

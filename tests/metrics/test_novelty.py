@@ -60,7 +60,7 @@ def test_a_copy_has_no_novelty_and_unknown_words_are_all_novel():
     assert {n: score.value for n, score in novelty(TRAINING, index).items()} == dict.fromkeys(range(1, 7), 0.0)
     strange = novelty(["كتب شعرا", "قرأ قصة"], index)
     assert {n: score.value for n, score in strange.items()} == {1: 1.0, 2: 1.0}
-    assert strange[1].signature.startswith("novelty1|raven|tok:uax29|norm:nfc-")
+    assert strange[1].signature.startswith("novelty1|mccoy2023|tok:uax29|norm:nfc-")
     assert (strange[1].n, strange[2].n) == (2, 2)
 
 
