@@ -13,7 +13,8 @@ from python_calamine import CalamineWorkbook
 
 from mashq.metrics import CATALOGUE
 from mashq.sources import read
-from mashq.templates import Rendered, Template, apply, library, library_names, render
+from mashq.templates import Rendered, Template, apply, library, library_names, load, render
+from mashq.templates.files import library_file
 from mashq.templates.lint import files_named, lint_files
 
 DATA = os.environ.get("MASHQ_DATA")
@@ -43,6 +44,11 @@ def table(path: Path) -> list[dict[str, Any]]:
         return list(csv.DictReader(file))
 
 
+def tabbed(path: Path) -> list[dict[str, Any]]:
+    head, *rows = (line.split("\t") for line in path.read_text("utf-8").splitlines())
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
 def sheet(path: Path) -> list[dict[str, Any]]:
     head, *rows = CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()
     return [dict(zip(map(str, head), row, strict=True)) for row in rows]
@@ -58,6 +64,7 @@ FILES = {
     "arsarcasm_v2": (table, ["arsarcasm_v2_train.csv"]),
     "ajgt": (sheet, ["ajgt.xlsx"]),
     "exams_ar": (lines, ["exams_ar.jsonl"]),
+    "ntrex_ar": (tabbed, ["ntrex_en_ar.tsv"]),
     "arastories": (table, ["arastories_msa.csv", "arastories_egyptian.csv", "arastories_moroccan.csv"]),
 }
 TEMPLATES = [template for name in FILES for template in library(name)]
@@ -68,6 +75,7 @@ SKIPPED = {
     "arsarcasm_v2/sentiment_levantine": (11924, 0),
     "arsarcasm_v2/sarcasm_egyptian": (9873, 0),
     "exams_ar/complete": (52, 0),
+    "ntrex_ar/finish_translation": (204, 0),
     "arastories/continue": (1800, 0),
     "arastories/continue_egyptian": (1800, 0),
     "arastories/continue_moroccan": (1801, 0),  # one story has no second paragraph
@@ -86,7 +94,7 @@ def test_a_template_of_the_library_is_complete(template: Template) -> None:
     assert data.splits
     assert template.task
     assert template.metrics
-    assert template.language == "ar"
+    assert template.language in ("ar", "ar-en")
     assert not HIDDEN.search(template.prompt + "".join(template.targets))
     assert "?" not in re.sub(r"{[{%].*?[%}]}", "", template.prompt + "".join(template.targets), flags=re.DOTALL)
 
@@ -111,7 +119,7 @@ def records() -> dict[str, list[dict[str, Any]]]:
 
 def test_every_file_of_the_library_loads() -> None:
     assert set(FILES) <= set(library_names())
-    assert all(library(name) for name in library_names())
+    assert all(load(library_file(name)) == library(name) for name in library_names())
 
 
 def test_the_library_is_as_large_as_the_papers() -> None:
@@ -146,6 +154,15 @@ def test_it_renders_the_real_file(template: Template, records: dict[str, list[di
         assert not one.choices or one.references[0] in one.choices
         assert "{{" not in one.prompt
         assert not template.choices_in_prompt or all(choice in one.prompt for choice in one.choices)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_linter_finds_no_error_on_the_real_file(name: str, records: dict[str, list[dict[str, Any]]]) -> None:
+    if name not in records:
+        pytest.skip(f"{name} is not in MASHQ_DATA")
+    some = records[name][:: max(1, len(records[name]) // 200)]
+    report = lint_files(files_named([name]), some, metrics=tuple(CATALOGUE))
+    assert [finding.text for finding in report.findings if finding.level == "error"] == []
 
 
 @pytest.mark.parametrize("name", FILES)
