@@ -94,9 +94,13 @@ def _place(settings: Settings, dataset: str) -> Path | None:
     folder = shared.data_folder(settings.data)
     if folder is None:
         return None
-    names = [folder / FILES[dataset][0]] if dataset in FILES else []
-    names += [*sorted(folder.glob(f"{dataset}.*")), folder / dataset]
-    return next((path for path in names if path.exists()), None)
+    if dataset in FILES and (folder / FILES[dataset][0]).exists():
+        return folder / FILES[dataset][0]
+    found = [*sorted(folder.glob(f"{dataset}.*")), *filter(Path.exists, [folder / dataset])]
+    if len(found) > 1:
+        named = ", ".join(path.name for path in found)
+        raise MashqError(f"prompts: {folder}: expected one file or folder of '{dataset}', got {named}. Leave one.")
+    return found[0] if found else None
 
 
 def _datasets(settings: Settings) -> tuple[str, ...]:

@@ -286,6 +286,10 @@ def test_prompts_without_a_data_set_says_what_is_looked_for(monkeypatch, tmp_pat
         make("prompts", tmp_path)
     with pytest.raises(MashqError, match=r"expected hard.parquet .* \(from https://.*\) in"):
         make("prompts", tmp_path, f"data={tmp_path}", "datasets=[hard]")
+    for name in ("hard.csv", "hard.parquet"):
+        (tmp_path / name).touch()
+    with pytest.raises(MashqError, match=r"expected one file or folder of 'hard', got hard.csv, hard.parquet"):
+        make("prompts", tmp_path, f"data={tmp_path}")
 
 
 def test_prompts_trained_on_two_totals(data, student, tmp_path):
