@@ -19,7 +19,7 @@ import xxhash
 from mashq.arabic import normalise_column
 from mashq.rows import ID, drop, id_hex, id_words, scramble
 
-__all__ = ["COLUMNS", "REASONS", "content_hashes", "find_twins", "without_twins"]
+__all__ = ["COLUMNS", "REASONS", "content_hashes", "find_twins", "flat_lists", "without_twins"]
 
 COLUMNS = ("id", "split", "text", "messages", "references")  # what `find_twins` needs of its rows
 RANKS = {"test": 0, "validation": 1}  # a row gives way to an equal one of a lower rank; train's is 2
@@ -123,8 +123,8 @@ def _bytes(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
 
 def content_hashes(table: pa.Table, forms: Sequence[str] = ()) -> tuple[np.ndarray, np.ndarray]:
     """(n, 2) 64-bit words each: a hash of the prompt, and one of prompt and answers."""
-    messages, ends = _flat(table["messages"])
-    references, answer_ends = _flat(table["references"])
+    messages, ends = flat_lists(table["messages"])
+    references, answer_ends = flat_lists(table["references"])
     roles = pc.fill_null(messages.field("role"), "")
     coded = roles.dictionary_encode()
     turns = _fold(
@@ -159,7 +159,7 @@ def _fold(hashes: np.ndarray, digests: np.ndarray) -> np.ndarray:
         return np.stack([scramble(first + second), second], axis=1)
 
 
-def _flat(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+def flat_lists(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     """A column of n lists -> their values one after the other, and the n + 1 places where lists begin and end."""
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
     values = pc.list_flatten(column)

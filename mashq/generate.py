@@ -29,7 +29,7 @@ from mashq.rows import MashqError, child_ids, conform, expected_got
 if TYPE_CHECKING:
     from mashq.lm import Budget, Decoding, Model, Reply
 
-__all__ = ["Likelihood", "Student", "likelihood", "load_student", "most_frequent", "replies"]
+__all__ = ["Likelihood", "Student", "answers_by_frequency", "likelihood", "load_student", "most_frequent", "replies"]
 
 TOKENS_PER_BATCH = 16_384  # padded tokens of one batch of likelihoods: 32 rows of 500
 ROWS_PER_BATCH = 32  # rows side by side
@@ -130,24 +130,28 @@ def replies(
     return _reply_rows(rows, prompts, said, sure, system)
 
 
-def most_frequent(rows: pa.Table, learnt: Iterable[pa.Table], *, system: str) -> pa.Table:
-    """Prompt rows -> the answer that is most frequent in the training rows of their template, as replies.
-
-    It is what can be had without looking at the prompt: a tuned student that does no better has learnt how often each
-    answer comes. Of equally frequent answers the first in order; for a template that was not learnt that of its task,
-    for a task that was not learnt an empty reply.
-    """
-    from mashq.lm import Reply
-
+def answers_by_frequency(learnt: Iterable[pa.Table]) -> dict[tuple[str, str], str]:
+    """("template" or "task", its name) -> the most frequent answer of its training rows; of equal ones the first."""
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for table in learnt:
         for row in table.select(["template", "task", "references"]).to_pylist():
             for key in ("template", "task"):
                 counts[key, row[key] or ""].update((row["references"] or [])[:1])
-    best = {key: min(counted, key=lambda text: (-counted[text], text)) for key, counted in counts.items() if counted}
+    return {key: min(counted, key=lambda text: (-counted[text], text)) for key, counted in counts.items() if counted}
+
+
+def most_frequent(rows: pa.Table, answers: Mapping[tuple[str, str], str], *, system: str) -> pa.Table:
+    """Prompt rows -> the answer of `answers_by_frequency` for their template, as replies.
+
+    It is what can be had without looking at the prompt: a tuned student that does no better has learnt how often each
+    answer comes. For a template that was not learnt it is that of its task, for a task that was not learnt empty.
+    """
+    from mashq.lm import Reply
+
     rows = rows.filter(pc.is_null(rows.column("dropped")))
     listed = rows.select(["template", "task", "messages"]).to_pylist()
-    texts = [best.get(("template", row["template"] or ""), best.get(("task", row["task"] or ""), "")) for row in listed]
+    of_task = [answers.get(("task", row["task"] or ""), "") for row in listed]
+    texts = [answers.get(("template", row["template"] or ""), of_task[i]) for i, row in enumerate(listed)]
     said = [Reply(text=text, finish="stop") for text in texts]
     return _reply_rows(rows, [row["messages"] for row in listed], said, [None] * len(said), system)
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from mashq.rows import MashqError, id_hex
+from mashq.rows import MashqError, group_names
 
 __all__ = ["HeldOut", "Published", "held_names", "held_splits"]
 
@@ -108,7 +108,7 @@ def held_splits(table: pa.Table, published: Published) -> tuple[pa.Array, pa.Arr
     test, _, train = range(NONE)
     given = _given(table, asked)
     alone = np.asarray(pc.equal(pc.fill_null(table["group"], ""), ""))
-    codes, shares = _groups(_whole(table, alone), asked.seed)
+    codes, shares = _groups(group_names(table), asked.seed)
     where = published.split_of(codes, shares)
     if asked.of_train:
         leaks = _among(codes, published.codes("test")) | _among(codes, published.codes("validation"))
@@ -121,16 +121,6 @@ def held_splits(table: pa.Table, published: Published) -> tuple[pa.Array, pa.Arr
         group = table["group"][int(row)].as_py()
         reasons[row] = f"leak: published as {SPLITS[split[row]]}, but its group '{group}' is in {SPLITS[where[row]]}"
     return pa.array(SPLITS).take(pa.array(split)), pa.array(reasons, pa.string())
-
-
-def _whole(table: pa.Table, alone: np.ndarray) -> pa.Array | pa.ChunkedArray:
-    """The groups; of a row without one the record that it was made from."""
-    if not alone.any():
-        return table["group"]
-    some = table.filter(pa.array(alone))
-    pairs = zip(some["parents"].to_pylist(), some["id"].to_pylist(), strict=True)
-    records = pa.array([id_hex(own[0] if own else one) for own, one in pairs], pa.string())
-    return pc.replace_with_mask(table["group"].combine_chunks(), pa.array(alone), records)
 
 
 def _given(table: pa.Table, settings: HeldOut) -> np.ndarray:

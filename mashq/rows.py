@@ -33,6 +33,7 @@ __all__ = [
     "drop",
     "expected_got",
     "file_hash",
+    "group_names",
     "id_hex",
     "id_hexes",
     "id_words",
@@ -216,6 +217,18 @@ def drop(table: pa.Table, reasons: Sequence[str | None] | pa.Array) -> pa.Table:
     """Mark rows as dropped: one reason or None a row. A row dropped before keeps its first reason."""
     fresh = reasons if isinstance(reasons, pa.Array) else pa.array(reasons, pa.string())
     return replace(table, dropped=pc.coalesce(table.column("dropped"), fresh))
+
+
+def group_names(table: pa.Table) -> pa.Array:
+    """The group of each row; of a row without one the record that it was made from, as 32 hexadecimal digits."""
+    groups = pc.fill_null(table.column("group"), "").combine_chunks()
+    alone = pc.equal(groups, "")
+    if not pc.any(alone).as_py():
+        return groups
+    some = table.filter(alone)
+    pairs = zip(some.column("parents").to_pylist(), some.column("id").to_pylist(), strict=True)
+    records = pa.array([id_hex(own[0] if own else one) for own, one in pairs], pa.string())
+    return pc.replace_with_mask(groups, alone, records)
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ the shards, the workers and the order of the rows, and a change of one training 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from mashq.dedup import content_hashes
-from mashq.rows import SCHEMA, MashqError, child_ids, drop, id_hex, id_words, replace
+from mashq.dedup import content_hashes, flat_lists
+from mashq.rows import SCHEMA, MashqError, child_ids, drop, group_names, id_words, replace, scramble
 from mashq.templates.template import MOST_SHOTS
 
 __all__ = ["COLUMNS", "POOL", "Pool", "ShotSettings", "with_examples"]
@@ -25,7 +25,7 @@ __all__ = ["COLUMNS", "POOL", "Pool", "ShotSettings", "with_examples"]
 POOL = 500  # training rows of a template that its examples are drawn from
 COLUMNS = ("id", "parents", "split", "group", "template", "text", "messages", "references")  # what `Pool.add` needs
 MESSAGES = SCHEMA.field("messages").type
-ROWS = 1_024  # rows whose examples are drawn at a time: their keys are one number a row and row of the pool
+ROWS = 1_024  # rows that are given examples at a time
 POOLED = pa.schema(
     [
         pa.field("id", SCHEMA.field("id").type),
@@ -70,24 +70,32 @@ class Pool:
         answered = pc.greater(pc.fill_null(pc.list_value_length(table["references"]), 0), 0)
         some = table.filter(pc.and_(own, answered))
         if some.num_rows:
-            self._fresh.append(self._smallest(_pooled(some, self.settings.seed)))
+            keys = _keys(some["id"], self.settings.seed)
+            least = _least(pa.table({"template": some["template"], "key": keys}))
+            self._fresh.append(_pooled(some.take(least), keys[least.to_numpy()]))
         if sum(fresh.num_rows for fresh in self._fresh) > max(self._kept.num_rows, 10_000):
             self.table()
 
     def table(self) -> pa.Table:
         """The pool, by template and key."""
-        self._kept = self._smallest(pa.concat_tables([self._kept, *self._fresh]))
-        self._fresh = []
+        rows = pa.concat_tables([self._kept, *self._fresh])
+        self._kept, self._fresh = rows.take(_least(rows)).combine_chunks(), []
         return self._kept
 
-    def _smallest(self, rows: pa.Table) -> pa.Table:
-        ordered = rows.take(pc.sort_indices(rows, [("template", "ascending"), ("key", "ascending")]))
-        names = ordered["template"].to_numpy(zero_copy_only=False)
-        first = np.searchsorted(names, names) if len(names) else np.zeros(0, dtype=np.int64)
-        return ordered.filter(pa.array(np.arange(len(names)) - first < POOL)).combine_chunks()
+
+def _keys(ids: pa.ChunkedArray, seed: int) -> np.ndarray:
+    return id_words(child_ids(ids, step="examples", template=str(seed)))[:, 0]
 
 
-def _pooled(rows: pa.Table, seed: int) -> pa.Table:
+def _least(rows: pa.Table) -> pa.Array:
+    """The places of the rows with the smallest keys, at most `POOL` of a template, by template and key."""
+    order = pc.sort_indices(rows, [("template", "ascending"), ("key", "ascending")])
+    names = rows["template"].take(order).to_numpy(zero_copy_only=False)
+    first = np.searchsorted(names, names) if len(names) else np.zeros(0, dtype=np.int64)
+    return order.filter(pa.array(np.arange(len(names)) - first < POOL))
+
+
+def _pooled(rows: pa.Table, keys: np.ndarray) -> pa.Table:
     said = zip(rows["messages"].to_pylist(), rows["references"].to_pylist(), strict=True)
     turns = [
         [*(turn for turn in messages if turn["role"] != "system"), {"role": "assistant", "content": references[0]}]
@@ -96,7 +104,7 @@ def _pooled(rows: pa.Table, seed: int) -> pa.Table:
     columns = [
         rows["id"],
         rows["template"],
-        id_words(child_ids(rows["id"], step="examples", template=str(seed)))[:, 0],
+        keys,
         _groups(rows),
         content_hashes(rows)[0][:, 0],
         _codes(said[-1]["content"] for said in turns),
@@ -106,9 +114,7 @@ def _pooled(rows: pa.Table, seed: int) -> pa.Table:
 
 
 def _groups(rows: pa.Table) -> np.ndarray:
-    """(n,) codes of the rows' groups; a row of no group is in that of the record it was made from."""
-    columns = (rows[name].to_pylist() for name in ("group", "parents", "id"))
-    return _codes(group or id_hex(own[0] if own else one) for group, own, one in zip(*columns, strict=True))
+    return _codes(group_names(rows).to_pylist())
 
 
 def _codes(texts: Iterable[str]) -> np.ndarray:
@@ -121,22 +127,27 @@ def with_examples(table: pa.Table, pool: pa.Table, settings: ShotSettings, step:
     An example is of the same template, another group and another prompt. A new row's parents are the row itself and
     its examples in their order. A row that the pool has too few examples for is dropped.
     """
-    pieces = []
-    places = []
-    names = table["template"].to_numpy(zero_copy_only=False)
-    for name, shots in settings.shots.items():
-        if not shots:
-            continue
-        found = np.flatnonzero(names == name)
-        own = pool.filter(pc.equal(pool["template"], name)).combine_chunks()
-        for at in range(0, len(found), ROWS):
-            some = found[at : at + ROWS]
-            pieces.append(_shown(table.take(pa.array(some)), own, shots, settings.seed, step))
-            places.append(some)
-    if not pieces:
+    pools = {
+        name: pool.filter(pc.equal(pool["template"], name)).combine_chunks()
+        for name in pc.unique(table["template"]).to_pylist()
+        if settings.shots.get(name)
+    }
+    if not pools:
         return table
-    rest = np.setdiff1d(np.arange(table.num_rows), np.concatenate(places))
-    joined = pa.concat_tables([*pieces, table.take(pa.array(rest))])
+    some = (table.slice(at, ROWS) for at in range(0, table.num_rows, ROWS))  # one text array holds 2 GB at most
+    return pa.concat_tables([_each_template(rows, pools, settings, step) for rows in some])
+
+
+def _each_template(rows: pa.Table, pools: Mapping[str, pa.Table], settings: ShotSettings, step: str) -> pa.Table:
+    names = rows["template"].to_numpy(zero_copy_only=False)
+    pieces, places = [], []
+    for name, pool in pools.items():
+        own = np.flatnonzero(names == name)
+        if len(own):
+            pieces.append(_shown(rows.take(pa.array(own)), pool, settings.shots[name], settings.seed, step))
+            places.append(own)
+    rest = np.setdiff1d(np.arange(rows.num_rows), np.concatenate(places)) if places else np.arange(rows.num_rows)
+    joined = pa.concat_tables([*pieces, rows.take(pa.array(rest))])
     return joined.take(pa.array(np.argsort(np.concatenate([*places, rest]), kind="stable")))
 
 
@@ -144,6 +155,14 @@ def _shown(rows: pa.Table, pool: pa.Table, shots: int, seed: int, step: str) -> 
     """Rows of one template with `shots` examples each out of its pool, in their order."""
     chosen, filled = _drawn(rows, pool, shots, seed)
     whole = filled.all(axis=1)
+    template, got = rows["template"][0].as_py(), filled.sum(axis=1)
+    few = f"of {shots} among the {pool.num_rows} training rows that they are drawn from (template {template})"
+    marked = drop(
+        rows,
+        [None if enough else f"examples: {n} {few}" for enough, n in zip(whole.tolist(), got.tolist(), strict=True)],
+    )
+    if not whole.any():
+        return marked
     own, examples = rows.filter(pa.array(whole)), chosen[whole]
     made = replace(
         own,
@@ -151,12 +170,7 @@ def _shown(rows: pa.Table, pool: pa.Table, shots: int, seed: int, step: str) -> 
         parents=_parents(own, pool, examples),
         messages=_conversations(own, pool, examples),
     )
-    if whole.all():
-        return made
-    template = rows["template"][0].as_py()
-    got = filled[~whole].sum(axis=1)
-    why = [f"examples: {n} of {shots} in the training split (template {template})" for n in got]
-    lost = drop(rows.filter(pa.array(~whole)), why)
+    lost = marked.filter(pa.array(~whole))
     order = np.argsort(np.concatenate([np.flatnonzero(whole), np.flatnonzero(~whole)]), kind="stable")
     return pa.concat_tables([made, lost]).take(pa.array(order))
 
@@ -167,7 +181,7 @@ def _drawn(rows: pa.Table, pool: pa.Table, shots: int, seed: int) -> tuple[np.nd
     if not pool.num_rows:
         return chosen, filled
     lots = id_words(child_ids(rows["id"], step="draw examples", template=str(seed)))[:, :1]
-    keys = _mixed(lots, pool["key"].to_numpy())
+    keys = scramble(lots ^ pool["key"].to_numpy())
     barred = (_groups(rows)[:, None] == pool["group"].to_numpy()) | (
         content_hashes(rows)[0][:, :1] == pool["prompt"].to_numpy()
     )
@@ -178,7 +192,7 @@ def _drawn(rows: pa.Table, pool: pa.Table, shots: int, seed: int) -> tuple[np.nd
     first = np.argsort(turn, axis=1, kind="stable")[:, :shots]
     found = np.take_along_axis(order, first, axis=1)
     width = found.shape[1]
-    again = np.take_along_axis(_mixed(~lots, pool["key"].to_numpy()), found, axis=1)
+    again = np.take_along_axis(scramble(~lots ^ pool["key"].to_numpy()), found, axis=1)
     again[np.take_along_axis(barred, found, axis=1)] = np.iinfo(np.uint64).max
     chosen[:, :width] = np.take_along_axis(found, np.argsort(again, axis=1), axis=1)  # no answer has a place of its own
     filled[:, :width] = ~np.take_along_axis(barred, chosen[:, :width], axis=1)
@@ -197,15 +211,6 @@ def _turns(answers: np.ndarray) -> np.ndarray:
     return turns
 
 
-def _mixed(lots: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """(n, 1) and (m,) words -> (n, m) words in which each row orders the m by chance."""
-    with np.errstate(over="ignore"):
-        words = (lots ^ keys) * np.uint64(0xBF58476D1CE4E5B9)
-        words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = words ^ (words >> np.uint64(31))
-    return mixed
-
-
 def _parents(rows: pa.Table, pool: pa.Table, examples: np.ndarray) -> pa.Array:
     n, shots = examples.shape
     ids = pa.concat_arrays([*rows["id"].chunks, *pool["id"].chunks])
@@ -217,8 +222,9 @@ def _parents(rows: pa.Table, pool: pa.Table, examples: np.ndarray) -> pa.Array:
 
 def _conversations(rows: pa.Table, pool: pa.Table, examples: np.ndarray) -> pa.Array:
     """System text, the turns of each example, the row's own turns: gathered from both columns at once."""
-    own_starts, own_lengths, own_turns = _flat(rows["messages"])
-    starts, lengths, turns = _flat(pool["turns"])
+    own_turns, own_ends = flat_lists(rows["messages"])
+    turns, ends = flat_lists(pool["turns"])
+    own_starts, own_lengths, starts, lengths = own_ends[:-1], np.diff(own_ends), ends[:-1], np.diff(ends)
     first = pc.struct_field(own_turns, "role").take(pa.array(own_starts))
     system = np.asarray(pc.equal(first, "system")).astype(np.int64)
     begins = np.concatenate(
@@ -232,11 +238,3 @@ def _conversations(rows: pa.Table, pool: pa.Table, examples: np.ndarray) -> pa.A
     np.cumsum(counts.sum(axis=1), out=offsets[1:])
     gathered = pa.concat_arrays([own_turns, turns]).take(pa.array(places))
     return pa.ListArray.from_arrays(pa.array(offsets), gathered, type=MESSAGES)
-
-
-def _flat(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, pa.Array]:
-    """A column of n lists -> where each begins, how long it is, and their values one after the other."""
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
-    values = pc.list_flatten(column)
-    joined = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], MESSAGES.value_type)
-    return np.cumsum(lengths) - lengths, lengths, joined

@@ -144,17 +144,19 @@ def prompts_of_columns(
     published: Mapping[str, str | Path],
     licences: Mapping[str, str] | None = None,
     leave: Sequence[str] = (),
+    splits: Mapping[str, str] | None = None,
 ) -> Step:
     """Prompt rows of Parquet files, straight from their columns: library data set -> its published file or folder.
 
     For tables of millions of rows. The rows are those of `prompts` over `read` of the same files, and the raw rows
     themselves are not written: a prompt's parent is found again in its file. `licences` goes before the library's;
-    `leave` names templates that are not applied.
+    `leave` names templates that are not applied, `splits` the split of all rows of a data set.
     """
     chosen = {each: [one for one in templates.library(each) if one.name not in leave] for each in published}
     settings = {
         "datasets": list(published),
         "licences": dict(licences or {}),
+        **({"splits": dict(splits)} if splits else {}),
         "templates": {one.name: one.fingerprint for each in chosen.values() for one in each},
     }
     return Step(name, _prompts_of_slice, settings, files=dict(published), kind="slices", slices=_slices_of_files)
@@ -164,8 +166,12 @@ def _slices_of_files(job: Job) -> list[dict[str, str]]:
     return [
         {**one, "dataset": each}
         for each in job.settings["datasets"]
-        for one in sources.column_slices(job.files[each], sources.SourceSettings(source=each))
+        for one in sources.column_slices(job.files[each], _of_columns(each, job))
     ]
+
+
+def _of_columns(dataset: str, job: Job) -> sources.SourceSettings:
+    return sources.SourceSettings(source=dataset, split=job.settings.get("splits", {}).get(dataset))
 
 
 def _prompts_of_slice(one: Mapping[str, str], job: Job) -> Iterator[pa.Table]:
@@ -454,8 +460,14 @@ def frequent_answers(name: str, rows: Step, learnt: Step) -> Step:
 def _frequent_answers(rows: pa.Table, job: Job) -> pa.Table:
     from mashq import generate
 
-    columns = ["template", "task", "references"]
-    return generate.most_frequent(rows, read_rows(job.inputs["learnt"], columns), system=job.name)
+    return generate.most_frequent(rows, _answers_in(job.inputs["learnt"]), system=job.name)
+
+
+@functools.lru_cache(maxsize=1)
+def _answers_in(folder: Path) -> dict[tuple[str, str], str]:
+    from mashq import generate
+
+    return generate.answers_by_frequency(read_rows(folder, ["template", "task", "references"]))
 
 
 @functools.lru_cache(maxsize=1)  # one model in memory at a time

@@ -10,7 +10,7 @@ import pytest
 import tiny_models
 
 from mashq import chat
-from mashq.generate import Student, likelihood, load_student, most_frequent, replies
+from mashq.generate import Student, answers_by_frequency, likelihood, load_student, most_frequent, replies
 from mashq.lm import Decoding, open_model
 from mashq.rows import MashqError, child_ids, conform, replace, source_ids
 from mashq.train import TrainSettings, train
@@ -256,7 +256,7 @@ def test_the_most_frequent_answer_is_that_of_the_template_else_of_the_task():
             "references": [["سلبي"]] * 4,
         }
     )
-    made = most_frequent(asked, [learnt], system="frequent")
+    made = most_frequent(asked, answers_by_frequency([learnt]), system="frequent")
     assert [row[-1]["content"] for row in made["messages"].to_pylist()] == ["إيجابي", "لا", "لا", ""]
     assert made["parents"].to_pylist() == [[one] for one in asked["id"].to_pylist()]
     assert made["references"].equals(asked["references"])

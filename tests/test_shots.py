@@ -97,8 +97,23 @@ def test_too_few_examples_drop_the_row_with_the_number(shown):
     rare = [row for row in after if row["template"] == "one/rare"]
     assert len(rare) == 8
     # Both training rows are of group g0, as are all eight: none is of another group.
-    assert {row["dropped"] for row in rare} == {"examples: 0 of 2 in the training split (template one/rare)"}
+    assert {row["dropped"] for row in rare} == {
+        "examples: 0 of 2 among the 2 training rows that they are drawn from (template one/rare)"
+    }
     assert all(row["id"] in before for row in rare)
+
+
+def test_a_template_without_a_training_row_stands_beside_one_that_has_some():
+    table = population(90)
+    none = rows.replace(
+        table, split=["test" if name == "one/talk" else "train" for name in table["template"].to_pylist()]
+    )
+    made = with_examples(none, pool_of(none), ASKED, "few").to_pylist()
+    talk = [row for row in made if row["template"] == "one/talk"]
+    assert {row["dropped"] for row in talk} == {
+        "examples: 0 of 2 among the 0 training rows that they are drawn from (template one/talk)"
+    }
+    assert any(len(row["parents"] or []) == 4 for row in made)
 
 
 def test_templates_without_examples_are_left_alone(shown):

@@ -54,7 +54,7 @@ class Settings:
     checked_a_task: int = 10  # validation prompts a task, at most
     train: bool = False  # train a student on each arm, and measure its gain
     student: StudentSettings = field(default_factory=StudentSettings)
-    training: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=5e-4))
+    training: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=5e-4, supervise="last"))
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=64))
     metrics: tuple[str, ...] = ("rougeL", "chrF++", "exact", "bits_per_byte", "perplexity")
     seed: int = 0
@@ -80,7 +80,9 @@ SIZES = {
         checked_a_task=50,
         train=True,
         student=StudentSettings(model="Qwen/Qwen2-7B"),
-        training=TrainSettings(lr_peak=1e-4, rows_per_batch=8, accumulate=16, max_tokens=2048, rank=16, alpha=32),
+        training=TrainSettings(
+            lr_peak=1e-4, rows_per_batch=8, accumulate=16, max_tokens=2048, rank=16, alpha=32, supervise="last"
+        ),
         decoding=Decoding(max_new_tokens=256),
     ),
 }
@@ -143,12 +145,16 @@ def _of_files(settings: Settings) -> tuple[list[Step], dict[str, Step]]:
     made: list[Step] = []
     prompts: dict[str, Step] = {}
     if by_columns:
-        prompts["prompts-columns"] = shared.prompts_of_columns("prompts-columns", by_columns, leave=settings.leave)
+        asked = {name: "test" for name in by_columns if templates.library(name)[0].dataset.asked_only}
+        prompts["prompts-columns"] = shared.prompts_of_columns(
+            "prompts-columns", by_columns, leave=settings.leave, splits=asked
+        )
         made.append(prompts["prompts-columns"])
     for name, path in placed.items():
         if name in by_columns:
             continue
-        plain = SourceSettings(source=name, licence=templates.library(name)[0].dataset.licence)
+        about = templates.library(name)[0].dataset
+        plain = SourceSettings(source=name, licence=about.licence, split="test" if about.asked_only else None)
         raw = shared.read(f"raw-{name}", path, FILES[name][1] if name in known else plain, rows_per_part=5_000)
         prompts[f"prompts-{name}"] = shared.prompts(f"prompts-{name}", raw, library=[name], leave=settings.leave)
         made += [raw, prompts[f"prompts-{name}"]]
@@ -216,7 +222,7 @@ def _names(dataset: str, settings: Settings) -> list[str]:
 
 def _arms(settings: Settings, population: Step) -> Iterator[tuple[str, Step]]:
     """(what is behind the names of an arm's steps, its training rows)."""
-    for total in settings.totals or (settings.mixture.total,):
+    for total in sorted(settings.totals) or (settings.mixture.total,):
         arm = f"-{total}" if len(settings.totals) > 1 else ""
         yield arm, shared.mixture(f"learnt{arm}", population, replace(settings.mixture, total=total))
 

@@ -30,7 +30,7 @@ class Settings:
     rows: int = 0  # training rows of each variety; 0 = all
     asked: int = 200  # test rows of each variety that the student is asked; 0 = all
     student: StudentSettings = field(default_factory=StudentSettings)
-    train: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=5e-4))
+    train: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=5e-4, supervise="last"))
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=64))
     metrics: tuple[str, ...] = ("rougeL", "chrF++", "exact", "bits_per_byte", "perplexity")
     seed: int = 0

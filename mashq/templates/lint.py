@@ -48,7 +48,6 @@ __all__ = ["RULES", "Finding", "Report", "Rule", "files_named", "lint", "lint_fi
 
 ABOUT_DATASET = "title address licence citation shape fields schema splits sample language".split()  # noqa: SIM905
 ABOUT_TEMPLATE = ("task", "variety", "metrics", "language")
-ASKED = frozenset({"test", "validation", "dev", "val", "eval", "devtest", "dev_test"})  # splits that nobody trains on
 CODE_TASKS = frozenset({"code-generation", "query-to-sql"})
 # Their targets are in Latin letters.
 LATIN_TASKS = CODE_TASKS | {
@@ -309,9 +308,8 @@ def _about_template(template: Template, metrics: Collection[str]) -> Iterator[Fi
         yield of_template(
             template, "unknown-task", "task", "", f"'{template.task}'", "one of mashq/templates/tasks.yaml", mend
         )
-    splits = template.dataset.splits
-    if template.shots and splits and ASKED.issuperset(splits):
-        found = f"{template.shots} examples, and the data set has the splits {', '.join(splits)} alone"
+    if template.shots and template.dataset.asked_only:
+        found = f"{template.shots} examples, and the data set has the splits {', '.join(template.dataset.splits)} alone"
         yield of_template(template, "no-examples", "shots", "", found, "shots: 0, or rows to train on")
 
 

@@ -17,6 +17,7 @@ __all__ = ["MOST_SHOTS", "SCALARS", "Dataset", "Dialect", "Rendered", "Template"
 # The types a field may have; a list of T is written [T], a record {name: T}.
 SCALARS = ("string", "integer", "float", "boolean", "any")
 UNVERIFIED = "unverified"
+ASKED = frozenset({"test", "validation", "dev", "val", "eval", "devtest", "dev_test"})  # splits that nobody trains on
 MOST_SHOTS = 32  # examples before a prompt
 # What is said about a template or its data and decides nothing that is made: no part of the fingerprint.
 UNMADE = frozenset(
@@ -75,6 +76,11 @@ class Dataset:
     def unverified(self) -> bool:
         """Whether the fields were written down without having been read at the source."""
         return self.schema.lower().startswith(UNVERIFIED)
+
+    @property
+    def asked_only(self) -> bool:
+        """Whether it was published to be asked: every split is one that nobody trains on."""
+        return bool(self.splits) and ASKED.issuperset(self.splits)
 
 
 @dataclass(frozen=True)
