@@ -1,4 +1,4 @@
-"""The count of the second paper in full: 67.4 million prompts from made-up rows of the library's data sets.
+"""The count of the second paper in full: 67.49 million prompts from made-up rows of the library's data sets.
 
     python benchmarks/prompts_at_scale.py make-rows DIR            # rows in the published sizes and schemas, as Parquet
     mashq make benchmarks/prompts_at_scale.py --set data=DIR       # the one command that is timed

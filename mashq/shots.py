@@ -155,12 +155,9 @@ def _shown(rows: pa.Table, pool: pa.Table, shots: int, seed: int, step: str) -> 
     """Rows of one template with `shots` examples each out of its pool, in their order."""
     chosen, filled = _drawn(rows, pool, shots, seed)
     whole = filled.all(axis=1)
-    template, got = rows["template"][0].as_py(), filled.sum(axis=1)
+    template, got = rows["template"][0].as_py(), filled.sum(axis=1).tolist()
     few = f"of {shots} among the {pool.num_rows} training rows that they are drawn from (template {template})"
-    marked = drop(
-        rows,
-        [None if enough else f"examples: {n} {few}" for enough, n in zip(whole.tolist(), got.tolist(), strict=True)],
-    )
+    marked = drop(rows, [None if n == shots else f"examples: {n} {few}" for n in got])
     if not whole.any():
         return marked
     own, examples = rows.filter(pa.array(whole)), chosen[whole]

@@ -496,6 +496,8 @@ def _set_choices(program: Columnar, scope: Scope) -> tuple[pa.Array | tuple[str,
         scope.names["answer_choices"] = found
         return as_column(found, scope.n).data, text.odd
     if program.fixed_choices is not None:
+        if any("|" in choice for choice in program.fixed_choices):
+            raise NotColumnar("a choice with a |")
         scope.names["answer_choices"] = Parts(tuple(map(Const, program.fixed_choices)))
         return program.fixed_choices, None
     if not program.plain:
