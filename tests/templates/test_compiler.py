@@ -208,9 +208,15 @@ def test_choices_that_differ_by_row(choices: str, tmp_path: Path) -> None:
     assert sum(one[0] for one in counts if isinstance(one, tuple)) > 50
 
 
-def test_choices_are_made_before_the_condition_is_asked(tmp_path: Path) -> None:
+def test_choices_are_those_of_the_rows_that_when_keeps(tmp_path: Path) -> None:
     template = made(tmp_path, "{{ s }}", choices="{{ l[0] }} ||| {{ s }}", when="l and i != 1")
     assert all(isinstance(compared(template, rows(40, seed)), tuple) for seed in range(10))
+
+
+def test_a_fixed_choice_with_a_pipe_is_left_to_jinja(tmp_path: Path) -> None:
+    assert isinstance(
+        compared(made(tmp_path, "{{ answer_choices[0] }} {{ s }}", choices="أ|ب ||| ج"), rows(12, 0)), str
+    )
 
 
 def test_numbers_in_texts_are_read_as_jinja_reads_them(tmp_path: Path) -> None:
