@@ -37,6 +37,7 @@ from mashq.rows import PartWriter, source_ids
 from mashq.run import Step
 from mashq.sources import SourceSettings, column_slices, read_columns
 from mashq.templates import Dataset
+from mashq.templates.columns import lists_of, places_within
 
 PROMPTS = 67_488_303  # native prompts of arXiv 2408.05882
 SIGMA = 0.6
@@ -162,12 +163,10 @@ def column(
     if isinstance(kind, list):
         sizes = np.array([len(value) for value in known])
         starts, lengths = (np.cumsum(sizes) - sizes)[like], sizes[like]
-        ends = np.cumsum(lengths)
-        inside = np.arange(ends[-1] if n else 0) + np.repeat(starts - (ends - lengths), lengths)
+        inside = np.repeat(starts, lengths) + places_within(lengths)
         items = [item for value in known for item in value]
         inner = column(kind[0], items, inside, words, np.repeat(numbers, lengths), dice)
-        offsets = np.concatenate([[0], ends]).astype(np.int32)
-        return pa.ListArray.from_arrays(pa.array(offsets), inner.cast(arrow(kind[0])))
+        return lists_of(lengths, inner.cast(arrow(kind[0])))
     if all(isinstance(value, str) for value in known):
         counts = [len(value.split()) for value in known]
         if max(counts) <= LABEL_WORDS:

@@ -18,6 +18,7 @@ import xxhash
 
 from mashq.dedup import content_hashes, flat_lists
 from mashq.rows import SCHEMA, MashqError, child_ids, drop, group_names, id_words, replace, scramble
+from mashq.templates.columns import offsets_of, places_within
 from mashq.templates.template import MOST_SHOTS
 
 __all__ = ["COLUMNS", "POOL", "Pool", "ShotSettings", "with_examples"]
@@ -144,22 +145,25 @@ def _each_template(rows: pa.Table, pools: Mapping[str, pa.Table], settings: Shot
     for name, pool in pools.items():
         own = np.flatnonzero(names == name)
         if len(own):
-            pieces.append(_shown(rows.take(pa.array(own)), pool, settings.shots[name], settings.seed, step))
-            places.append(own)
+            shown, turned = _shown(rows.take(pa.array(own)), pool, settings.shots[name], settings.seed, step)
+            pieces.append(shown)
+            places.append(own[turned])
     rest = np.setdiff1d(np.arange(rows.num_rows), np.concatenate(places)) if places else np.arange(rows.num_rows)
     joined = pa.concat_tables([*pieces, rows.take(pa.array(rest))])
     return joined.take(pa.array(np.argsort(np.concatenate([*places, rest]), kind="stable")))
 
 
-def _shown(rows: pa.Table, pool: pa.Table, shots: int, seed: int, step: str) -> pa.Table:
-    """Rows of one template with `shots` examples each out of its pool, in their order."""
+def _shown(rows: pa.Table, pool: pa.Table, shots: int, seed: int, step: str) -> tuple[pa.Table, np.ndarray]:
+    """Rows of one template with `shots` examples each out of its pool, then those dropped; and their places in `rows`."""
     chosen, filled = _drawn(rows, pool, shots, seed)
     whole = filled.all(axis=1)
     template, got = rows["template"][0].as_py(), filled.sum(axis=1).tolist()
     few = f"of {shots} among the {pool.num_rows} training rows that they are drawn from (template {template})"
-    marked = drop(rows, [None if n == shots else f"examples: {n} {few}" for n in got])
+    lost = rows.filter(pa.array(~whole))
+    lost = drop(lost, [f"examples: {n} {few}" for n in got if n < shots])
+    places = np.concatenate([np.flatnonzero(whole), np.flatnonzero(~whole)])
     if not whole.any():
-        return marked
+        return lost, places
     own, examples = rows.filter(pa.array(whole)), chosen[whole]
     made = replace(
         own,
@@ -167,9 +171,7 @@ def _shown(rows: pa.Table, pool: pa.Table, shots: int, seed: int, step: str) -> 
         parents=_parents(own, pool, examples),
         messages=_conversations(own, pool, examples),
     )
-    lost = marked.filter(pa.array(~whole))
-    order = np.argsort(np.concatenate([np.flatnonzero(whole), np.flatnonzero(~whole)]), kind="stable")
-    return pa.concat_tables([made, lost]).take(pa.array(order))
+    return pa.concat_tables([made, lost]), places
 
 
 def _drawn(rows: pa.Table, pool: pa.Table, shots: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -228,10 +230,7 @@ def _conversations(rows: pa.Table, pool: pa.Table, examples: np.ndarray) -> pa.A
         [own_starts[:, None], len(own_turns) + starts[examples], (own_starts + system)[:, None]], axis=1
     )
     counts = np.concatenate([system[:, None], lengths[examples], (own_lengths - system)[:, None]], axis=1)
-    flat_counts, flat_begins = counts.ravel(), begins.ravel()
-    ends = np.cumsum(flat_counts)
-    places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(flat_begins - (ends - flat_counts), flat_counts)
-    offsets = np.zeros(len(rows) + 1, dtype=np.int32)
-    np.cumsum(counts.sum(axis=1), out=offsets[1:])
+    pieces = counts.ravel()
+    places = np.repeat(begins.ravel(), pieces) + places_within(pieces)
     gathered = pa.concat_arrays([own_turns, turns]).take(pa.array(places))
-    return pa.ListArray.from_arrays(pa.array(offsets), gathered, type=MESSAGES)
+    return pa.ListArray.from_arrays(pa.array(offsets_of(counts.sum(axis=1))), gathered, type=MESSAGES)

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,7 @@ __all__ = [
     "together",
     "train",
     "with_licence",
+    "with_shots",
 ]
 
 
@@ -347,6 +348,21 @@ def _plan(job: Job) -> Mapping[str, Any]:
 def _mixture(rows: pa.Table, job: Job) -> pa.Table:
     kept, job.unsampled = mixed(rows, _table(job.inputs["plan"] / "plan.parquet"), job.settings)
     return kept
+
+
+def with_shots(
+    rows: Sequence[Step], source: Step, chosen: Iterable[templates.Template], shots: int | None, seed: int
+) -> tuple[list[Step], list[Step]]:
+    """The steps with examples out of `source` before their prompts, as many as a template says or `shots` of each.
+
+    Gives (the rows to go on with, the steps that are new): where no template has examples the same rows, and none.
+    """
+    asked = {one.name: one.shots if shots is None else shots for one in chosen}
+    if not any(asked.values()):
+        return list(rows), []
+    pool = examples("examples", source, ShotSettings(asked, seed))
+    shown = [few_shot(f"{one.name}-shots", one, pool) for one in rows]
+    return shown, [pool, *shown]
 
 
 def examples(name: str, rows: Step, settings: ShotSettings) -> Step:

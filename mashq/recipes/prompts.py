@@ -25,7 +25,6 @@ from mashq.lm import Decoding
 from mashq.mix import MixtureSettings
 from mashq.rows import MashqError, nearest
 from mashq.run import Job, Step
-from mashq.shots import ShotSettings
 from mashq.sources import SourceSettings, sniff
 from mashq.steps import StudentSettings
 from mashq.train import TrainSettings
@@ -182,7 +181,7 @@ def of_samples(table: pa.Table, job: Job) -> pa.Table:
 
 def _of_samples(settings: Settings) -> tuple[list[Step], dict[str, Step]]:
     names = _datasets(settings)
-    chosen = [one for name in names for one in templates.library(name) if one.name not in settings.leave]
+    chosen = _used(settings)
     files = {name: templates.library(name)[0].dataset.sample for name in names}
     raw = Step("raw-samples", samples, {"datasets": names, "rows": files}, kind="stream")
     made = Step(
@@ -210,10 +209,8 @@ def _held(settings: Settings) -> HeldOut:
     )
 
 
-def _shots(settings: Settings) -> dict[str, int]:
-    """Template -> examples before its prompts."""
-    used = (one for name in _datasets(settings) for one in templates.library(name) if one.name not in settings.leave)
-    return {one.name: one.shots if settings.shots is None else settings.shots for one in used}
+def _used(settings: Settings) -> list[templates.Template]:
+    return [one for name in _datasets(settings) for one in templates.library(name) if one.name not in settings.leave]
 
 
 def _names(dataset: str, settings: Settings) -> list[str]:
@@ -235,6 +232,7 @@ def _some(name: str, population: Step, split: str, most_a_task: int, seed: int) 
 
 
 def steps(settings: Settings) -> list[Step]:
+    settings = replace(settings, datasets=_datasets(settings))  # the folder is looked through once
     made, prompts = _of_samples(settings) if settings.data == SAMPLES else _of_files(settings)
     divided = shared.held_out("split", prompts, _held(settings))
     unique = shared.deduplicated("unique", divided, settings.forms)
@@ -242,12 +240,9 @@ def steps(settings: Settings) -> list[Step]:
     checked = _some("checked", unique, "validation", settings.checked_a_task, settings.seed)
     asked = _some("asked", unique, "test", settings.asked_a_task, settings.seed)
     made += [divided, unique, *arms.values(), checked, asked]
-    shots = _shots(settings)
-    if any(shots.values()):
-        pool = shared.examples("examples", unique, ShotSettings(shots, settings.seed))
-        arms = {arm: shared.few_shot(f"{rows.name}-shots", rows, pool) for arm, rows in arms.items()}
-        checked, asked = (shared.few_shot(f"{rows.name}-shots", rows, pool) for rows in (checked, asked))
-        made += [pool, *arms.values(), checked, asked]
+    some = [*arms.values(), checked, asked]
+    (*learnt, checked, asked), fresh = shared.with_shots(some, unique, _used(settings), settings.shots, settings.seed)
+    arms, made = dict(zip(arms, learnt, strict=True)), [*made, *fresh]
     return [*made, *_trained(settings, arms, checked, asked)] if settings.train else made
 
 

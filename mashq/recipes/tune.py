@@ -13,7 +13,6 @@ from mashq import templates
 from mashq.lm import Decoding
 from mashq.rows import MashqError
 from mashq.run import Step
-from mashq.shots import ShotSettings
 from mashq.sources import SourceSettings
 from mashq.steps import SplitSettings, StudentSettings
 from mashq.train import TrainSettings
@@ -66,13 +65,9 @@ def steps(settings: Settings) -> list[Step]:
     divided = shared.split("split", made, settings.split)
     learnt = shared.take("learnt", divided, "train", most=settings.rows, seed=settings.seed)
     asked = shared.take("asked", divided, "test", most=settings.asked, seed=settings.seed)
-    made_before = [raw, made, divided, learnt, asked]
     of_file = [one for file in files for one in templates.load(file)]
-    shots = {one.name: one.shots if settings.shots is None else settings.shots for one in of_file}
-    if any(shots.values()):
-        pool = shared.examples("examples", divided, ShotSettings(shots, settings.seed))
-        learnt, asked = (shared.few_shot(f"{rows.name}-shots", rows, pool) for rows in (learnt, asked))
-        made_before += [pool, learnt, asked]
+    before = [raw, made, divided, learnt, asked]
+    (learnt, asked), fresh = shared.with_shots([learnt, asked], divided, of_file, settings.shots, settings.seed)
     tuned = shared.train("tuned", {"learnt": learnt}, settings.student, settings.train)
     systems = {
         "before": shared.replies("before", asked, settings.student, settings.decoding),
@@ -80,4 +75,4 @@ def steps(settings: Settings) -> list[Step]:
     }
     labels = {"before": "untuned", "after": "tuned"}
     gain = shared.evaluation("gain", systems, labels, settings.metrics, training=learnt, seed=settings.seed)
-    return [*made_before, tuned, *systems.values(), gain]
+    return [*before, *fresh, tuned, *systems.values(), gain]

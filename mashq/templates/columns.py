@@ -40,6 +40,8 @@ __all__ = [
     "merged",
     "odd_rows",
     "of_owner",
+    "owners_of",
+    "places_within",
     "repeated",
     "rows_with",
     "sliced",
@@ -206,6 +208,16 @@ def offsets_of(lengths: np.ndarray) -> np.ndarray:
     return offsets
 
 
+def owners_of(lengths: np.ndarray) -> np.ndarray:
+    """The row of each item of lists of these lengths."""
+    return np.repeat(np.arange(len(lengths)), lengths)
+
+
+def places_within(lengths: np.ndarray) -> np.ndarray:
+    """The place of each item in its own list."""
+    return np.arange(int(lengths.sum())) - np.repeat(offsets_of(lengths)[:-1], lengths)
+
+
 def lists_of(lengths: np.ndarray, values: pa.Array) -> pa.Array:
     """Flat items and how many each row has -> lists."""
     return pa.ListArray.from_arrays(pa.array(offsets_of(lengths), pa.int32()), values)
@@ -219,7 +231,7 @@ def of_owner(odd: np.ndarray | None, lengths: np.ndarray) -> np.ndarray | None:
 def rows_with(items: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """(items,) bool -> (rows,) bool: rows whose list holds one of them."""
     rows = np.zeros(len(lengths), dtype=bool)
-    rows[np.repeat(np.arange(len(lengths)), lengths)[items]] = True
+    rows[owners_of(lengths)[items]] = True
     return rows
 
 
@@ -240,8 +252,7 @@ def gather(column: Column, start: Bound, stop: Bound) -> Column:
     first, last = _bound(start, lengths, 0), _bound(stop, lengths, None)
     kept = np.maximum(last - first, 0)
     begins = offsets_of(lengths)[:-1].astype(np.int64) + first
-    inside = np.arange(int(kept.sum())) - np.repeat(offsets_of(kept)[:-1], kept)
-    values = flat(column.data).take(pa.array(np.repeat(begins, kept) + inside))
+    values = flat(column.data).take(pa.array(np.repeat(begins, kept) + places_within(kept)))
     return Column(lists_of(kept, values), either(column.odd, nulls_of(column.data)))
 
 
@@ -271,7 +282,7 @@ def interleaved(columns: Sequence[tuple[np.ndarray, pa.Array]], n: int) -> tuple
     if len(columns) == 1:
         return columns[0]
     lengths = np.sum([each for each, _ in columns], axis=0)
-    owner = np.concatenate([np.repeat(np.arange(n), each) for each, _ in columns])
+    owner = np.concatenate([owners_of(each) for each, _ in columns])
     values = pa.concat_arrays([each for _, each in columns])
     return lengths, values.take(pa.array(np.argsort(owner, kind="stable")))
 
@@ -299,7 +310,7 @@ def _common(kinds: Sequence[pa.DataType]) -> pa.DataType:
 def unique_within(lengths: np.ndarray, values: pa.Array) -> tuple[np.ndarray, pa.Array]:
     """Lists of texts -> the same without empty ones and without repetitions, in the order in which they first stand."""
     full = numpy_mask(pc.not_equal(values, ""))
-    owner = np.repeat(np.arange(len(lengths)), lengths)
+    owner = owners_of(lengths)
     if not full.all():
         values, owner = values.filter(pa.array(full)), owner[full]
     if len(values) and lengths.max(initial=0) > 1:
@@ -357,7 +368,7 @@ def words_of(array: pa.Array) -> pa.Array:
         values = flat(words)
         bare = numpy_mask(pc.equal(values, ""))
         if bare.any():
-            owner = np.repeat(np.arange(len(array)), lengths)[~bare]
+            owner = owners_of(lengths)[~bare]
             mask = array.is_null() if array.null_count else None
             kept = np.bincount(owner, minlength=len(array))
             return pa.ListArray.from_arrays(pa.array(offsets_of(kept)), values.filter(pa.array(~bare)), mask=mask)

@@ -49,7 +49,8 @@ from mashq.templates.columns import (
     numpy_mask,
     odd_rows,
     of_owner,
-    offsets_of,
+    owners_of,
+    places_within,
     repeated,
     rows_with,
     trimmed,
@@ -376,7 +377,7 @@ def _write_for(node: Any, scope: Scope, out: _Text) -> None:
             other = lengths_of(each.data)
             if not np.array_equal(other, lengths):
                 raise NotColumnar("a zip of lists that are not equally long")
-    owner = np.repeat(np.arange(scope.n), lengths)
+    owner = owners_of(lengths)
     items = [Column(flat(each.data)) for each in columns]
     turn = Scope(scope.program, len(owner), {}, None, scope.draws, scope, owner)
     _bind(node.target, items[0] if not isinstance(over, Zip) else Parts(tuple(items)), turn)
@@ -390,8 +391,7 @@ def _write_for(node: Any, scope: Scope, out: _Text) -> None:
         turn = Scope(scope.program, len(owner), {}, None, scope.draws, scope, owner)
         items = [Column(each.data.take(pa.array(place))) for each in items]
         _bind(node.target, items[0] if not isinstance(over, Zip) else Parts(tuple(items)), turn)
-    index = np.arange(len(owner)) - np.repeat(offsets_of(lengths)[:-1], lengths)
-    turn.names["loop"] = Loop(Column(pa.array(index)), Column(pa.array(lengths[owner])))
+    turn.names["loop"] = Loop(Column(pa.array(places_within(lengths))), Column(pa.array(lengths[owner])))
     text = _Text(out.flat)
     _write(node.body, turn, text)
     whole = _column(text.whole(turn.n), turn.n, text.odd)

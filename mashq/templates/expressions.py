@@ -28,7 +28,7 @@ from mashq.templates.columns import (
     merged,
     nulls_of,
     numpy_mask,
-    offsets_of,
+    places_within,
     sliced,
     truth,
 )
@@ -519,7 +519,7 @@ def _function(node: Any, scope: Scope) -> Value:
             lengths = np.maximum(stop.data.fill_null(0).to_numpy() - start.value, 0)
             many = lengths > LIMITS.range
             lengths = np.where(many, 0, lengths)
-            numbers = np.arange(int(lengths.sum())) - np.repeat(offsets_of(lengths)[:-1], lengths) + start.value
+            numbers = places_within(lengths) + start.value
             odd = either(stop.odd, nulls_of(stop.data), many if many.any() else None)
             return Column(lists_of(lengths, pa.array(numbers, pa.int64())), odd)
         raise NotColumnar("range of values of the row")

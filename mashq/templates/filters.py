@@ -29,6 +29,7 @@ from mashq.templates.columns import (
     nulls_of,
     numpy_mask,
     of_owner,
+    owners_of,
     trimmed,
     truth,
     unique_within,
@@ -241,7 +242,7 @@ def _selecting(keeps: bool, by_part: bool) -> Callable[..., Value]:
     def made(value: Value, scope: Scope, *args: Any) -> Value:
         value = _items_of(value, scope)
         lengths, items = lengths_of(value.data), Column(flat(value.data))
-        owner = np.repeat(np.arange(scope.n), lengths)
+        owner = owners_of(lengths)
         inner = Scope(scope.program, len(items.data), {}, None)
         strange = either(value.odd, *(each.odd for each in args if isinstance(each, Column)))
         rest = [spread(each, owner) if isinstance(each, Column) else each for each in args]

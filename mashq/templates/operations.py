@@ -39,6 +39,7 @@ from mashq.templates.columns import (
     numpy_mask,
     of_owner,
     offsets_of,
+    owners_of,
     repeated,
     rows_with,
     truth,
@@ -303,7 +304,7 @@ def _contained(item: Value, owner: Value, scope: Scope) -> Value:
 def _hits(item: Value, owner: Column, scope: Scope) -> tuple[np.ndarray, Any]:
     """Which items of all lists equal the value of their row, (items,) bool; and the odd rows."""
     lengths = lengths_of(owner.data)
-    rows = np.repeat(np.arange(scope.n), lengths)
+    rows = owners_of(lengths)
     inner = Scope(scope.program, len(rows), {}, None)
     hit, strange = truth(compared("eq", spread(item, rows), Column(flat(owner.data)), inner), inner.n)
     odd = either(owner.odd, item.odd if isinstance(item, Column) else None, nulls_of(owner.data))
@@ -314,7 +315,7 @@ def list_method(owner: Column, method: str, item: Value, scope: Scope) -> Column
     """`list.count(item)`, or `list.index(item)`, which is odd where the list has no such item."""
     hit, odd = _hits(item, owner, scope)
     lengths = lengths_of(owner.data)
-    rows = np.repeat(np.arange(scope.n), lengths)[hit]
+    rows = owners_of(lengths)[hit]
     if method == "count":
         return Column(pa.array(np.bincount(rows, minlength=scope.n)), odd)
     found, first = np.unique(rows, return_index=True)
