@@ -154,7 +154,7 @@ def _each_template(rows: pa.Table, pools: Mapping[str, pa.Table], settings: Shot
 
 
 def _shown(rows: pa.Table, pool: pa.Table, shots: int, seed: int, step: str) -> tuple[pa.Table, np.ndarray]:
-    """Rows of one template with `shots` examples each out of its pool, then those dropped; and their places in `rows`."""
+    """Rows of one template with `shots` examples each out of its pool; those dropped; their places in `rows`."""
     chosen, filled = _drawn(rows, pool, shots, seed)
     whole = filled.all(axis=1)
     template, got = rows["template"][0].as_py(), filled.sum(axis=1).tolist()
