@@ -1,4 +1,4 @@
-"""Arabic text: letters and marks by name, normal forms over strings and columns, words, sentences, share of script.
+"""Arabic text: letters and marks by name, normal forms over strings and columns, words, share of script.
 
 A normal form is a set of names from `FORMS`. The names are applied in the order of `FORMS` whatever order they are
 given in, so a set of names names one function and can stand in the signature of a number. `normalise` works on one
@@ -33,7 +33,6 @@ __all__ = [
     "normalise",
     "normalise_column",
     "resolve",
-    "sentences",
     "word_spans",
     "words",
 ]
@@ -721,105 +720,6 @@ def words(text: str) -> list[str]:
 def word_spans(text: str) -> list[tuple[int, int]]:
     """Where each of `words` stands: (start, end) in characters."""
     return [match.span() for match in _WORD.finditer(text)]
-
-
-# --- sentences -------------------------------------------------------------------------------------------------------
-
-_STRONG = f"!?…{QUESTION}{SEMICOLON}{FULL_STOP}"
-_OPENERS = "([{«“‘"
-_EMOJI = rf"[\p{{Extended_Pictographic}}\p{{Emoji_Modifier}}\p{{Regional_Indicator}}\uFE0F{ZWJ}--[\x00-\u25ff]]"
-_CLOSERS = "\"'”’»›)]}\N{ORNATE LEFT PARENTHESIS}" + BIDI + ZWNJ + BOM
-_NO_START = f",;:{COMMA}{SEMICOLON}…)]}}»”"  # what follows a mark inside a sentence: "(؟)،"
-_MARKS = rf"""
-    (?P<line> [{_LINE_ENDS}] \s* )
-    | (?P<mark> [.{_STRONG}]++ ) [{regex.escape(_CLOSERS)}]*+ (?: [ ]?+ {_EMOJI}++ )*+ (?P<space> \s* )
-    """
-_MARK = regex.compile(rf"(?V1x) {_MARKS}")
-# An address is passed over whole, its trailing punctuation apart. Only for texts that may hold one: seven times slower.
-_MARK_OR_ADDRESS = regex.compile(
-    rf"""(?V1x)
-    (?: https?:// | www\. ) \S* [^\s.,;:!?'"{_STRONG}{COMMA}”’»)\]}}]
-    | (?<![\w.+\-]) [\w.+\-]++ @ [\w\-]+ (?: \. [\w\-]+ )+
-    | {_MARKS}
-    """
-)
-_ARABIC_LETTER = regex.compile(r"(?V1)[\p{Arabic}&&\p{L}]")
-# "د.", "ق.م.", "أ. د.", "وأ.د.", "J. K.": single letters. After a number م and هـ are "AD" and "AH": _YEAR_MARK.
-_INITIALS = regex.compile(
-    rf"""(?V1x)
-    (?: ^ | [^\p{{L}}\p{{M}}\p{{N}}{TATWEEL}.] ) (?: و (?=[أتجدشصطقم]) )?
-    (?: \p{{L}}\p{{M}}*{TATWEEL}? \.\s? )* \p{{L}}\p{{M}}*{TATWEEL}? $
-    """
-)
-_YEAR_MARK = regex.compile(rf"\p{{Nd}}\s*(?:م|ه{TATWEEL}?)$")
-_SHORT_WORD = regex.compile(r"(?i)(?<!\w)(?:mr|mrs|ms|dr|prof|st|vs|no|vol|fig|pp|approx|jr|sr|cf|e\.g|i\.e)$")
-_LIST_NUMBER = regex.compile(r"^\W*\p{Nd}{1,3}$")
-_JOINED = regex.compile(
-    r"(?V1)[\p{Arabic}&&\p{L}]\p{M}*[\p{Arabic}&&\p{L}]\p{M}*\s*$"
-)  # two letters before a full stop
-_LETTER_OR_DIGIT = regex.compile(r"[\p{L}\p{N}]")
-_TAIL = 24  # characters before a mark that its meaning depends on
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of a text, white space after each kept with it: "".join(sentences(text)) == text.
-
-    A sentence ends at a line end, at ؟ ! … ؛ and at a full stop that is none of: a decimal point, part of an address or
-    of a Latin word, the mark of a single-letter abbreviation (د. ص. ق.م) or of a list number ("1." at the beginning).
-    Closing quotes and brackets go with their mark. When in doubt two sentences stay one. An empty text has none.
-    """
-    pieces: list[str] = []
-    start = 0
-    may_hold_address = "@" in text or "://" in text or "www." in text
-    for match in (_MARK_OR_ADDRESS if may_hold_address else _MARK).finditer(text):
-        if match["line"] is None and (match["mark"] is None or not _ends(text, start, match)):
-            continue
-        pieces.append(text[start : match.end()])
-        start = match.end()
-    pieces.append(text[start:])
-    return _with_words(pieces)
-
-
-def _ends(text: str, start: int, match: regex.Match[str]) -> bool:
-    """Whether the mark at `match` ends the sentence that began at `start`; the text before a line end always ends."""
-    mark, space, follower = match["mark"], match["space"], text[match.end() : match.end() + 1]
-    if not follower or any(char in _LINE_ENDS for char in space):
-        return True
-    if follower in _NO_START or (follower.islower() and follower.isascii()):
-        return False
-    before = text[max(start, match.start() - _TAIL) : match.start()]
-    if before.endswith(tuple(_OPENERS)):  # "(؟)"
-        return False
-    if mark in (".", "…") or mark.strip(".") == "":
-        if not space:  # "3.5", "example.com", "لا...لا"; but "انتهى.ثم" lacks its space
-            two = mark == "." and _JOINED.search(before) and _ARABIC_LETTER.match(follower)
-            return bool(two) and not _INITIALS.search(before)
-        return mark != "." or not _is_short(before, whole=match.start() - start <= _TAIL)
-    return bool(space) or _ARABIC_LETTER.match(follower) is not None
-
-
-def _is_short(before: str, whole: bool) -> bool:
-    """Whether a full stop after `before` marks an abbreviation or, `before` being the whole so far, a list number."""
-    if _YEAR_MARK.search(before):
-        return False
-    if whole and _LIST_NUMBER.match(before):
-        return True
-    return bool(_INITIALS.search(before) or _SHORT_WORD.search(before))
-
-
-def _with_words(pieces: Sequence[str]) -> list[str]:
-    """Pieces without a letter or digit joined to the one before (or, at the beginning, to the one after)."""
-    joined: list[str] = []
-    held = ""
-    for piece in pieces:
-        if _LETTER_OR_DIGIT.search(piece) is None and joined:
-            joined[-1] += piece
-        elif _LETTER_OR_DIGIT.search(piece) is None:
-            held += piece
-        else:
-            joined.append(held + piece)
-            held = ""
-    return [*joined, held] if held else joined
 
 
 # --- script ----------------------------------------------------------------------------------------------------------

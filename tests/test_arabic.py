@@ -1,4 +1,4 @@
-"""Normal forms, words, sentences and script share, against facts, a plain `re` implementation and tests/arabic.txt."""
+"""Normal forms, words and script share, against facts, a plain `re` implementation and tests/arabic.txt."""
 
 import importlib.util
 import random
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mashq import arabic
-from mashq.arabic import arabic_share, normalise, normalise_column, resolve, sentences, word_spans, words
+from mashq.arabic import arabic_share, normalise, normalise_column, resolve, word_spans, words
 from mashq.rows import MashqError
 
 HERE = Path(__file__).parent
@@ -384,91 +384,11 @@ def test_no_letter_or_digit_is_outside_the_words(text):
     assert [char for place, char in enumerate(text) if place not in inside and char.isalnum()] == []
 
 
-# --- sentences -------------------------------------------------------------------------------------------------------
-
-# "|" stands where a sentence ends.
-SENTENCES = [
-    "كيف حالك؟ |أنا بخير! |وأنت؟",
-    "كيف حالك؟|أنا بخير.",
-    "جاء؛ |ثم ذهب.",
-    "لا أدري... |ربما غدا.",
-    "لا أدري… |ربما غدا.",
-    "لا...لا أريد.",
-    "ماذا؟! |حقا؟؟ |نعم!!",
-    "سطر أول\n|سطر ثان\r\n\r\n|سطر ثالث\r|آخر",
-    "قال د. أحمد إن الأمر سهل. |ثم خرج.",
-    "يعمل م. خالد في الشركة. |وهو ماهر.",
-    "انظر ص. ٥ من ج. ٢. |ثم عد.",
-    "حضر أ. د. محمود وأ.د. سعاد. |وبدأ اللقاء.",
-    "عاش سنة ٣٠٠ ق.م. في مصر. |ثم رحل.",
-    "كان ذلك عام 2020 م. |ثم تغير كل شيء.",
-    "توفي سنة ١٤٤٥هـ. |ودفن في مكة.",
-    "بلغ السعر 3.5 دولار. |وكان ٣٫٥ أمس.",
-    "الوزن 3.5. |والطول 2.",
-    "1. افتح الباب. |2. ادخل بهدوء. |3. اجلس.",
-    "١. افتح الباب.\n|٢. ادخل بهدوء.",
-    "أ. الأول\n|ب. الثاني",
-    "قال: «هل جئت؟» |ثم سكت.",
-    'قال: "نعم." |ثم سكت.',
-    "ذهب (مع أخيه.) |ثم عاد.",
-    "سألته (لماذا؟)، فلم يجب.",
-    "كتب: (؟) ثم مضى.",
-    "زر https://example.org/a?b=1. |ثم عد!",
-    "اقرأ www.example.com/x.html! |رائع.",
-    "راسل ali.ahmad@example.com. |شكرا.",
-    "موقع example.com مفيد. |جربه.",
-    "انتهى الدرس.|ثم عدنا.",
-    "Mr. Smith met Dr. Ali. |They talked.",
-    "The U.S. army, e.g. this one, left. |OK?",
-    "J. K. Rowling wrote it. |He read it approx. twice.",
-    '"Really?" she asked. |"Yes."',
-    "رائع! 😂😂 |شكرا.",
-    "... نعم. |لا.",
-    "!!!",
-    "نص بلا علامة",
-    "هذا هو الرد ۔ |والثاني ۔",
-    "\n\nأهلا\n\n\n|مرحبا",
-    "كَتَبَ الدَّرْسَ. |وَنَامَ.",
-    "\u200fنعم.\u200f |\u200fلا.\u200f",
-    "الساعة 10:30. |والإصدار 1.2.3 جديد.",
-    "قرأت «الأيام». |وأعجبني!",
-    "صدر عن أ. ف. ب. خبر مهم. |تابعوه.",
-    "صندوق البريد ص.ب. 1234 دمشق. |أرسل إليه.",
-    "اتصل بنا على 01.23.45.67. |نحن بانتظارك.",
-    "- بند أول\n|- بند ثان\n|- بند ثالث",
-    "أين كنت ؟ |انتظرتك طويلا !",
-    "نعم .|كيف ذلك ؟",
-    # A quoted question inside a sentence ends one: nothing short of a parser tells it from a quoted sentence.
-    "هل قرأت «من هو؟» |لطه حسين؟",
-]
-
-
-@pytest.mark.parametrize("marked", SENTENCES)
-def test_sentences(marked):
-    assert sentences(marked.replace("|", "")) == marked.split("|")
-
-
-@settings(max_examples=400, deadline=None)
-@given(
-    st.lists(texts | runs | st.sampled_from([". ", "؟", "!", "\n", "د. ", "3.5", '"', "http://x.", "…"])).map("".join)
-)
-def test_sentences_join_to_the_text(text):
-    made = sentences(text)
-    assert "".join(made) == text
-    assert all(made)
-
-
-def test_an_empty_text_has_no_sentence_and_blank_text_is_kept():
-    assert sentences("") == []
-    assert sentences(" \n ") == [" \n "]
-
-
 @pytest.mark.parametrize(
     "unit", ["a", " ", ".", "؟", "a.", "ا. ", "\u064e", "(", '"', "http://", "1.", "@", "\u200f", " \n"]
 )
 def test_long_runs_take_linear_time(unit):
     text = unit * 200_000  # a quadratic step would take minutes
-    assert "".join(sentences(text)) == text
     assert len(words(text)) <= 400_000
 
 

@@ -170,6 +170,7 @@ def _readme(content: Content, cards: Mapping[str, str]) -> list[str]:
         "A reading of the licences for sorting, no legal advice.",
         "",
         *_made(content.taken),
+        *_models(content.taken),
         *_dropped(content, None),
         *_counted(survey, None),
         "## Citations",
@@ -237,6 +238,24 @@ def _made(taken: Taken) -> list[str]:
     ]
     note = "Counts close at every step: in + made = kept + dropped + merged + unsampled."
     return ["## How it was made", *table(["step", *COUNTS], rows), note, ""] if rows else []
+
+
+def _models(taken: Taken) -> list[str]:
+    """The models behind the rows: terms that forbid to earn money with a model bind those who choose rows with it."""
+    rows = [
+        [
+            *(code(origin.step, in_table=True), safe(one["role"]), safe(one["name"])),
+            "" if one["least"] is None else f"{one['least']:.3f}",
+            *(safe(one["why"]), safe(one["licence"] or "no model")),
+            uses(one["licence"]).commercial if one["licence"] else "yes",
+        ]
+        for origin in taken.origins
+        for one in origin.models
+    ]
+    if not rows:
+        return []
+    head = ["step", "it", "what", "least score", "why so much", "licence", "earn with"]
+    return ["## What translated and judged", *table(head, rows), ""]
 
 
 def _dropped(content: Content, source: str | None) -> list[str]:

@@ -27,6 +27,7 @@ class Origin:
     step: str  # its folder's name
     counts: Mapping[str, int]
     dropped: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (source, kind of reason) -> rows
+    models: Sequence[Mapping[str, Any]] = ()  # that translated or judged, with licence and threshold
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def _trace(folder: Path, found: dict[Path, Origin]) -> None:
     for part in parts_of(folder, dropped=True):
         for table in _tables(part, ["source", "dropped"]):
             dropped.update(dropped_in(table))
-    found[folder] = Origin(folder.name, manifest["counts"], dict(dropped))
+    models = manifest.get("identity", {}).get("models", [])
+    found[folder] = Origin(folder.name, manifest["counts"], dict(dropped), models)
 
 
 def _file(path: Path) -> Taken:

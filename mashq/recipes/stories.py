@@ -2,13 +2,18 @@
 
 Paper 4 (arXiv 2407.07551). Reads the released AraStories files. Beside the tuned student stands an arm tuned on the
 same stories under shuffled prompts of the same variety: what it gains too is "writes stories", not "obeys".
+
+With `english` a first stage comes before: English stories with their prompts (the shape of TinyStories' JSON) are
+translated sentence by sentence, those that pass are learnt, and the released stories after them (the paper's Model B).
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +26,7 @@ from mashq.run import Job, Step
 from mashq.sources import SourceSettings
 from mashq.steps import SplitSettings, StudentSettings
 from mashq.train import TrainSettings
+from mashq.translate_settings import TranslationSettings
 
 VARIETIES = ("msa", "egyptian", "moroccan")
 
@@ -37,6 +43,10 @@ class Settings:
     shuffled_arm: bool = True  # also tune on shuffled prompts
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=150))
     metrics: tuple[str, ...] = ("bits_per_byte", "perplexity", "rougeL", "chrF++")
+    english: str = ""  # English stories for a first stage: JSON of TinyStories' shape, or text; "" = no first stage
+    english_source: SourceSettings = field(default_factory=lambda: SourceSettings(source="tinystories"))
+    translation: TranslationSettings = field(default_factory=TranslationSettings)
+    first: TrainSettings = field(default_factory=TrainSettings)  # training of the first stage
     seed: int = 0
 
 
@@ -52,6 +62,9 @@ SIZES = {
         student=StudentSettings(model="UBC-NLP/AraLLaMA-2-base"),
         train=TrainSettings(lr_peak=4e-5, rows_per_batch=1, epochs=20, max_tokens=2048, rank=16, alpha=32),
         decoding=Decoding(max_new_tokens=1024),
+        # 0.92 of an encoder that is not public: name yours in translation.scorer. 15,000 steps of batch 1.
+        translation=TranslationSettings(scorer="", threshold=0.92, calibration="published", checks=()),
+        first=TrainSettings(lr_peak=4e-5, rows_per_batch=1, steps=15_000, max_tokens=2048, rank=16, alpha=32),
     ),
 }
 
@@ -67,6 +80,46 @@ def released(table: pa.Table, job: Job) -> pa.Table:
 def _too_long(references: list[str] | None, most: int) -> str | None:
     n = len(arabic.words(references[0])) if references else 0
     return f"long: {n} words > {most}" if n > most else None
+
+
+ASKED = "Write a short story that a young child understands."  # of English stories that come without a prompt
+
+
+def english_stories(table: pa.Table, job: Job) -> pa.Table:
+    """English raw rows as prompt rows: TinyStories' own records, or any record with a story or text."""
+    records = [json.loads(meta or "{}") for meta in table["meta"].to_pylist()]
+    texts = [_story(record, text) for record, text in zip(records, table["text"].to_pylist(), strict=True)]
+    made = rows.replace(
+        table,
+        id=rows.child_ids(table["id"], step=job.name),
+        parents=[[one] for one in table["id"].to_pylist()],
+        task="story-generation",
+        messages=[[{"role": "user", "content": _asked(record)}] for record in records],
+        references=[[text] for text in texts],
+        text=pa.nulls(table.num_rows, pa.string()),
+        meta=pa.nulls(table.num_rows, pa.string()),
+    )
+    return rows.drop(made, [None if text else "story: no field 'story' or 'text' with words in it" for text in texts])
+
+
+def _story(record: dict[str, Any], text: str | None) -> str:
+    return str(record.get("story") or record.get("text") or text or "").strip()
+
+
+def _asked(record: dict[str, Any]) -> str:
+    """The prompt that a record keeps, without the words after which its story began."""
+    kept = record.get("instruction")
+    asked = (kept.get("prompt:") or kept.get("prompt") or "") if isinstance(kept, dict) else ""
+    return str(asked).strip().removesuffix("Possible story:").strip() or ASKED
+
+
+def _first_stage(settings: Settings) -> list[Step]:
+    """English stories -> Arabic ones that pass -> the student after its first stage."""
+    source = shared.with_licence(settings.english_source, settings.english_source.licence)
+    raw = shared.read("raw-english", settings.english, source)
+    told = Step("english", english_stories, {"asked": ASKED}, {"raw": raw})
+    translated = shared.translation("translated", told, settings.translation)
+    return [raw, told, translated, shared.train("first", {"translated": translated}, settings.student, settings.first)]
 
 
 def shuffled(job: Job) -> Iterator[pa.Table]:
@@ -107,16 +160,18 @@ def steps(settings: Settings) -> list[Step]:
     checked = shared.take("checked", divided, "validation")
     asked = shared.take("asked", divided, "test")
     student = settings.student
-    tuned = shared.train("tuned", {"learnt": learnt, "checked": checked}, student, settings.train)
+    stage = _first_stage(settings) if settings.english else []
+    first = stage[-1] if stage else None
+    tuned = shared.train("tuned", {"learnt": learnt, "checked": checked}, student, settings.train, first)
     systems = {
         "untuned": shared.replies("untuned", asked, student, settings.decoding),
         "tuned-replies": shared.replies("tuned-replies", asked, student, settings.decoding, tuned),
     }
     labels = {"untuned": "untuned", "tuned-replies": "tuned"}
-    made = [*by_variety.values(), divided, learnt, asked, tuned]
+    made = [*stage, *by_variety.values(), divided, learnt, asked, tuned]
     if settings.shuffled_arm:
         mixed = Step("shuffled", shuffled, {"seed": settings.seed}, {"rows": learnt}, kind="stream")
-        arm = shared.train("tuned-shuffled", {"shuffled": mixed, "checked": checked}, student, settings.train)
+        arm = shared.train("tuned-shuffled", {"shuffled": mixed, "checked": checked}, student, settings.train, first)
         systems["shuffled-replies"] = shared.replies("shuffled-replies", asked, student, settings.decoding, arm)
         labels["shuffled-replies"] = "shuffled"
         made += [mixed, arm]

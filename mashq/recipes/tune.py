@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from mashq import steps as shared
 from mashq import templates
@@ -35,10 +36,19 @@ class Settings:
     seed: int = 0
 
 
+class WithTemplates(Protocol):
+    """Settings of a recipe that takes the user's template files."""
+
+    @property
+    def template(self) -> str: ...
+    @property
+    def templates(self) -> str: ...
+
+
 SIZES = {"small": Settings(rows=400, asked=60), "large": Settings(asked=0)}
 
 
-def template_files(settings: Settings) -> list[Path]:
+def template_files(settings: WithTemplates) -> list[Path]:
     """The user's template files: the one named, and those of the folder named."""
     named = [Path(settings.template)] if settings.template else []
     if settings.templates:
@@ -68,11 +78,6 @@ def steps(settings: Settings) -> list[Step]:
     of_file = [one for file in files for one in templates.load(file)]
     before = [raw, made, divided, learnt, asked]
     (learnt, asked), fresh = shared.with_shots([learnt, asked], divided, of_file, settings.shots, settings.seed)
-    tuned = shared.train("tuned", {"learnt": learnt}, settings.student, settings.train)
-    systems = {
-        "before": shared.replies("before", asked, settings.student, settings.decoding),
-        "after": shared.replies("after", asked, settings.student, settings.decoding, tuned),
-    }
-    labels = {"before": "untuned", "after": "tuned"}
-    gain = shared.evaluation("gain", systems, labels, settings.metrics, training=learnt, seed=settings.seed)
-    return [*before, *fresh, tuned, *systems.values(), gain]
+    student, training = settings.student, settings.train
+    gain = shared.tuned_and_asked(learnt, asked, student, training, settings.decoding, settings.metrics, settings.seed)
+    return [*before, *fresh, *gain]

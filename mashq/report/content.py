@@ -142,6 +142,11 @@ def _licences(run: Run, models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for model in models
         if (base := model["base"])
     ]
+    notices += [
+        {"step": step.name, "model": one["name"], "licence": one["licence"], "notice": one["why"]}
+        for step in run.steps
+        for one in step.judges
+    ]
     return {"rows": rows, "models": notices}
 
 

@@ -337,6 +337,7 @@ def _licence_lines(run: Run, licences: Sequence[str]) -> list[str]:
         for name, value in (step.manifest.get("identity") or {}).items()
         if name in ("licence", "notice") and value
     ]
+    notices += [f"{one['name']}, which {one['role']} rows: {one['licence']}" for s in run.steps for one in s.judges]
     return [*lines, *(f"- {safe(notice)}" for notice in dict.fromkeys(notices)), ""]
 
 

@@ -36,6 +36,11 @@ class Step:
         return str(self.manifest.get("produces", "rows"))
 
     @property
+    def judges(self) -> list[dict[str, Any]]:
+        """Models that translated or judged the rows of this step, with their licences; checks are no models."""
+        return [one for one in (self.manifest.get("identity") or {}).get("models") or [] if one.get("licence")]
+
+    @property
     def counts(self) -> dict[str, int] | None:
         """The six counts of a step that makes rows (one that is absent is 0); None for a step that makes files."""
         counts = self.manifest.get("counts")

@@ -194,6 +194,85 @@ def test_stories_with_a_shuffled_arm(student, released, tmp_path):
     }
 
 
+def test_stories_with_a_first_stage_of_translated_stories(student, released, tmp_path):
+    told = [
+        {
+            "story": f"Once there was a boat number {i}. It was red. It sailed to the island and came home.",
+            "instruction": {"prompt:": f"Write a short story with {i} words.\n\nPossible story:", "words": ["red"]},
+        }
+        for i in range(8)
+    ]
+    english = tmp_path / "english.json"
+    english.write_text(json.dumps([*told, {"summary": "nothing is told here"}]), "utf-8")
+    dry = ("translation.engine=transliterate", "translation.scorer=", "first.steps=2", "first.precision=fp32")
+    sets = (f"data={released}", f"student.model={student}", *SHORT, "split.test=4", "split.validation=2", *dry)
+    small = ("decoding.max_new_tokens=8", "rows=4", "shuffled_arm=false", "first.max_tokens=500")
+    page, _ = make("stories", tmp_path / "runs", *sets, *small, f"english={english}")
+    check_report(page, "translated")
+    made = steps_of(tmp_path / "runs")
+    assert made["english"]["reasons"] == {"story": 1}
+    assert made["translated"]["counts"]["kept"] == 8
+    assert made["tuned"]["inputs"]["after"] == made["first"]["fingerprint"]
+    folder = tmp_path / "runs" / "steps" / f"translated@{made['translated']['fingerprint']}"
+    row = next(read_rows(folder)).to_pylist()[0]
+    assert row["variety"] == "msa" and "boat" not in row["references"][0]
+    assert "Possible story" not in row["messages"][0]["content"]
+
+
+ENGLISH = """
+dataset:
+  name: visits
+  licence: CC0-1.0
+  language: en
+  fields:
+    text: string
+    label: string
+templates:
+  pleased:
+    task: sentiment-analysis
+    prompt: |-
+      Was this visitor pleased?
+
+      {{ text }}
+
+      - positive
+      - negative
+    target: "{{ label }}"
+    choices: [positive, negative]
+    metrics: [exact]
+"""
+
+
+def test_translate_prompts_from_rows_and_english_templates_to_a_gain(student, tmp_path):
+    rows = [
+        {"text": f"I came on day {i}. The garden {'was lovely' if i % 2 else 'was closed'}!", "label": label}
+        for i in range(30)
+        for label in [("negative", "positive")[i % 2]]
+    ]
+    (tmp_path / "visits.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    (tmp_path / "visits.yaml").write_text(ENGLISH, "utf-8")
+    dry = ("translation.engine=transliterate", "translation.scorer=", f"student.model={student}")
+    short = tuple(one.replace("train.", "training.") for one in SHORT)
+    sets = (f"data={tmp_path}/visits.jsonl", f"template={tmp_path}/visits.yaml", "decoding.max_new_tokens=8")
+    page, _ = make("translate_prompts", tmp_path / "runs", *sets, *dry, *short, "train=true", "split.test=5")
+    check_report(page, "translate_prompts", "arabic")
+    made = steps_of(tmp_path / "runs")
+    assert made["arabic"]["counts"]["kept"] == 30
+    folder = tmp_path / "runs" / "steps" / f"arabic@{made['arabic']['fingerprint']}"
+    found = [row for table in read_rows(folder) for row in table.to_pylist()]
+    assert {row["references"][0] for row in found} == {"إيجابي", "سلبي"}
+    assert all(row["references"][0] in row["choices"] for row in found)
+    assert all(row["references"][0] in row["messages"][0]["content"] for row in found)
+
+
+def test_translate_prompts_without_data_or_engine_says_what_to_give(tmp_path):
+    with pytest.raises(MashqError, match=r"translate_prompts: expected English data, got no --data FILE"):
+        make("translate_prompts", tmp_path)
+    (tmp_path / "a.jsonl").write_text('{"messages": [{"role": "user", "content": "Hello there."}]}\n', "utf-8")
+    with pytest.raises(MashqError, match=r"translation: no engine is named"):
+        make("translate_prompts", tmp_path, f"data={tmp_path}/a.jsonl", "translation.engine=")
+
+
 def test_stories_without_data_says_where_to_get_it(monkeypatch, tmp_path):
     monkeypatch.delenv("MASHQ_DATA", raising=False)
     with pytest.raises(
@@ -325,7 +404,7 @@ def test_each_size_resolves_to_steps(name, data, monkeypatch, student):
     monkeypatch.setenv("MASHQ_DATA", str(data))
     recipe = recipes.load(name)
     for size, settings in recipe.sizes.items():
-        if name == "tune":
+        if name in ("tune", "translate_prompts"):  # these need data of one's own, and models
             continue
         steps = recipe.steps(settings)
         assert len({step.folder_name for step in steps}) == len(steps), size

@@ -1,0 +1,117 @@
+"""The one door to translation engines, English into Arabic: `open_engine` gives one by name.
+
+| name | what translates |
+|---|---|
+| a folder, `owner/name` | Opus-MT (Marian), NLLB or M2M-100 through CTranslate2, converted once (`ctranslate.py`) |
+| `lm:NAME` | a language model that `mashq.lm` opens, asked in words (`chat.py`) |
+| `transliterate`, `copy` | no model at all: for tests and dry runs (`invented.py`) |
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import yaml
+
+from mashq.rows import MashqError, nearest
+
+__all__ = ["Engine", "Output", "check_variety", "open_engine", "targets", "varieties"]
+
+DATA = Path(__file__).parent.parent / "data" / "target_tokens.yaml"
+
+
+class Output(NamedTuple):
+    """One sentence's translation. `fault` is the engine's own: why the text is not to be used, or None."""
+
+    text: str
+    fault: str | None = None  # "too long: 612 tokens > 512", "cut: 256 new tokens, the limit", "error: ..."
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """What translates sentences.
+
+    `name` is as the user named it, without a private path; `identity` names everything that decides a translation
+    (weights, quantisation, decoding, target token, prompt); `licence` is the model's, an SPDX name where it has one,
+    "unknown" where nothing says, and "" where there is no model.
+    """
+
+    name: str
+    identity: str
+    licence: str
+
+    def batches(self, sentences: Sequence[str]) -> list[list[int]]:
+        """Places of sentences, each once, in batches of like length, in the order in which to translate them."""
+        ...
+
+    def translate(self, sentences: Sequence[str]) -> list[Output]:
+        """One batch, in its order. What fails for one sentence is its fault; what fails for all raises MashqError."""
+        ...
+
+
+@cache
+def targets() -> Mapping[str, Any]:
+    """`data/target_tokens.yaml`: what tells each family of models which Arabic to write."""
+    return yaml.safe_load(DATA.read_text("utf-8"))
+
+
+def varieties() -> tuple[str, ...]:
+    """The varieties that some engine can be asked for."""
+    return tuple(targets()["varieties"])
+
+
+def check_variety(variety: str) -> None:
+    """Raises MashqError for a variety that no engine knows."""
+    if variety not in varieties():
+        raise MashqError(
+            f"translation: no engine knows the variety '{variety}' ({', '.join(varieties())})."
+            f"{nearest(variety, varieties())}"
+        )
+
+
+def open_engine(spec: str, *, variety: str = "msa", **settings: Any) -> Engine:
+    """A translation engine by name (the table above), into one variety of Arabic.
+
+    `settings` are those of its class: quantization, beams, threads ... for CTranslate2; style, and all that
+    `mashq.lm.open_model` takes, for a language model. Weights are loaded with the first sentence.
+
+    Raises MashqError for an unknown name, variety or setting, and for a variety that the model was not made for.
+    """
+    from mashq.mt import chat, ctranslate, invented
+
+    check_variety(variety)
+    kind, colon, rest = spec.partition(":")
+    if spec in invented.ENGINES:
+        _check(spec, invented.ENGINES[spec], settings)
+        return invented.ENGINES[spec](variety=variety)
+    if kind == "lm" and rest:
+        return chat.Chat(rest, variety=variety, **settings)
+    if not Path(spec).expanduser().is_dir() and (colon or "/" not in spec):
+        raise MashqError(_unknown(spec, tuple(invented.ENGINES)))
+    _check(spec, ctranslate.CTranslate, settings)
+    return ctranslate.CTranslate(spec, variety=variety, **settings)
+
+
+def _unknown(spec: str, known: Sequence[str]) -> str:
+    if spec.startswith(("http://", "https://")):
+        return f"translation engine '{spec}': a server is named lm:{spec}"
+    return (
+        f"translation engine '{spec}': there is no such folder. Give a folder of a Marian, NLLB or M2M-100 model, a "
+        f"hub name (owner/name), lm:NAME for a language model, or one of {', '.join(known)}.{nearest(spec, known)}"
+    )
+
+
+def _check(spec: str, make: Callable[..., Engine], settings: Mapping[str, Any]) -> None:
+    """Raises MashqError for a setting that the engine does not have."""
+    parameters = inspect.signature(make).parameters.values()
+    known = [one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY and one.name != "variety"]
+    for name in settings:
+        if name not in known:
+            raise MashqError(
+                f"translation engine '{spec}' has no setting '{name}' (it has {', '.join(known) or 'none'})."
+                f"{nearest(name, known)}"
+            )

@@ -1,0 +1,105 @@
+"""A translated row beside what it was made from: each sentence, its translation, its score or what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mashq.lineage import Found
+from mashq.memory import FILE, Memory
+from mashq.mt.faults import fault
+from mashq.rows import SCHEMA
+from mashq.run import manifest_of
+from mashq.sentences import mask, unmask
+from mashq.translate import Judge, Translator, cut
+from mashq.translate_rows import sentences_of
+from mashq.translate_settings import fixed_translations
+
+__all__ = ["Side", "lines", "of_text", "sides"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One sentence beside its translation; None where it was never asked for, because the row had failed before."""
+
+    source: str
+    translation: str | None
+    said: str  # "fixed", "similarity 0.912", "loop: …"
+
+
+def sides(root: Path, one: Found, found: Sequence[Found]) -> list[Side]:
+    """The sentences of a row that a translation step of the store kept or dropped, with what its memory knows of them.
+
+    `found` are the rows on its line of life. Empty for a row of any other step, and where its prompt is not among them.
+    """
+    manifest = manifest_of(root / "steps" / one.step) or {}
+    models = manifest.get("identity", {}).get("models", [])
+    source = _source(one, found)
+    if source is None or not any(model["role"] == "translated" for model in models):
+        return []
+    settings = manifest["settings"]
+    fixed = fixed_translations(settings["variety"])
+    sentences = sentences_of(pa.Table.from_pylist([source], SCHEMA), settings["language"])
+    with Memory(root / FILE) as memory:
+        unknown = "not asked: the row had failed" if one.row["dropped"] else "fixed by your file"
+        return list(_judged(memory, sentences, models, fixed, unknown))
+
+
+def _source(one: Found, found: Sequence[Found]) -> dict[str, Any] | None:
+    """The row that went in: the same row where it was dropped, else the parent."""
+    wanted = one.row["id"] if one.row["dropped"] else (one.row["parents"] or [None])[0]
+    whole = (other.row for other in found if other.row["id"] == wanted and other.step != one.step)
+    return next((row for row in whole if row["messages"] or row["text"]), None)
+
+
+def _judged(
+    memory: Memory,
+    sentences: Sequence[str],
+    models: Sequence[Mapping[str, Any]],
+    fixed: Mapping[str, str],
+    unknown: str,
+) -> Iterator[Side]:
+    (engine,) = (model for model in models if model["role"] == "translated")
+    scorer = next((model for model in models if model.get("column")), None)
+    masked = [mask(sentence) for sentence in sentences]
+    known = memory.translations(engine["identity"], [one.text for one in masked])
+    for sentence, hidden, entry in zip(sentences, masked, known, strict=True):
+        if sentence in fixed or entry is None:
+            yield Side(sentence, fixed.get(sentence), "fixed" if sentence in fixed else unknown)
+            continue
+        text, lost = unmask(entry.text, hidden.kept)
+        said = entry.fault or lost or fault(sentence, text)
+        if scorer and not said:
+            (score,) = memory.scores(scorer["identity"], [(sentence, text)])
+            said = f"{scorer['column']} {score[0]:.3f}" if score else "no score"
+        yield Side(sentence, text, said or "")
+
+
+def of_text(text: str, opened: Translator) -> Iterator[str]:
+    """A text's sentences for the terminal, each translated and judged; then the text, and whether it would be kept."""
+    found = cut([text])
+    judge = Judge(opened, found.sentences, b"by hand")
+    judge.judge(range(len(found.sentences)))
+    failed = [place for place in range(len(found.sentences)) if judge.reason(place)]
+    scored = [f"{opened.bar.name} {score:.3f}" if opened.bar and score == score else "" for score in judge.scores]
+    rows = zip(found.sentences, judge.translations, scored, strict=True)
+    yield from lines([Side(*row[:2], judge.reason(place) or row[2]) for place, row in enumerate(rows)])
+    yield ""
+    yield found.joined(judge.translations)[0].as_py()
+    yield ""
+    bar = f" {opened.bar.name} >= {opened.bar.least:.3f} ({opened.bar.why})" if opened.bar else ""
+    verdict = f"{len(failed)} of {len(found.sentences)} sentences fail" if failed else "every sentence passes"
+    yield f"{verdict}.{bar}"
+
+
+def lines(found: Sequence[Side]) -> Iterator[str]:
+    """Sentences for the terminal; each text on its own line, so that its direction is its own."""
+    for place, side in enumerate(found, 1):
+        yield f"  sentence {place} of {len(found)}  {side.said}"
+        yield f"    {side.source}"
+        if side.translation is not None:
+            yield f"    {side.translation}"
