@@ -21,8 +21,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mashq import rows
-from mashq import steps as shared
+from mashq import rows, translate_step
 from mashq.run import Job, Step, Store, read_rows
 from mashq.translate import cut
 from mashq.translate_settings import TranslationSettings
@@ -75,7 +74,7 @@ def run(count: int, own: int, folder: Path) -> dict[str, float]:
     """One run in this process's store: seconds and what came of it."""
     made = Step("english", prompts, {"prompts": count, "own_sentences": own, "seed": 0}, kind="stream")
     asked = TranslationSettings(engine="transliterate", scorer="")
-    arabic = shared.translation("arabic", made, asked)
+    arabic = translate_step.translation("arabic", made, asked)
     store = Store(folder)
     store.make(made)
     started = time.perf_counter()

@@ -6,7 +6,8 @@ second.
 
 The model has an Opus-MT model's size and random weights; an end is worth more to it than any token and is held back
 until 24 tokens are written, so that every translation is 24 tokens long and no side wins by stopping early. Repeats are
-interleaved; times are wall seconds of this process, torch and CTranslate2 each on `--threads` cores.
+interleaved, torch and CTranslate2 each on `--threads` cores. Times are wall seconds, and with one thread CPU seconds of
+this process, which other work on the machine disturbs less.
 """
 
 from __future__ import annotations
@@ -150,14 +151,15 @@ class Side:
     run: Callable[[Sequence[str]], list[str]]
 
 
-def timed(sides: Sequence[Side], texts: Sequence[str], repeats: int) -> dict[str, list[float]]:
+def timed(sides: Sequence[Side], texts: Sequence[str], repeats: int, threads: int) -> dict[str, list[float]]:
     """Seconds of each side in each repeat; all take turns, and the order turns too."""
+    clock = time.process_time if threads == 1 else time.perf_counter
     seconds: dict[str, list[float]] = {side.name: [] for side in sides}
     for repeat in range(repeats):
         for side in [*sides[repeat % len(sides) :], *sides[: repeat % len(sides)]]:
-            start = time.perf_counter()
+            start = clock()
             side.run(texts)
-            seconds[side.name].append(time.perf_counter() - start)
+            seconds[side.name].append(clock() - start)
     return seconds
 
 
@@ -192,7 +194,12 @@ def by_threads(folder: Path, texts: Sequence[str], threads: int, repeats: int) -
 
     engine = opened(folder, "int8", 1, threads)
     sources = engine._sources(texts)
-    lines = []
+    lines = [
+        "## Threads and tokens at once (int8, greedy)",
+        "",
+        "| side by side x on one batch | padded source tokens at once | sentences/s | slowest / fastest repeat |",
+        "|---|---:|---:|---:|",
+    ]
     for side_by_side, each in ((1, threads), (threads, 1)):
         translator = ctranslate2.Translator(
             str(engine._converted), compute_type="int8", inter_threads=side_by_side, intra_threads=each
@@ -208,7 +215,7 @@ def by_threads(folder: Path, texts: Sequence[str], threads: int, repeats: int) -
                 taken.append(time.perf_counter() - start)
             rate = len(texts) / statistics.median(taken)
             lines.append(f"| {side_by_side} x {each} | {at_once:,} | {rate:,.0f} | {max(taken) / min(taken):.2f} |")
-    return lines
+    return [*lines, ""]
 
 
 # --- the page --------------------------------------------------------------------------------------------------------
@@ -222,11 +229,11 @@ def machine(threads: int) -> str:
     packages = ", ".join(
         f"{name} {version(name)}" for name in ("ctranslate2", "transformers", "torch", "sentencepiece")
     )
-    return f"{cpu}, {threads} of {os.cpu_count()} cores used; Python {platform.python_version()}; {packages}"
+    return f"{cpu}, {threads} of {os.cpu_count()} cores; Python {platform.python_version()}; {packages}"
 
 
 def page(count: int, repeats: int, repeats_of_beams: int, threads: int) -> str:
-    """The whole page in Markdown. Raises SystemExit where fp32 greedy translations differ: then no time means anything."""
+    """The whole page in Markdown. Raises SystemExit where fp32 greedy translations differ: no time means anything."""
     import tiny_translators
     import torch
     from transformers.utils import logging
@@ -239,7 +246,8 @@ def page(count: int, repeats: int, repeats_of_beams: int, threads: int) -> str:
         folder = tiny_translators.marian(
             Path(home) / "model", lessons=0, english=lines, pieces=2000, extra_pieces=VOCABULARY - 2200,
             ends_after_least=True, d_model=512, encoder_layers=6, decoder_layers=6, encoder_attention_heads=8,
-            decoder_attention_heads=8, encoder_ffn_dim=2048, decoder_ffn_dim=2048, activation_function="swish", tie_word_embeddings=False,  # tied, random weights say one token again and again
+            decoder_attention_heads=8, encoder_ffn_dim=2048, decoder_ffn_dim=2048, activation_function="swish",
+            tie_word_embeddings=False,  # tied random weights say one token again and again
         )  # fmt: skip
         return _page(folder, count, repeats, repeats_of_beams, threads)
 
@@ -251,11 +259,9 @@ def _page(folder: Path, count: int, repeats: int, repeats_of_beams: int, threads
     theirs, fp32, int8 = greedy.by_length(texts, 32), ours(engines["float32"], texts), ours(engines["int8"], texts)
     if equal(theirs, fp32) != count:
         raise SystemExit(f"translation: fp32 greedy equal for {equal(theirs, fp32)} of {count}; nothing was timed")
-    steady = {kind: alone_and_together(engine, texts) for kind, engine in engines.items()}
     tables = {
         beams: _table(folder, beams, count, each, threads) for beams, each in ((1, repeats), (4, repeats_of_beams))
     }
-    pieces = [len(tokens) for tokens in engines["int8"]._sources(texts)]
     head = [
         "| different | who | sentences/s | mashq int8 is faster | mashq float32 is faster |",
         "|---:|---|---:|---:|---:|",
@@ -267,19 +273,11 @@ def _page(folder: Path, count: int, repeats: int, repeats_of_beams: int, threads
             f"Made by `python benchmarks/translation.py --sentences {count} --repeats {repeats} --repeats-of-beams "
             f"{repeats_of_beams} --threads {threads} --write docs/benchmarks/translation.md`.",
             "",
-            f"* Machine: {machine(threads)}.",
-            f"* Model: Marian's shape with random weights, 6 + 6 layers, width 512, {VOCABULARY:,} tokens. Every "
-            f"translation is {NEW_TOKENS} tokens and its end.",
-            f"* Sentences: {count}, seeded, {min(pieces)} to {max(pieces)} tokens, median {statistics.median(pieces):.0f}.",
-            "* Rates are sentences asked for a second of wall time, those that come again counted. Ratios are medians over "
-            f"interleaved repeats (greedy n = {repeats}, beam 4 n = {repeats_of_beams}), least and most in brackets.",
-            f"* Equality, before any timing: greedy float32 is Transformers' text for **{equal(theirs, fp32)} of {count}** "
-            f"sentences, int8 for **{equal(theirs, int8)} of {count}**. With random weights the likeliest tokens are nearly "
-            "equal, so that the rounding of int8 shows more than in a trained model.",
-            f"* A sentence alone and in one batch with all others: the same text for **{steady['float32']} of {count}** in "
-            f"float32 and **{steady['int8']} of {count}** in int8.",
-            "* EasyNMT itself is no longer maintained; the loop in the script does what it does: split, sort by length, "
-            "batches of 16, every sentence.",
+            *_facts(engines, texts, {"float32": fp32, "int8": int8}, theirs, threads),
+            f"* Ratios are medians over interleaved repeats (greedy n = {repeats}, beam 4 n = {repeats_of_beams}), "
+            "least and most in brackets.",
+            "* EasyNMT itself is no longer maintained; the loop in the script does what it does: split, sort by "
+            "length, batches of 16, every sentence.",
             "",
             "## Greedy",
             "",
@@ -291,14 +289,32 @@ def _page(folder: Path, count: int, repeats: int, repeats_of_beams: int, threads
             *head,
             *tables[4],
             "",
-            "## Threads and tokens at once (int8, greedy)",
-            "",
-            "| side by side x on one batch | padded source tokens at once | sentences/s | slowest / fastest repeat |",
-            "|---|---:|---:|---:|",
-            *by_threads(folder, texts, threads, repeats),
-            "",
+            *(by_threads(folder, texts, threads, repeats) if threads > 1 else ()),
         ]
     )
+
+
+def _facts(
+    engines: dict[str, Any], texts: Sequence[str], said: dict[str, list[str]], theirs: Sequence[str], threads: int
+) -> list[str]:
+    """What was measured on what, and how far the translations are the same."""
+    count = len(texts)
+    pieces = [len(tokens) for tokens in engines["int8"]._sources(texts)]
+    steady = {kind: alone_and_together(engine, texts) for kind, engine in engines.items()}
+    same = {kind: equal(theirs, mine) for kind, mine in said.items()}
+    return [
+        f"* Machine: {machine(threads)}.",
+        f"* Model: Marian's shape with random weights, 6 + 6 layers, width 512, {VOCABULARY:,} tokens. Every "
+        f"translation is {NEW_TOKENS} tokens and its end.",
+        f"* Sentences: {count}, seeded, {min(pieces)} to {max(pieces)} tokens, median {statistics.median(pieces):.0f}.",
+        f"* Rates are sentences asked for a second of {'CPU' if threads == 1 else 'wall'} time, those that come again "
+        "counted.",
+        f"* Equality, before any timing: greedy float32 is Transformers' text for **{same['float32']} of {count}** "
+        f"sentences, int8 for **{same['int8']} of {count}**. With random weights the likeliest tokens are nearly equal, "
+        "so that the rounding of int8 shows more than in a trained model.",
+        f"* A sentence alone and in one batch with all others: the same text for **{steady['float32']} of {count}** "
+        f"in float32 and **{steady['int8']} of {count}** in int8.",
+    ]
 
 
 def _table(folder: Path, beams: int, count: int, repeats: int, threads: int) -> list[str]:
@@ -313,14 +329,13 @@ def _table(folder: Path, beams: int, count: int, repeats: int, threads: int) -> 
         sides = [
             Side("generate, 16", lambda texts: them.translate(texts, 16)),
             Side("generate, 32", lambda texts: them.translate(texts, 32)),
-            Side("generate, 16 by length", lambda texts: them.by_length(texts, 16)),
             *sides,
         ]
     for side in [*sides, *mine]:
         side.run(sentences(16, 1.0, seed=2))  # warm-up
     lines = []
     for share in SHARES:
-        seconds = timed([*sides, *mine], sentences(count, share), repeats)
+        seconds = timed([*sides, *mine], sentences(count, share), repeats, threads)
         lines += rows(seconds, count, share, [side.name for side in mine])
     return lines
 

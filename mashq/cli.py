@@ -307,7 +307,7 @@ def translate_(text: str, **options: Any) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default="calibration", show_default=True, help="Folder.")
 @click.option("--anchors", type=click.Path(path_type=Path), help="True pairs that a margin compares with; else PAIRS.")
 @click.option("--good-at", type=float, help="With a column `score` of people's judgements: good from here on.")
-@click.option("--share-bad", default=0.5, show_default=True, help="Of what will be filtered: an assumption.")
+@click.option("--share-bad", default=0.2, show_default=True, help="Of what will be filtered: an assumption.")
 @click.option("--seed", default=0, show_default=True)
 def calibrate(pairs: Path, scorers: tuple[str, ...], out: Path, anchors: Path | None, **options: Any) -> None:
     """How well scorers tell true translations from bad ones, and the thresholds that follow.

@@ -80,8 +80,9 @@ class Memory:
             yield
         except sqlite3.DatabaseError as error:
             raise MashqError(
-                f"translation memory {self.path or ''}: cannot {doing} ({error}). What was kept before is kept; free space "
-                "or wait for the other process and run again. A damaged file may be moved away: all is asked anew."
+                f"translation memory {self.path or ''}: cannot {doing} ({error}). What was kept before is kept; "
+                "free space or wait for the other process, and run again. A damaged file may be moved away: all is "
+                "asked anew."
             ) from error
 
     # --- translations ------------------------------------------------------------------------------------------------

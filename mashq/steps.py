@@ -32,7 +32,6 @@ from mashq.shots import Pool, ShotSettings, with_examples
 if TYPE_CHECKING:
     from mashq.lm import Decoding
     from mashq.train import TrainSettings
-    from mashq.translate_settings import TranslationSettings
 
 __all__ = [
     "StudentSettings",
@@ -53,7 +52,6 @@ __all__ = [
     "take",
     "together",
     "train",
-    "translation",
     "tuned_and_asked",
     "with_licence",
     "with_shots",
@@ -399,50 +397,6 @@ def _table(path: Path) -> pa.Table:
 def _table_of(path: Path, changed: int) -> pa.Table:
     """Read once a process; `changed` tells a file that was made anew."""
     return pq.read_table(path).combine_chunks()
-
-
-# --- translation -----------------------------------------------------------------------------------------------------
-
-
-def translation(name: str, rows: Step, settings: TranslationSettings) -> Step:
-    """The rows in Arabic, each sentence translated once and judged; a row with one that fails is dropped."""
-    from mashq import translate_settings
-
-    opened = translate_settings.translator(settings, None)
-    return Step(
-        name,
-        _translated,
-        translate_settings.without_paths(settings),
-        {"rows": rows},
-        files=translate_settings.files_of(settings),
-        identity={"models": translate_settings.models_of(opened)},
-        here=bool(opened.engine.licence or opened.bar),  # a model is held once; without one every worker translates
-    )
-
-
-def _translated(rows: pa.Table, job: Job) -> pa.Table:
-    from mashq import translate_rows
-
-    opened = _translator(job)
-    asked = job.settings
-    shown = translate_rows.Shown(job.name, asked.variety, asked.language, asked.lost_choices)
-    made = translate_rows.work_of(rows, job.folder.name)
-    table, judge = translate_rows.translated(rows, opened, asked.rule, shown, made)
-    opened.memory.keep_work(made, job.folder.name, json.dumps(judge.spent))
-    return table
-
-
-_OPEN: dict[Path, Any] = {}  # the engine and the scorer of one step at a time
-
-
-def _translator(job: Job) -> Any:
-    from mashq import translate_settings
-
-    if job.folder not in _OPEN:
-        _OPEN.clear()
-        settings = translate_settings.with_paths(job.settings, job.files)
-        _OPEN[job.folder] = translate_settings.translator(settings, job.root)
-    return _OPEN[job.folder]
 
 
 # --- models ----------------------------------------------------------------------------------------------------------

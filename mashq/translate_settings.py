@@ -34,19 +34,17 @@ FIXED = Path(__file__).parent / "data" / "fixed_translations.yaml"
 class TranslationSettings:
     """What translates, and what a translation must pass."""
 
-    engine: str = ""  # folder or hub name of a Marian, NLLB or M2M-100 model, or lm:MODEL; transliterate = a dry run
-    options: dict[str, Any] = field(default_factory=dict)  # the engine's own settings: beams, quantization, threads ...
+    engine: str = ""  # folder or hub name of a Marian, NLLB or M2M-100 model, or lm:MODEL; transliterate = dry run
+    options: dict[str, Any] = field(default_factory=dict)  # the engine's own settings: beams, quantization, threads …
     variety: str = "msa"  # of Arabic, to translate into
     language: Literal["en", "ar"] = "en"  # of the rows
-    fixed: str = ""  # YAML file of sentences (labels, choices) and their translations, used before ours and the engine
+    fixed: str = ""  # YAML file of labels and choices with their translations, used before ours and the engine
     scorer: str = "cosine:e5"  # of sentence pairs: cosine:ENCODER, margin:ENCODER, comet:FOLDER; "" = none
-    scorer_options: dict[str, Any] = field(default_factory=dict)  # the scorer's own settings: anchors, encoder ...
-    threshold: float | None = None  # least score; null: the scorer's calibrated one at `precision`
-    precision: float = 0.95  # share of good among kept pairs at which a calibrated threshold is chosen
-    calibration: str = (
-        ""  # file that `mashq calibrate` wrote; "" = ours; "published" = the threshold is somebody else's
-    )
-    checks: tuple[str, ...] = ("length", "numbers")  # a sentence must pass each of them, whatever the rule
+    scorer_options: dict[str, Any] = field(default_factory=dict)  # the scorer's own settings: anchors, encoder …
+    threshold: float | None = None  # least score; null: the scorer's calibrated one
+    precision: float | None = None  # 0.9, 0.95 or 0.99 good among the kept; null: as the calibration recommends
+    calibration: str = ""  # file of `mashq calibrate`; "" = ours; "published" = the threshold is somebody else's
+    checks: tuple[str, ...] = ("length", "numbers", "translated")  # a sentence must pass each, whatever the rule
     rule: Rule = field(default_factory=Rule)
     lost_choices: bool = True  # drop a prompt that no longer shows a choice which it showed
 
@@ -108,8 +106,8 @@ def translator(settings: TranslationSettings, root: Path | None) -> Translator:
         )
     if settings.threshold is not None and not settings.scorer:
         raise MashqError(
-            f"translation: the threshold {settings.threshold:g} belongs to a scorer, and none is named. A number from a "
-            "paper means nothing without its model: set scorer to cosine:ENCODER or comet:MODEL."
+            f"translation: the threshold {settings.threshold:g} belongs to a scorer, and none is named. A paper's "
+            "number means nothing without its model: set scorer to cosine:ENCODER or comet:MODEL."
         )
     scorer = open_scorer(settings.scorer, **settings.scorer_options) if settings.scorer else None
     return Translator(
@@ -148,15 +146,13 @@ def models_of(opened: Translator) -> list[dict[str, Any]]:
 def fixed_translations(variety: str, own: Path | None = None) -> Mapping[str, str]:
     """Sentence -> its translation into a variety, of the user's file before ours; also capitalised and in capitals.
 
-    A file maps a variety (or `all`) to sentences and their translations; a variety takes over what MSA has. Raises
-    MashqError for a file of another shape.
+    A file maps a variety (or `all`) to sentences and their translations; a variety takes over what MSA has, where
+    neither file says it in the variety itself. Raises MashqError for a file of another shape.
     """
     found: dict[str, str] = {}
-    for path in (FIXED, own):
-        if path is None:
-            continue
-        content = _content(path)
-        for part in dict.fromkeys(("all", "msa", variety)):
+    contents = [_content(path) for path in (FIXED, own) if path is not None]
+    for part in dict.fromkeys(("all", "msa", variety)):
+        for content in contents:
             found |= {form: text for source, text in (content.get(part) or {}).items() for form in _forms(source)}
     return found
 

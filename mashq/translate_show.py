@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from mashq.translate import Judge, Translator, cut
 from mashq.translate_rows import sentences_of
 from mashq.translate_settings import fixed_translations
 
-__all__ = ["Side", "lines", "of_text", "sides"]
+__all__ = ["Side", "failures", "lines", "of_text", "sides"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,33 @@ def _judged(
             (score,) = memory.scores(scorer["identity"], [(sentence, text)])
             said = f"{scorer['column']} {score[0]:.3f}" if score else "no score"
         yield Side(sentence, text, said or "")
+
+
+FAILED = re.compile(
+    r"(?s)(?P<reason>.*?)(?:, sentence \d+ of \d+.*?|, lowest): «(?P<sentence>.*)» -> «(?P<translation>.*)»"
+)
+
+
+def failures(dropped: Iterable[pa.Table]) -> pa.Table:
+    """Dropped rows -> the sentences that they were dropped for, those first that cost most rows.
+
+    Columns: rows, kind (what stands before a reason's colon), sentence, translation, reason (that of the first row). A
+    reason that names no sentence, such as a choice that is lost, stands with empty texts.
+    """
+    counts: Counter[tuple[str, str, str]] = Counter()
+    first: dict[tuple[str, str, str], str] = {}
+    for table in dropped:
+        for reason in table.column("dropped").to_pylist():
+            found = FAILED.fullmatch(reason)
+            said, sentence, translation = found.groups() if found else (reason, "", "")
+            key = (reason.split(":")[0], sentence, translation)
+            counts[key] += 1
+            first.setdefault(key, said)
+    order = sorted(counts, key=lambda key: (-counts[key], key))
+    named = ("kind", "sentence", "translation")
+    texts = {name: pa.array([key[place] for key in order], pa.string()) for place, name in enumerate(named)}
+    reasons = pa.array([first[key] for key in order], pa.string())
+    return pa.table({"rows": pa.array([counts[key] for key in order], pa.int64()), **texts, "reason": reasons})
 
 
 def of_text(text: str, opened: Translator) -> Iterator[str]:

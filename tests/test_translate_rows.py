@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from mashq import lineage, rows, sources, steps, translate_show
+from mashq import lineage, rows, sources, steps, translate_show, translate_step
 from mashq.engine import Engine
 from mashq.export import export
 from mashq.memory import FILE, Memory
@@ -220,7 +220,7 @@ def asked(**settings):
 
 
 def test_a_step_keeps_children_and_says_what_translated(tmp_path):
-    made = Store(tmp_path / "runs").make(steps.translation("arabic", english(tmp_path), asked()))
+    made = Store(tmp_path / "runs").make(translate_step.translation("arabic", english(tmp_path), asked()))
     assert made.manifest["counts"]["in"] == made.manifest["counts"]["kept"] == 30
     (model,) = made.manifest["identity"]["models"]
     assert (model["role"], model["name"]) == ("translated", "transliterate")
@@ -229,13 +229,13 @@ def test_a_step_keeps_children_and_says_what_translated(tmp_path):
 def test_a_second_run_translates_nothing_again(tmp_path):
     alone = Engine("local", 1)  # two workers may ask the same at the same time
     store = Store(tmp_path / "runs", alone)
-    step = steps.translation("arabic", english(tmp_path), asked())
+    step = translate_step.translation("arabic", english(tmp_path), asked())
     store.make(step)
     with Memory(tmp_path / "runs" / FILE) as memory:
         first = memory.work(step.folder_name)
     again = Store(tmp_path / "runs", alone)
     again.make(step, frozenset({"arabic"}))
-    other = steps.translation("arabic", english(tmp_path), asked(lost_choices=False))
+    other = translate_step.translation("arabic", english(tmp_path), asked(lost_choices=False))
     again.make(other)
     with Memory(tmp_path / "runs" / FILE) as memory:
         assert sum(json.loads(one)["translate"] for one in first) == 37
@@ -244,7 +244,7 @@ def test_a_second_run_translates_nothing_again(tmp_path):
 
 def test_show_puts_a_prompt_beside_its_translation(tmp_path):
     runs = tmp_path / "runs"
-    step = steps.translation("arabic", english(tmp_path, 3), asked())
+    step = translate_step.translation("arabic", english(tmp_path, 3), asked())
     store = Store(runs)
     store.make(step)
     row = next(iter(read_rows(store.folder(step)))).to_pylist()[0]
@@ -258,7 +258,7 @@ def test_show_puts_a_prompt_beside_its_translation(tmp_path):
 
 def test_a_dropped_row_is_shown_with_the_sentence_that_failed(tmp_path):
     runs = tmp_path / "runs"
-    step = steps.translation("arabic", english(tmp_path, 2), asked(engine="copy"))
+    step = translate_step.translation("arabic", english(tmp_path, 2), asked(engine="copy"))
     store = Store(runs)
     store.make(step)
     row = next(iter(read_rows(store.folder(step), dropped=True))).to_pylist()[0]
@@ -271,7 +271,7 @@ def test_a_dropped_row_is_shown_with_the_sentence_that_failed(tmp_path):
 
 def test_without_an_engine_the_error_names_the_kinds_of_engine(tmp_path):
     with pytest.raises(MashqError, match=r"translation: no engine is named\. Set engine to a folder"):
-        steps.translation("arabic", english(tmp_path), TranslationSettings())
+        translate_step.translation("arabic", english(tmp_path), TranslationSettings())
 
 
 def test_fixed_translations_of_ones_own_go_before_ours(tmp_path):
@@ -292,7 +292,7 @@ RUN = """
     from pathlib import Path
     import numpy as np
     sys.path.insert(0, sys.argv[2])
-    from mashq import mt, quality, steps
+    from mashq import mt, quality, translate_step
     from mashq.mt.invented import Transliterate
     from mashq.quality import checks
     from mashq.run import Store
@@ -323,7 +323,7 @@ RUN = """
     opening.open_engine = lambda name, **_: Slow()
     opening.open_scorer = lambda name, **_: Rates()
     opening.threshold_of = lambda *_: quality.Threshold(0.7, "for a test")
-    step = steps.translation("arabic", english(Path(sys.argv[1]), 120), asked(scorer="rates"))
+    step = translate_step.translation("arabic", english(Path(sys.argv[1]), 120), asked(scorer="rates"))
     made = Store(Path(sys.argv[1]) / "runs").make(step)
     print(made.manifest["hash"])
 """
@@ -365,3 +365,29 @@ def test_killed_anywhere_it_repeats_at_most_a_batch_and_gives_the_same(tmp_path)
     assert said == expected
     assert repeated <= kills
     assert {json.dumps(one) for one in asked_of} == set((whole / "asked.jsonl").read_text("utf-8").splitlines())
+
+
+def test_failures_count_the_rows_that_a_sentence_cost():
+    reasons = [
+        "qe: 0.61 < 0.70, sentence 2 of 3: «A «b».\nC» -> «د»",
+        "qe: 0.61 < 0.70, sentence 1 of 4 and 1 others: «A «b».\nC» -> «د»",
+        "loop: 3 times 'x' > 2, sentence 1 of 1: «E» -> «و و و»",
+        "choices: «a» and «b» both became «ج»",
+        "qe: mean 0.5 < 0.7, lowest: «F» -> «ف»",
+    ]
+    found = translate_show.failures(
+        [pa.table({"dropped": reasons[:2]}), pa.table({"dropped": reasons[2:]})]
+    ).to_pylist()
+    assert found[0] == {
+        "rows": 2,
+        "kind": "qe",
+        "sentence": "A «b».\nC",
+        "translation": "د",
+        "reason": "qe: 0.61 < 0.70",
+    }
+    assert [(row["rows"], row["kind"], row["sentence"]) for row in found[1:]] == [
+        (1, "choices", ""),
+        (1, "loop", "E"),
+        (1, "qe", "F"),
+    ]
+    assert translate_show.failures([]).num_rows == 0

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mashq import arabic, rows, stories
+from mashq import arabic, rows, stories, translate_step
 from mashq import steps as shared
 from mashq.lm import Decoding
 from mashq.rows import MashqError, nearest
@@ -118,8 +118,15 @@ def _first_stage(settings: Settings) -> list[Step]:
     source = shared.with_licence(settings.english_source, settings.english_source.licence)
     raw = shared.read("raw-english", settings.english, source)
     told = Step("english", english_stories, {"asked": ASKED}, {"raw": raw})
-    translated = shared.translation("translated", told, settings.translation)
-    return [raw, told, translated, shared.train("first", {"translated": translated}, settings.student, settings.first)]
+    translated = translate_step.translation("translated", told, settings.translation)
+    survey = translate_step.survey("translated-survey", translated)
+    return [
+        raw,
+        told,
+        translated,
+        survey,
+        shared.train("first", {"translated": translated}, settings.student, settings.first),
+    ]
 
 
 def shuffled(job: Job) -> Iterator[pa.Table]:

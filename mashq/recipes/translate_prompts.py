@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mashq import steps as shared
-from mashq import templates
+from mashq import templates, translate_step
 from mashq.lm import Decoding
 from mashq.recipes.tune import template_files
 from mashq.rows import MashqError
@@ -77,8 +77,8 @@ def _english(settings: Settings) -> list[Step]:
 
 def steps(settings: Settings) -> list[Step]:
     english = _english(settings)
-    arabic = shared.translation("arabic", english[-1], settings.translation)
-    made = [*english, arabic]
+    arabic = translate_step.translation("arabic", english[-1], settings.translation)
+    made = [*english, arabic, translate_step.survey("arabic-survey", arabic)]
     if not settings.train:
         return made
     divided = shared.split("split", arabic, settings.split)
