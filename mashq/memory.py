@@ -7,8 +7,10 @@ scorer and the pair. Nothing is ever overwritten: what was said first stands.
 
 from __future__ import annotations
 
+import math
 import operator
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +29,7 @@ TABLES = """
 create table if not exists translations (
   key blob primary key, engine text not null, source text not null, translation text not null, fault text, made blob
 ) without rowid;
-create table if not exists scores (key blob primary key, value real not null, made blob) without rowid;
+create table if not exists scores (key blob primary key, value real, made blob) without rowid;
 create table if not exists work (
   made blob primary key, step text not null, what text not null
 ) without rowid;
@@ -60,9 +62,21 @@ class Memory:
             self._file = sqlite3.connect(
                 path or ":memory:", timeout=WAIT_S, isolation_level=None, check_same_thread=False
             )
-            self._file.execute("pragma journal_mode = wal")
+            self._write_ahead()
             self._file.execute("pragma synchronous = normal")  # a power cut may lose the last batches, never the file
             self._file.executescript(TABLES)
+
+    def _write_ahead(self) -> None:
+        """Readers and a writer at once. SQLite does not wait for this change while another process makes it too."""
+        until = time.monotonic() + WAIT_S
+        while True:
+            try:
+                self._file.execute("pragma journal_mode = wal")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
 
     def __enter__(self) -> Memory:
         return self
@@ -93,23 +107,26 @@ class Memory:
         found = {key: Entry(*rest) for key, *rest in self._find("translations", "translation, fault, made", keys)}
         return [found.get(key) for key in keys]
 
-    def keep_translations(self, engine: str, batch: Iterable[tuple[str, str, str | None]], made: bytes) -> None:
-        """Keep a batch of (sentence, translation, fault), all or none."""
+    def keep_translations(self, engine: str, batch: Iterable[tuple[str, str, str | None]], made: bytes) -> bool:
+        """Keep a batch of (sentence, translation, fault), all or none; False where some stood there before."""
         rows = [(_key(engine, source), engine, source, text, fault, made) for source, text, fault in batch]
-        self._keep("insert or ignore into translations values (?, ?, ?, ?, ?, ?)", rows)
+        return self._keep("insert or ignore into translations values (?, ?, ?, ?, ?, ?)", rows)
 
     # --- scores ------------------------------------------------------------------------------------------------------
 
     def scores(self, scorer: str, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, bytes] | None]:
         """What the scorer said of each pair, and which work made it; None where it was not asked."""
         keys = [_key(scorer, *pair) for pair in pairs]
-        found = {key: (value, made) for key, value, made in self._find("scores", "value, made", keys)}
+        found = {
+            key: (math.nan if value is None else value, made)
+            for key, value, made in self._find("scores", "value, made", keys)
+        }
         return [found.get(key) for key in keys]
 
-    def keep_scores(self, scorer: str, batch: Iterable[tuple[tuple[str, str], float]], made: bytes) -> None:
-        """Keep a batch of (pair, score), all or none. No score is nan."""
+    def keep_scores(self, scorer: str, batch: Iterable[tuple[tuple[str, str], float]], made: bytes) -> bool:
+        """Keep a batch of (pair, score), all or none; False where some stood there before. A score may be nan."""
         rows = [(_key(scorer, *pair), value, made) for pair, value in batch]
-        self._keep("insert or ignore into scores values (?, ?, ?)", rows)
+        return self._keep("insert or ignore into scores values (?, ?, ?)", rows)
 
     # --- what work was done ------------------------------------------------------------------------------------------
 
@@ -132,13 +149,15 @@ class Memory:
                 marks = ",".join("?" * len(some))
                 yield from self._file.execute(f"select key, {columns} from {table} where key in ({marks})", some)
 
-    def _keep(self, statement: str, rows: list[Any]) -> None:
+    def _keep(self, statement: str, rows: list[Any]) -> bool:
         ordered: list[Any] = sorted(rows, key=operator.itemgetter(0))  # keys side by side share a page of the file
         with self._told("write"):
             self._file.execute("begin immediate")
             try:
-                self._file.executemany(statement, ordered)
+                inserted = self._file.executemany(statement, ordered).rowcount
                 self._file.execute("commit")
             except BaseException:
-                self._file.execute("rollback")
+                if self._file.in_transaction:  # a full disk ends it by itself
+                    self._file.execute("rollback")
                 raise
+        return inserted == len(rows)

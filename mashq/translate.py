@@ -24,7 +24,7 @@ from mashq.mt import Engine
 from mashq.mt.faults import fault
 from mashq.quality import Scorer
 from mashq.rows import MashqError
-from mashq.sentences import Piece, Source, mask, split, unmask
+from mashq.sentences import Piece, mask, split, unmask
 
 __all__ = ["Bar", "Cut", "Judge", "Judged", "Rule", "Translator", "cut", "verdicts"]
 
@@ -46,6 +46,14 @@ class Cut:
     sentences: list[str]
     offsets: np.ndarray
     places: np.ndarray
+    foreign: np.ndarray  # (p,) whether a piece is left because its letters are of another script
+
+    def letters(self) -> np.ndarray:
+        """(t, 2) characters of each text in sentences, and in pieces left for their script."""
+        lengths = np.array([len(piece) for piece in self.pieces], dtype=np.int64)
+        kinds = np.stack([lengths * (self.sentence >= 0), lengths * self.foreign], axis=1)
+        sums = np.concatenate([np.zeros((1, 2), dtype=np.int64), np.cumsum(kinds[self.places], axis=0)])
+        return sums[self.offsets[1:]] - sums[self.offsets[:-1]]
 
     def joined(self, translations: Sequence[str]) -> pa.Array:
         """(t,) the texts with each sentence replaced by its translation."""
@@ -58,20 +66,22 @@ class Cut:
         return pc.binary_join(listed, pa.scalar("", pa.large_string())).cast(pa.string())
 
 
-def cut(texts: Sequence[str], language: Source = "en") -> Cut:
-    """Split each text; its pieces joined are the text."""
+def cut(texts: Sequence[str]) -> Cut:
+    """Split each English text; its pieces joined are the text."""
     known: dict[Piece, int] = {}
     places: list[int] = []
     offsets = [0]
     for text in texts:
-        for piece in split(text, language):
+        for piece in split(text):
             places.append(known.setdefault(piece, len(known)))
         offsets.append(len(places))
     sentence = np.full(len(known), -1, dtype=np.int64)
     chosen = [place for piece, place in known.items() if piece.left is None]
     sentence[chosen] = np.arange(len(chosen))
     pieces = [piece.text for piece in known]
-    return Cut(pieces, sentence, [pieces[place] for place in chosen], np.array(offsets), np.array(places, np.int64))
+    sentences = [pieces[place] for place in chosen]
+    foreign = np.array([piece.left in ("target language", "other script") for piece in known], dtype=bool)
+    return Cut(pieces, sentence, sentences, np.array(offsets), np.array(places, np.int64), foreign)
 
 
 # --- sentences translated and judged ---------------------------------------------------------------------------------
@@ -148,7 +158,7 @@ class Judge:
     def _at_hand(self, place: int) -> bool:
         """Whether a sentence's verdict is known without asking; it is set then."""
         sentence = self.sentences[place]
-        fixed = self.with_.fixed.get(sentence)
+        fixed = fixed_for(self.with_.fixed, sentence)
         known = self.with_.recent.get(sentence) if fixed is None else (fixed, None, math.nan)
         if known is not None:
             self.translations[place], self.why[place], self.scores[place] = known
@@ -182,11 +192,13 @@ class Judge:
         known = {text: (entry.text, entry.fault) for text, entry in found.items() if entry is not None}
 
         def ask(batch: list[str]) -> None:
-            said = engine.translate(batch)
-            memory.keep_translations(
-                engine.identity, [(one, *each) for one, each in zip(batch, said, strict=True)], self.made
-            )
-            known.update(zip(batch, ((each.text, each.fault) for each in said), strict=True))
+            said = [_unicode(*each) for each in engine.translate(batch)]
+            rows = [(one, *each) for one, each in zip(batch, said, strict=True)]
+            if memory.keep_translations(engine.identity, rows, self.made):
+                known.update(zip(batch, said, strict=True))
+            else:  # another process was first with some of them: what was said first stands
+                stand = memory.translations(engine.identity, batch)
+                known.update({one: (entry.text, entry.fault) for one, entry in zip(batch, stand, strict=True) if entry})
 
         ours = [text for text, entry in found.items() if entry is None or entry.made == self.made]
         self._in_batches("translate", ours, known, engine.batches, ask)
@@ -206,9 +218,11 @@ class Judge:
 
         def ask(batch: list[tuple[str, str]]) -> None:
             values = scorer.score(batch).tolist()
-            kept = [(pair, value) for pair, value in zip(batch, values, strict=True) if not math.isnan(value)]
-            memory.keep_scores(scorer.identity, kept, self.made)
-            known.update(zip(batch, values, strict=True))
+            if memory.keep_scores(scorer.identity, list(zip(batch, values, strict=True)), self.made):
+                known.update(zip(batch, values, strict=True))
+            else:
+                stand = memory.scores(scorer.identity, batch)
+                known.update({pair: entry[0] for pair, entry in zip(batch, stand, strict=True) if entry})
 
         ours = [pair for pair, entry in found.items() if entry is None or entry[1] == self.made]
         self._in_batches(scorer.name, ours, known, scorer.batches, ask)
@@ -230,6 +244,23 @@ class Judge:
                 self.spent[what] += len(members)
                 ask(members)
         self.spent[f"{what}_s"] += time.perf_counter() - started  # type: ignore[assignment]  # seconds beside counts
+
+
+def _unicode(text: str, fault: str | None) -> tuple[str, str | None]:
+    """An engine's output as text that can be kept: a lone surrogate, as broken JSON holds them, is a fault."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode(), fault or "broken: a lone surrogate in the translation"
+    return text, fault
+
+
+def fixed_for(fixed: Mapping[str, str], sentence: str) -> str | None:
+    """The translation that people gave for a sentence, or for what stands before its full stop; else None."""
+    if sentence in fixed or not sentence.endswith("."):
+        return fixed.get(sentence)
+    stem = fixed.get(sentence[:-1])
+    return None if stem is None else f"{stem}."
 
 
 def _below(bar: Bar, value: float) -> str | None:
@@ -328,9 +359,8 @@ def _values(
     some = numbers > 0
     if bar is None or not some.any():
         return found
-    if rule.keep in ("mean", "share"):
-        summed = own if rule.keep == "mean" else (own >= bar.least).astype(float)
-        found[some] = np.bincount(owners, summed, count)[some] / numbers[some]
+    if rule.keep in ("mean", "share"):  # of `share` too the mean: a score stays on its scorer's scale
+        found[some] = np.bincount(owners, own, count)[some] / numbers[some]
         return found
     order = np.lexsort((own, owners))
     own, owners = own[order], owners[order]

@@ -8,9 +8,10 @@ them, and the prompt is put together anew.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +21,8 @@ import pyarrow.compute as pc
 
 from mashq import arabic
 from mashq.rows import SCORES, child_ids, drop, id_words, replace
-from mashq.sentences import Source
-from mashq.sources.natural_instructions import prompt
-from mashq.translate import Cut, Judge, Judged, Rule, Translator, cut, verdicts
+from mashq.sources.natural_instructions import first_text, prompt, texts_of
+from mashq.translate import Cut, Judge, Rule, Translator, cut, verdicts
 
 __all__ = ["Shown", "sentences_of", "translated", "work_of"]
 
@@ -35,7 +35,6 @@ class Shown:
 
     step: str
     variety: str
-    language: Source = "en"  # of the rows that come in
     lost_choices: bool = True  # drop a row whose prompt showed a choice that its translation does not show
 
 
@@ -45,46 +44,49 @@ def work_of(rows: pa.Table, step: str) -> bytes:
     return id_words(salted).tobytes()
 
 
-def sentences_of(rows: pa.Table, language: Source = "en") -> list[str]:
-    """The different sentences of rows in reading order, those of tasks that no prompt shows left out."""
-    found = _Texts(rows, language)
+def sentences_of(rows: pa.Table) -> list[str]:
+    """The different sentences of English rows in reading order, those of tasks that no prompt shows left out."""
+    found = _Texts(rows)
     return [found.cut.sentences[place] for place in dict.fromkeys(found.incidence()[1].tolist())]
 
 
 def translated(rows: pa.Table, with_: Translator, rule: Rule, shown: Shown, made: bytes) -> tuple[pa.Table, Judge]:
-    """Rows -> for each, in order, its translation (a child row) or the row itself, dropped with the reason.
+    """English rows -> for each, in order, its translation (a child row) or the row itself, dropped with the reason.
 
-    Also the judge, whose `spent` says what was done anew.
+    Also the judge, whose `spent` says what was done anew. `made` is `work_of` these rows.
     """
-    found = _Texts(rows, shown.language)
+    found = _Texts(rows)
     judge = Judge(with_, found.cut.sentences, made)
-    judged = verdicts(judge, *found.incidence(), rows.num_rows, rule)
-    alive = pa.array([reason is None for reason in judged.reasons])
-    kept = found.put_back(judge, alive.to_numpy(zero_copy_only=False))
-    kept = _as_children(kept, rows.filter(alive), judged, shown, with_.bar.scorer.column if with_.bar else "")
-    kept = drop(kept, _choices_lost(rows.filter(alive), kept, shown.lost_choices))
+    foreign = found.not_english()
+    of_rows, sentences = found.incidence()
+    english = np.array([reason is None for reason in foreign], dtype=bool)
+    judged = verdicts(judge, of_rows[english[of_rows]], sentences[english[of_rows]], rows.num_rows, rule)
+    reasons = pc.coalesce(pa.array(foreign, pa.string()), pa.array(judged.reasons, pa.string()))
+    alive = pc.is_null(reasons)
+    parents = rows.filter(alive)
+    kept = found.put_back(judge, alive.to_numpy(zero_copy_only=False), rule)
+    scores = judged.scores[alive.to_numpy(zero_copy_only=False)]
+    kept = _as_children(kept, parents, scores, shown, with_.bar.scorer.column if with_.bar else "")
     # A row that is dropped after all is the prompt itself, like every other dropped row.
-    lost = kept.column("dropped").combine_chunks()
-    reasons = pa.array(judged.reasons, pa.string())
-    reasons = pc.replace_with_mask(reasons, alive, lost)
-    return _in_place(rows, kept, reasons), judge
+    reasons = pc.replace_with_mask(
+        reasons, alive, pa.array(_choices_lost(parents, kept, shown.lost_choices), pa.string())
+    )
+    return _in_place(rows, kept.filter(pc.is_null(reasons.filter(alive))), reasons), judge
 
 
 def _in_place(rows: pa.Table, kept: pa.Table, reasons: pa.Array) -> pa.Table:
-    """The kept children and the dropped rows in the order of `rows`; `kept` may hold dropped rows, left out here."""
+    """The kept children and the dropped rows in the order of `rows`."""
     lost = pc.is_valid(reasons).to_numpy(zero_copy_only=False)
-    kept = kept.filter(pc.is_null(kept.column("dropped")))
     dropped = drop(rows.filter(pa.array(lost)), reasons.filter(pa.array(lost)))
     places = np.concatenate([np.flatnonzero(~lost), np.flatnonzero(lost)])
     return pa.concat_tables([kept, dropped]).take(pa.array(np.argsort(places)))
 
 
-def _as_children(kept: pa.Table, parents: pa.Table, judged: Judged, shown: Shown, column: str) -> pa.Table:
+def _as_children(kept: pa.Table, parents: pa.Table, scores: np.ndarray, shown: Shown, column: str) -> pa.Table:
     ids = parents.column("id")
-    alive = [place for place, reason in enumerate(judged.reasons) if reason is None]
-    own = {"id": child_ids(ids, step=shown.step), "parents": [[one] for one in ids.to_pylist()]}
+    own: dict[str, Any] = {"id": child_ids(ids, step=shown.step), "parents": [[one] for one in ids.to_pylist()]}
     if column:
-        own["scores"] = _with_score(kept.column("scores"), column, judged.scores[alive])
+        own["scores"] = _with_score(kept.column("scores"), column, scores)
     return replace(kept, **own, variety=shown.variety)
 
 
@@ -104,7 +106,7 @@ def _with_score(scores: pa.ChunkedArray, column: str, values: np.ndarray) -> pa.
 class _Texts:
     """The texts of rows: where each stands, and what they are cut into. Equal texts are cut once."""
 
-    def __init__(self, rows: pa.Table, language: Source):
+    def __init__(self, rows: pa.Table):
         self.rows = rows
         self.tasks = _Tasks(rows)
         slots = {name: _listed(rows, name) for name in ("text", *LISTS)} | self.tasks.slots()
@@ -113,7 +115,7 @@ class _Texts:
         ends = np.cumsum([len(strings) for strings, _ in slots.values()])
         self.slots = dict(zip(slots, np.split(indices, ends[:-1]), strict=True))  # slot -> which text stands there
         self.owners = {name: owners for name, (_, owners) in slots.items()}  # slot -> whose row
-        self.cut: Cut = cut(every.dictionary.to_pylist(), language)
+        self.cut: Cut = cut(every.dictionary.to_pylist())
 
     def _sentences(self, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n,) texts -> for each of their sentences in order: the place in `texts`, the sentence."""
@@ -123,6 +125,21 @@ class _Texts:
         within = np.arange(len(whose)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         found = self.cut.sentence[self.cut.places[starts[whose] + within]]
         return whose[found >= 0], found[found >= 0]
+
+    def not_english(self) -> list[str | None]:
+        """Of each row why it is none to translate: a task of another language, or text mostly of other scripts."""
+        letters = np.zeros((self.rows.num_rows, 2), dtype=np.int64)  # of sentences, of what is left for its script
+        weights = self.cut.letters()
+        for name, texts in self.slots.items():
+            if name != _Tasks.SPARE:
+                np.add.at(letters, self.owners[name], weights[texts])
+        foreign = (letters[:, 1] / np.maximum(letters.sum(axis=1), 1)).tolist()
+        mostly = [
+            f"language: {n:.2f} of it in another script > {FOREIGN_SHARE}" if n > FOREIGN_SHARE else None
+            for n in foreign
+        ]
+        told = self.tasks.other_language(self.rows.num_rows)
+        return [said or script for said, script in zip(told, mostly, strict=True)]
 
     def incidence(self) -> tuple[np.ndarray, np.ndarray]:
         """(m,) which row holds which sentence, each pair once, in reading order; what is not asked for is left out."""
@@ -136,28 +153,37 @@ class _Texts:
         first.sort()
         return rows[first], sentences[first]
 
-    def put_back(self, judge: Judge, alive: np.ndarray) -> pa.Table:
+    def put_back(self, judge: Judge, alive: np.ndarray, rule: Rule) -> pa.Table:
         """The rows that are alive, with their texts translated."""
-        spare = self.slots.get(_Tasks.SPARE)
-        if spare is not None:
-            wanted = alive[self.owners[_Tasks.SPARE]]
-            judge.judge(np.unique(self._sentences(np.unique(spare[wanted]))[1]).tolist())
+        abouts = self.tasks.abouts_of(alive)
+        spare = self.slots.get(_Tasks.SPARE, np.zeros(0, dtype=np.int64))
+        wanted = np.isin(self.owners.get(_Tasks.SPARE, np.zeros(0, dtype=np.int64)), list(abouts))
+        judge.judge(np.unique(self._sentences(np.unique(spare[wanted]))[1]).tolist())
         joined = self.cut.joined(judge.translations)
-        kept = self.rows.filter(pa.array(alive))
-        own = {name: joined.take(pa.array(texts[alive[self.owners[name]]])) for name, texts in self.slots.items()}
+        kept = self.rows.filter(pa.array(alive, pa.bool_()))
+        own = {
+            name: joined.take(pa.array(texts[alive[self.owners[name]]]))
+            for name, texts in self.slots.items()
+            if name != _Tasks.SPARE
+        }
         columns = {name: _relisted(kept, name, own[name]) for name in LISTS}
-        texts = pc.replace_with_mask(
-            kept.column("text").combine_chunks(), pc.is_valid(kept.column("text").combine_chunks()), own["text"]
-        )
-        kept_of_tasks = self.tasks.put_back(own, self._bad(judge), self.slots, alive)
-        return replace(kept, **{**columns, "text": texts, **kept_of_tasks(columns["messages"])})
+        old = kept.column("text").combine_chunks()
+        columns["text"] = pc.replace_with_mask(old, pc.is_valid(old), own["text"])
+        if abouts:
+            bad, lasting = self._bad(judge, rule), joined.take(pa.array(spare)).to_pylist()
+            texts = [None if lost else text for lost, text in zip(bad[spare].tolist(), lasting, strict=True)]
+            columns |= self.tasks.put_back(columns["messages"], own[_Tasks.INPUT].to_pylist(), texts, alive)
+        return replace(kept, **columns)
 
-    def _bad(self, judge: Judge) -> np.ndarray:
-        """(t,) whether any sentence of a text failed, or was not judged."""
-        ok = judge.judged & np.array([judge.reason(place) is None for place in range(len(judge.sentences))], dtype=bool)
+    def _bad(self, judge: Judge, rule: Rule) -> np.ndarray:
+        """(t,) whether a text that no prompt need show is left out: for a fault, and under `every` for a low score."""
+        bad = judge.failed() | ~judge.judged | (judge.low() if rule.keep == "every" else False)
         count = len(self.cut.offsets) - 1
         whose, sentences = self._sentences(np.arange(count))
-        return np.bincount(whose, ~ok[sentences], count) > 0
+        return np.bincount(whose, bad[sentences], count) > 0
+
+
+FOREIGN_SHARE = 0.5  # of a row's letters outside English sentences and known pieces: from here on it is no English row
 
 
 def _listed(rows: pa.Table, name: str) -> tuple[pa.Array, np.ndarray]:
@@ -188,13 +214,18 @@ def _relisted(rows: pa.Table, name: str, strings: pa.Array) -> pa.Array:
 
 def _choices_lost(before: pa.Table, after: pa.Table, look: bool) -> list[str | None]:
     """Of each row why its choices no longer serve: two became one, or (`look`) one that was shown is shown no more."""
+    if not before.num_rows:
+        return []
     old, new = before.column("choices").to_pylist(), after.column("choices").to_pylist()
     has = pc.fill_null(pc.greater(pc.list_value_length(before.column("choices")), 0), False)
-    shown = [iter(_shown(table.filter(has)) if look else ()) for table in (before, after)]
-    return [
-        _became_one(was, now) or (_not_shown(was, now, *map(next, shown)) if look else None) if was else None
-        for was, now in zip(old, new, strict=True)
-    ]
+    found: list[str | None] = [None] * len(old)
+    places = np.flatnonzero(has.to_numpy(zero_copy_only=False)).tolist()
+    shown = [_shown(table.filter(has)) for table in (before, after)] if look else [[""] * len(places)] * 2
+    for place, was, now in zip(places, *shown, strict=True):
+        found[place] = _became_one(old[place], new[place])
+        if look and found[place] is None:
+            found[place] = _not_shown(old[place], new[place], was, now)
+    return found
 
 
 def _shown(rows: pa.Table) -> list[str]:
@@ -215,18 +246,30 @@ def _became_one(old: Sequence[str], new: Sequence[str]) -> str | None:
 
 
 def _not_shown(old: Sequence[str], new: Sequence[str], before: str, after: str) -> str | None:
-    for was, now in zip(old, new, strict=True):
-        choice = now.strip()
-        if choice in after or not _word(was).search(before):
+    """A prompt shows its choices where at least two of them stand in it as words of their own."""
+    shown = [place for place, was in enumerate(old) if _word(was).search(before)]
+    if len(shown) < 2:
+        return None
+    folded = None
+    for place in shown:
+        choice = new[place].strip()
+        if _arabic_word(choice).search(after):
             continue
-        if arabic.normalise(choice, FOLDED) not in arabic.normalise(after, FOLDED):
-            return f"choices: the prompt shows «{was}», its translation does not show «{choice}»"
+        folded = folded if folded is not None else arabic.normalise(after, FOLDED)
+        if not _arabic_word(arabic.normalise(choice, FOLDED)).search(folded):
+            return f"choices: the prompt shows «{old[place]}», its translation does not show «{choice}»"
     return None
 
 
 @functools.lru_cache(maxsize=10_000)
 def _word(text: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
+    return re.compile(rf"(?<!\w){re.escape(text.strip())}(?!\w)", re.IGNORECASE)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _arabic_word(text: str) -> re.Pattern[str]:
+    """The text as a word, also after the particles that are written together with it (and the article)."""
+    return re.compile(rf"(?<!\w)[وف]?[بكل]?(?:ال|لل)?{re.escape(text)}(?!\w)")
 
 
 FOLDED = ("tashkeel", "tatweel", "alef")  # in these forms a choice is looked for in the prompt
@@ -236,103 +279,153 @@ FOLDED = ("tashkeel", "tatweel", "alef")  # in these forms a choice is looked fo
 
 
 class _Tasks:
-    """What the reader kept of a task in `meta`: the fields `about` and `input` of its rows, where rows have them."""
+    """What the reader kept of tasks in `meta`: the fields `about` and `input` of its rows, where rows have them.
 
-    INPUT, SPARE = "input", "about"  # slots: the instance's input; texts of the task that its prompt may not show
+    Rows of one task share its `about`, which is parsed, translated and written once.
+    """
+
+    INPUT, SPARE = "input", "about"  # slots: an instance's input (of a row); the texts of an `about` (of that `about`)
 
     def __init__(self, rows: pa.Table):
-        self.metas = metas = rows.column("meta").combine_chunks()
-        has = pc.fill_null(pc.match_substring(metas, '"about":'), False).to_numpy(zero_copy_only=False)
-        self.kept: dict[int, dict[str, Any]] = {}
+        self.metas = rows.column("meta").combine_chunks()
+        self.messages = rows.column("messages").combine_chunks()
+        self.kept: dict[int, dict[str, Any]] = {}  # row -> what its meta keeps beside `about`
+        self.about: dict[int, int] = {}  # row -> place of its `about`
+        self.abouts: list[dict[str, Any]] = []
+        known: dict[bytes, int] = {}
+        has = pc.fill_null(pc.match_substring(self.metas, '"about":'), False).to_numpy(zero_copy_only=False)
         for place in np.flatnonzero(has).tolist():
-            kept = json.loads(metas[place].as_py())
-            if isinstance(kept.get("about"), dict) and isinstance(kept.get("input"), str):
-                self.kept[place] = kept
-        self.messages = rows.column("messages")
+            kept = _task(self.metas[place].as_py())
+            if kept is None:
+                continue
+            about = kept.pop("about")
+            key = hashlib.blake2b(json.dumps(about).encode(), digest_size=16).digest()
+            self.about[place] = known.setdefault(key, len(known))
+            self.kept[place] = kept
+            if len(self.abouts) < len(known):
+                self.abouts.append(about)
 
     def slots(self) -> dict[str, tuple[pa.Array, np.ndarray]]:
         if not self.kept:
             return {}
         inputs = pa.array([kept["input"] for kept in self.kept.values()], pa.string())
-        spare = {place: list(_texts_of(kept["about"])) for place, kept in self.kept.items()}
-        owners = np.repeat(np.array(list(spare)), [len(texts) for texts in spare.values()])
-        flat = pa.array([text for texts in spare.values() for text in texts], pa.string())
+        texts = [list(_texts_of(about)) for about in self.abouts]
+        owners = np.repeat(np.arange(len(texts)), [len(some) for some in texts])
+        flat = pa.array([text for some in texts for text in some], pa.string())
         return {self.INPUT: (inputs, np.array(list(self.kept))), self.SPARE: (flat, owners)}
 
+    def abouts_of(self, alive: np.ndarray) -> set[int]:
+        """The abouts of rows that are alive."""
+        return {about for place, about in self.about.items() if alive[place]}
+
+    def other_language(self, count: int) -> list[str | None]:
+        """Of each row why it is no English one, as its task says; None where it says nothing."""
+        told = [_other_language(about) for about in self.abouts]
+        return [told[self.about[place]] if place in self.about else None for place in range(count)]
+
     def put_back(
-        self, own: Mapping[str, pa.Array], bad: np.ndarray, slots: Mapping[str, np.ndarray], alive: np.ndarray
-    ) -> Callable[[pa.Array], dict[str, Any]]:
-        """A function of the translated messages that gives the columns of tasks, translated; none without tasks."""
+        self, messages: pa.Array, inputs: Sequence[str], texts: Sequence[str | None], alive: np.ndarray
+    ) -> dict[str, Any]:
+        """The columns messages and meta of the rows that are alive; `texts` are those of all abouts, None for a lost one.
+
+        A prompt that stands as the reader made it is put together anew, with labels in Arabic, unless it would lose
+        something: then its turns are those that were translated.
+        """
+        spare = iter(texts)
+        made = [_translated_about(about, spare) for about in self.abouts]
+        encoded = [json.dumps(about, ensure_ascii=False, separators=(",", ":")) for about in made]
+        turns = messages.to_pylist()
+        metas = self.metas.filter(pa.array(alive, pa.bool_())).to_pylist()
+        rank = np.cumsum(alive) - 1
         places = [place for place in self.kept if alive[place]]
-        if not places:
-            return lambda messages: {}
-        inputs = dict(zip(places, own[self.INPUT].to_pylist(), strict=True))
-        owners = np.repeat(list(self.kept), [len(list(_texts_of(kept["about"]))) for kept in self.kept.values()])
-        lost = bad[slots[self.SPARE][alive[owners]]].tolist()
-        spare = iter([None if gone else text for gone, text in zip(lost, own[self.SPARE].to_pylist(), strict=True)])
-        abouts = {place: _translated_about(self.kept[place]["about"], spare) for place in places}
-
-        def columns(messages: pa.Array) -> dict[str, Any]:
-            turns, metas = messages.to_pylist(), {}
-            rank = {place: number for number, place in enumerate(np.flatnonzero(alive).tolist())}
-            for place in places:
-                kept, how = self.kept[place], _how(self.kept[place])
-                whole = prompt(kept["about"], kept["input"], *how) == self.messages[place].as_py()
-                if whole:  # as the reader made it: put together anew, with labels in Arabic
-                    turns[rank[place]] = prompt(abouts[place], inputs[place], *how)
-                metas[rank[place]] = json.dumps(
-                    {**kept, "input": inputs[place], "about": abouts[place]}, ensure_ascii=False
-                )
-            others = self.metas.filter(pa.array(alive)).to_pylist()
-            return {"messages": turns, "meta": [metas.get(number, other) for number, other in enumerate(others)]}
-
-        return columns
+        for place, text in zip(places, inputs, strict=True):
+            kept, about, number = self.kept[place], self.about[place], int(rank[place])
+            how = kept.get("examples", 0), kept.get("examples_as", "turns")
+            before, after = (self.abouts[about], kept["input"]), (made[about], text)
+            if prompt(*before, *how) == self.messages[place].as_py() and _shows(*before, how[0]) == _shows(
+                *after, how[0]
+            ):
+                turns[number] = prompt(*after, *how)
+            rest = json.dumps({**kept, "input": text}, ensure_ascii=False, separators=(",", ":"))
+            metas[number] = f'{rest[:-1]},"about":{encoded[about]}}}'
+        return {"messages": turns, "meta": metas}
 
 
-def _how(kept: Mapping[str, Any]) -> tuple[int, str]:
-    return kept.get("examples", 0), kept.get("examples_as", "turns")
+def _shows(about: Mapping[str, Any], text: str, examples: int) -> tuple[bool, int]:
+    """Whether a prompt of the task has a definition, and how many examples."""
+    others = [one for one in about.get("Positive Examples") or [] if one["input"] != text]
+    return bool(first_text(about, "Definition")), len(others[:examples])
+
+
+def _task(meta: str) -> dict[str, Any] | None:
+    """What the reader of tasks keeps in `meta`; None for any other JSON that happens to have an `about`."""
+    try:
+        kept = json.loads(meta)
+    except (ValueError, RecursionError):
+        return None
+    about = kept.get("about") if isinstance(kept, dict) else None
+    if not isinstance(about, dict) or not isinstance(kept.get("input"), str) or not _is_texts(about.get("Definition")):
+        return None
+    examples = [about.get(name) or [] for name in EXAMPLES]
+    whole = all(isinstance(some, list) and all(_is_example(one) for one in some) for some in examples)
+    return kept if whole else None
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+
+
+def _is_example(one: Any) -> bool:
+    return (
+        isinstance(one, dict)
+        and isinstance(one.get("input"), str)
+        and _is_texts(one.get("output"))
+        and bool(one["output"])
+    )
+
+
+def _other_language(about: Mapping[str, Any]) -> str | None:
+    for name in LANGUAGES:
+        said = [text for text in texts_of(about, name) if isinstance(text, str)]
+        if said and "English" not in said:
+            return f"language: {name} {', '.join(said)}, not English"
+    return None
 
 
 def _texts_of(about: Mapping[str, Any]) -> Iterator[str]:
     """The texts of a task that people read, in a fixed order."""
-    definition = about.get("Definition") or []
-    yield from [definition] if isinstance(definition, str) else definition
-    for one in _examples(about):
-        yield from _of_example(one)
-
-
-def _examples(about: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for name in ("Positive Examples", "Negative Examples"):
-        yield from about.get(name) or []
+    yield from texts_of(about, "Definition")
+    for name in EXAMPLES:
+        for one in about.get(name) or []:
+            yield from _of_example(one)
 
 
 def _of_example(one: Mapping[str, Any]) -> Iterator[str]:
     yield one["input"]
-    yield from [one["output"]] if isinstance(one["output"], str) else one["output"]
-    yield one.get("explanation") or ""
+    yield from texts_of(one, "output")
+    if isinstance(one.get("explanation"), str):
+        yield one["explanation"]
 
 
+EXAMPLES = ("Positive Examples", "Negative Examples")
 LANGUAGES = ("Input_language", "Output_language", "Instruction_language")
 
 
 def _translated_about(about: Mapping[str, Any], texts: Iterator[str | None]) -> dict[str, Any]:
     """The task with its texts replaced in the order of `_texts_of`; None for one that failed: its example goes."""
-    made = dict(about)
-    definition = about.get("Definition") or []
-    if isinstance(definition, str):
-        made["Definition"] = next(texts) or ""
-    else:
-        made["Definition"] = [text for text in [next(texts) for _ in definition] if text is not None]
-    for name in ("Positive Examples", "Negative Examples"):
+    definition = [text for text in [next(texts) for _ in texts_of(about, "Definition")] if text is not None]
+    plain = isinstance(about.get("Definition"), str)
+    made: dict[str, Any] = {**about, "Definition": "".join(definition) if plain else definition}
+    for name in EXAMPLES:
         found = []
         for one in about.get(name) or []:
-            asked, *answers, why = [next(texts) for _ in _of_example(one)]
-            if asked is None or None in answers:
-                continue
-            output = answers[0] if isinstance(one["output"], str) else answers
-            found.append({**one, "input": asked, "output": output, "explanation": why or ""})
+            asked, *rest = [next(texts) for _ in _of_example(one)]
+            answers = rest[: len(texts_of(one, "output"))]
+            why = {"explanation": rest[-1] or ""} if len(rest) > len(answers) else {}
+            if asked is not None and None not in answers:
+                output = answers[0] if isinstance(one["output"], str) else answers
+                found.append({**one, "input": asked, "output": output, **why})
         made[name] = found
-    for name in LANGUAGES:
-        if name in about:
-            made[name] = "Arabic" if isinstance(about[name], str) else ["Arabic"]
+    for name in LANGUAGES:  # also where the task is silent: the labels around examples follow the instruction's
+        made[name] = "Arabic" if isinstance(about.get(name), str) else ["Arabic"]
     return made

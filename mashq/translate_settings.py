@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import yaml
 
 from mashq.memory import FILE, Memory
-from mashq.mt import open_engine
+from mashq.mt import open_engine, varieties
+from mashq.mt.invented import ENGINES
 from mashq.quality import Scorer, open_scorer, threshold_of
-from mashq.rows import MashqError
+from mashq.rows import MashqError, nearest
 from mashq.translate import Bar, Rule, Translator
 
 __all__ = [
@@ -37,7 +39,6 @@ class TranslationSettings:
     engine: str = ""  # folder or hub name of a Marian, NLLB or M2M-100 model, or lm:MODEL; transliterate = dry run
     options: dict[str, Any] = field(default_factory=dict)  # the engine's own settings: beams, quantization, threads …
     variety: str = "msa"  # of Arabic, to translate into
-    language: Literal["en", "ar"] = "en"  # of the rows
     fixed: str = ""  # YAML file of labels and choices with their translations, used before ours and the engine
     scorer: str = "cosine:e5"  # of sentence pairs: cosine:ENCODER, margin:ENCODER, comet:FOLDER; "" = none
     scorer_options: dict[str, Any] = field(default_factory=dict)  # the scorer's own settings: anchors, encoder …
@@ -49,49 +50,66 @@ class TranslationSettings:
     lost_choices: bool = True  # drop a prompt that no longer shows a choice which it showed
 
 
-def _folder_of(scorer: str) -> str:
-    """The path in `kind:PATH`, or an empty string."""
-    _, _, rest = scorer.partition(":")
-    return rest if Path(rest).exists() and ("/" in rest or Path(rest).is_dir()) else ""
+# What may be a path, and what stands before it: engine, scorer, and the settings of both.
+KINDS = re.compile(r"((?:(?:lm|llamacpp|transformers|cosine|margin|comet):)*)(.*)", re.DOTALL)
+
+
+def _path(name: str, value: Any) -> tuple[str, Path] | None:
+    """(`kind:`, an existing file or folder) of a setting that names one; None of any other."""
+    if not isinstance(value, str) or value in ENGINES or "\n" in value or len(value) > 4_000:
+        return None
+    kinds, rest = _parted(value)
+    if not rest or ("." in name and "/" not in rest):  # an option such as `device` may be the name of a folder here
+        return None
+    path = Path(rest).expanduser()
+    return (kinds, path) if path.exists() else None
+
+
+def _parted(value: str) -> tuple[str, str]:
+    """`cosine:folder` -> `cosine:`, `folder`."""
+    match = KINDS.fullmatch(value)
+    return (match[1], match[2]) if match else ("", value)
+
+
+def _places(settings: TranslationSettings) -> dict[str, Any]:
+    """Every setting that may name a path: its name (of an option `options.NAME`) -> its value."""
+    found: dict[str, Any] = {name: getattr(settings, name) for name in ("engine", "scorer", "fixed", "calibration")}
+    for group in ("options", "scorer_options"):
+        found |= {f"{group}.{name}": value for name, value in getattr(settings, group).items()}
+    return found
+
+
+def _placed(settings: TranslationSettings, values: Mapping[str, Any]) -> TranslationSettings:
+    """The settings with other values at some of `_places`."""
+    plain = {name: value for name, value in values.items() if "." not in name}
+    for group in ("options", "scorer_options"):
+        own = {name.partition(".")[2]: value for name, value in values.items() if name.startswith(f"{group}.")}
+        plain[group] = {**getattr(settings, group), **own}
+    return replace(settings, **plain)
 
 
 def files_of(settings: TranslationSettings) -> dict[str, str | Path]:
     """What decides the result and lies in files: they are told by their content, not by their paths."""
     found: dict[str, str | Path] = {"fixed-ours": FIXED}
-    if Path(settings.engine).is_dir():
-        found["engine"] = settings.engine
-    if settings.scorer and (folder := _folder_of(settings.scorer)):
-        found["scorer"] = folder
-    if settings.fixed:
-        found["fixed"] = settings.fixed
-    if settings.calibration not in ("", "published"):
-        found["calibration"] = settings.calibration
+    for name, value in _places(settings).items():
+        if (place := _path(name, value)) is not None:
+            found[name] = place[1]
+        elif name == "fixed" and value:
+            raise MashqError(f"fixed translations: there is no file {value}.")
     return found
 
 
 def without_paths(settings: TranslationSettings) -> TranslationSettings:
     """The settings with what `files_of` names left out."""
-    files = files_of(settings)
-    kind = settings.scorer.partition(":")[0]
-    return replace(
-        settings,
-        engine="local folder" if "engine" in files else settings.engine,
-        scorer=f"{kind}:local folder" if "scorer" in files else settings.scorer,
-        fixed="file" if settings.fixed else "",
-        calibration="file" if "calibration" in files else settings.calibration,
-    )
+    named = {name: place[0] for name, value in _places(settings).items() if (place := _path(name, value)) is not None}
+    return _placed(settings, {name: f"{kinds}local" for name, kinds in named.items()})
 
 
 def with_paths(settings: TranslationSettings, files: Mapping[str, Path]) -> TranslationSettings:
     """The settings of `without_paths` with the paths of the same files."""
-    kind = settings.scorer.partition(":")[0]
-    return replace(
-        settings,
-        engine=str(files.get("engine", settings.engine)),
-        scorer=f"{kind}:{files['scorer']}" if "scorer" in files else settings.scorer,
-        fixed=str(files.get("fixed", "")),
-        calibration=str(files.get("calibration", settings.calibration)),
-    )
+    values = _places(settings)
+    found = {name: f"{_parted(values[name])[0]}{path}" for name, path in files.items() if name in values}
+    return _placed(settings, found)
 
 
 def translator(settings: TranslationSettings, root: Path | None) -> Translator:
@@ -144,16 +162,19 @@ def models_of(opened: Translator) -> list[dict[str, Any]]:
 
 
 def fixed_translations(variety: str, own: Path | None = None) -> Mapping[str, str]:
-    """Sentence -> its translation into a variety, of the user's file before ours; also capitalised and in capitals.
+    """Sentence -> its translation into a variety, of the user's file before ours.
 
     A file maps a variety (or `all`) to sentences and their translations; a variety takes over what MSA has, where
-    neither file says it in the variety itself. Raises MashqError for a file of another shape.
+    neither file says it in the variety itself. A source that is written small also stands for its capitalised forms,
+    unless these are there themselves. Raises MashqError for a file of another shape, an unknown variety and an empty
+    text.
     """
     found: dict[str, str] = {}
     contents = [_content(path) for path in (FIXED, own) if path is not None]
     for part in dict.fromkeys(("all", "msa", variety)):
         for content in contents:
-            found |= {form: text for source, text in (content.get(part) or {}).items() for form in _forms(source)}
+            given = content.get(part, {})
+            found |= {form: text for source, text in given.items() for form in _forms(source)} | given
     return found
 
 
@@ -162,10 +183,10 @@ def _forms(source: str) -> tuple[str, ...]:
     return (source, source[:1].upper() + source[1:], source.upper()) if source.islower() else (source,)
 
 
-def _content(path: Path) -> dict[str, Any]:
+def _content(path: Path) -> dict[str, dict[str, str]]:
     try:
         content = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)  # every value a text: `no` is a word here
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise MashqError(f"fixed translations {path}: cannot be read ({error}).") from error
     tables = content.values() if isinstance(content, dict) else [None]
     if not all(isinstance(table, dict) and all(isinstance(text, str) for text in table.values()) for table in tables):
@@ -173,4 +194,13 @@ def _content(path: Path) -> dict[str, Any]:
             f"fixed translations {path}: expected varieties (or all) -> sentences -> translations, such as\n"
             "  msa:\n    yes: نعم"
         )
-    return content
+    for part, table in content.items():
+        if part not in ("all", *varieties()):
+            known = ", ".join(("all", *varieties()))
+            raise MashqError(f"fixed translations {path}: no variety '{part}' ({known}).{nearest(part, varieties())}")
+        for source, text in table.items():
+            if not source.strip() or not text.strip():
+                raise MashqError(
+                    f"fixed translations {path}: {part}: '{source}': expected two texts, got an empty one."
+                )
+    return {part: {source.strip(): text.strip() for source, text in table.items()} for part, table in content.items()}

@@ -45,7 +45,7 @@ def sides(root: Path, one: Found, found: Sequence[Found]) -> list[Side]:
         return []
     settings = manifest["settings"]
     fixed = fixed_translations(settings["variety"])
-    sentences = sentences_of(pa.Table.from_pylist([source], SCHEMA), settings["language"])
+    sentences = sentences_of(pa.Table.from_pylist([source], SCHEMA))
     with Memory(root / FILE) as memory:
         unknown = "not asked: the row had failed" if one.row["dropped"] else "fixed by your file"
         return list(_judged(memory, sentences, models, fixed, unknown))

@@ -38,7 +38,7 @@ def translation(name: str, rows: Step, settings: TranslationSettings) -> Step:
 def _translated(rows: pa.Table, job: Job) -> pa.Table:
     opened = _translator(job)
     asked = job.settings
-    shown = translate_rows.Shown(job.name, asked.variety, asked.language, asked.lost_choices)
+    shown = translate_rows.Shown(job.name, asked.variety, asked.lost_choices)
     made = translate_rows.work_of(rows, job.folder.name)
     table, judge = translate_rows.translated(rows, opened, asked.rule, shown, made)
     opened.memory.keep_work(made, job.folder.name, json.dumps(judge.spent))

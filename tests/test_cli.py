@@ -174,3 +174,37 @@ def test_doctor_says_what_is_missing_and_never_a_key(capsys, tmp_path, monkeypat
     assert "MASHQ_API_KEY set" in out
     assert "very-secret" not in out
     assert "MASHQ_DATA: there is no folder" in out
+
+
+def test_a_text_is_translated_and_judged_sentence_by_sentence(capsys, tmp_path):
+    words = ("translate", "It closes at 5. Ask Mr. Salim!", "--with", "transliterate", "--scorer", "")
+    code, out, _ = run(capsys, *words, "--runs", str(tmp_path))
+    assert code == 0
+    assert "sentence 2 of 2" in out and "    Ask Mr. Salim!" in out
+    assert out.endswith("every sentence passes.\n")
+    code, out, _ = run(
+        capsys, "translate", "It closes at noon.", "--with", "copy", "--scorer", "", "--runs", str(tmp_path)
+    )
+    assert "untranslated: 2 of 2 words" in out and "1 of 1 sentences fail." in out
+    code, _, err = run(capsys, "translate", "It closes.", "--with", "opus", "--runs", str(tmp_path))
+    assert (code, "translation engine 'opus': there is no such folder" in err) == (1, True)
+
+
+def test_a_threshold_of_a_paper_needs_its_scorer(capsys, tmp_path):
+    words = ("translate", "It closes.", "--with", "transliterate", "--runs", str(tmp_path), "--threshold", "0.7")
+    code, _, err = run(capsys, *words, "--scorer", "")
+    assert code == 1 and "threshold 0.7 belongs to a scorer, and none is named" in err
+
+
+def test_scorers_are_calibrated_on_ones_own_pairs(capsys, tmp_path):
+    rooms = [(f"Room {n} has {n + 2} doors and a lamp.", f"في الغرفة {n} {n + 2} أبواب ومصباح.") for n in range(40)]
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("en\tar\n" + "".join(f"{en}\t{ar}\n" for en, ar in rooms), "utf-8")
+    out = tmp_path / "made"
+    code, said, err = run(
+        capsys, "calibrate", str(pairs), "--scorer", "numbers", "--scorer", "length", "--out", str(out)
+    )
+    assert code == 0, err
+    assert "changed_number" in (out / "report.md").read_text("utf-8")
+    assert "identity" in (out / "calibration.yaml").read_text("utf-8")
+    assert str(out / "report.md") in said
