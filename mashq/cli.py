@@ -295,10 +295,20 @@ def translate_(text: str, **options: Any) -> None:
 
     runs = options.pop("runs")
     opened = translator(TranslationSettings(**options), runs)
-    path = Path(text)
-    whole = path.read_text("utf-8") if len(text) < 1_000 and path.is_file() else text
-    for line in of_text(whole, opened):
+    for line in of_text(_text_or_file(text), opened):
         click.echo(line)
+
+
+def _text_or_file(text: str) -> str:
+    """What the file of that name holds; where there is none, the text itself."""
+    try:
+        return Path(text).read_text("utf-8") if Path(text).is_file() else text
+    except UnicodeDecodeError as error:
+        raise MashqError(
+            f"translate: {text}: expected a text file in UTF-8, got other bytes ({error.reason})."
+        ) from error
+    except (OSError, ValueError):  # too long for a name, or with signs that no name has
+        return text
 
 
 @verbs.command()

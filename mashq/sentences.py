@@ -464,25 +464,33 @@ def _core(line: str, source: str) -> tuple[Piece, ...]:
     return (shadow is line and source == "en" and _prose(line)) or tuple(_cut(line, shadow, source))
 
 
-# Plain English sentences side by side, as most paragraphs are; anything else in them and `_cut` has to look.
-_PROSE = re.compile(r"(?:[A-Z][A-Za-z0-9 ,'-]*[.!?] )+[A-Z][A-Za-z0-9 ,'-]*[.!?]")
+# Plain English sentences side by side, as most paragraphs are, also after a label; anything else `_cut` looks at.
+_PROSE = re.compile(r"(?:[A-Z][A-Za-z0-9 ,'-]*[.!?] )*[A-Z][A-Za-z0-9 ,'-]*[.!?]")
 _PROSE_GAP = re.compile(r"(?<=[.!?]) ")
+_PLAIN_LABEL = re.compile(r"[A-Z][a-z]{1,20}: (?=[A-Z])")
 _ANY_SHORT = _BEFORE_NAMES | _BEFORE_NUMBERS | _AT_ENDS | _ANYWHERE
 
 
 def _prose(line: str) -> tuple[Piece, ...] | None:
     """What `_cut` says of a line of plain sentences, in a third of the time; None where it must be asked."""
-    if not _PROSE.fullmatch(line):
+    label = _PLAIN_LABEL.match(line)
+    start = label.end() if label else 0
+    if not _PROSE.fullmatch(line, start) or (label and not _is_label(line[: start - 1])):
         return None
-    sentences = _PROSE_GAP.split(line)
-    for sentence in sentences:
+    made = [Piece(line[: start - 1]), _SPACE] if label else []
+    for sentence in _PROSE_GAP.split(line[start:]):
         word = sentence[sentence.rfind(" ") + 1 : -1]
         if not (word.islower() and word.isalpha()) or len(word) < 2 or word in _ANY_SHORT:
             return None
         if _LIST_MARK.match(sentence) or sentence.startswith(_CODE_BEGINS):
             return None
-    made = [piece for sentence in sentences for piece in (Piece(sentence), _SPACE)]
+        made += (Piece(sentence), _SPACE)
     return tuple(made[:-1])
+
+
+@lru_cache(maxsize=1_000)
+def _is_label(text: str) -> bool:
+    return _label_end(text, 0) == len(text) and not _is_code(text) and not _LIST_MARK.match(text)
 
 
 _SPACE = Piece(" ", "space")

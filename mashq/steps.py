@@ -444,7 +444,16 @@ def _train(job: Job) -> Mapping[str, Any]:
 
 def _about_data(name: str, folder: Path) -> dict[str, Any]:
     manifest = manifest_of(folder) or {}
-    return {"name": name, **{key: manifest[key] for key in ("fingerprint", "hash", "licences", "tally", "counts")}}
+    about = {key: manifest[key] for key in ("fingerprint", "hash", "licences", "tally", "counts")}
+    return {"name": name, **about, "judges": _judges(folder)}
+
+
+def _judges(folder: Path) -> list[str]:
+    """`name (licence)` of the models that translated or judged the rows of a step, in it or before it."""
+    manifest = manifest_of(folder) or {"inputs": {}, "identity": {}}
+    own = [f"{one['name']} ({one['licence']})" for one in manifest["identity"].get("models", []) if one["licence"]]
+    before = [path for one in manifest["inputs"].values() for path in sorted(folder.parent.glob(f"*@{one}"))]
+    return list(dict.fromkeys([*(name for path in before for name in _judges(path)), *own]))
 
 
 def replies(name: str, rows: Step, student: StudentSettings, decoding: Decoding, trained: Step | None = None) -> Step:

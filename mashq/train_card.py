@@ -197,4 +197,6 @@ def _data_line(data: Mapping[str, Any]) -> str:
         if isinstance(licences, Mapping)
         else str(licences)
     )
-    return f"{_names([data])} (fingerprint {data.get('fingerprint', 'not stated')}); licences: {told or 'not stated'}"
+    judges = f"; translated or judged by {', '.join(data['judges'])}" if data.get("judges") else ""
+    said = f"{_names([data])} (fingerprint {data.get('fingerprint', 'not stated')}); licences: {told or 'not stated'}"
+    return said + judges

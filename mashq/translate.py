@@ -248,6 +248,8 @@ class Judge:
 
 def _unicode(text: str, fault: str | None) -> tuple[str, str | None]:
     """An engine's output as text that can be kept: a lone surrogate, as broken JSON holds them, is a fault."""
+    if text.isprintable():  # a surrogate is not, and this is the fast way to know
+        return text, fault
     try:
         text.encode()
     except UnicodeEncodeError:

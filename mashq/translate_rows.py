@@ -7,10 +7,8 @@ them, and the prompt is put together anew.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -84,10 +82,16 @@ def _in_place(rows: pa.Table, kept: pa.Table, reasons: pa.Array) -> pa.Table:
 
 def _as_children(kept: pa.Table, parents: pa.Table, scores: np.ndarray, shown: Shown, column: str) -> pa.Table:
     ids = parents.column("id")
-    own: dict[str, Any] = {"id": child_ids(ids, step=shown.step), "parents": [[one] for one in ids.to_pylist()]}
+    own: dict[str, Any] = {"id": child_ids(ids, step=shown.step), "parents": _alone(ids)}
     if column:
         own["scores"] = _with_score(kept.column("scores"), column, scores)
     return replace(kept, **own, variety=shown.variety)
+
+
+def _alone(ids: pa.ChunkedArray) -> pa.Array:
+    """Each id as a list of itself."""
+    offsets = pa.array(np.arange(len(ids) + 1), pa.int32())
+    return pa.ListArray.from_arrays(offsets, ids.combine_chunks() if ids.num_chunks else pa.array([], ids.type))
 
 
 def _with_score(scores: pa.ChunkedArray, column: str, values: np.ndarray) -> pa.Array:
@@ -247,31 +251,43 @@ def _became_one(old: Sequence[str], new: Sequence[str]) -> str | None:
 
 def _not_shown(old: Sequence[str], new: Sequence[str], before: str, after: str) -> str | None:
     """A prompt shows its choices where at least two of them stand in it as words of their own."""
-    shown = [place for place, was in enumerate(old) if _word(was).search(before)]
+    small = before.lower()
+    shown = [place for place, was in enumerate(old) if _stands(was.strip().lower(), small)]
     if len(shown) < 2:
         return None
     folded = None
     for place in shown:
         choice = new[place].strip()
-        if _arabic_word(choice).search(after):
+        if _stands(choice, after, PARTICLES):
             continue
         folded = folded if folded is not None else arabic.normalise(after, FOLDED)
-        if not _arabic_word(arabic.normalise(choice, FOLDED)).search(folded):
+        if not _stands(arabic.normalise(choice, FOLDED), folded, PARTICLES):
             return f"choices: the prompt shows «{old[place]}», its translation does not show «{choice}»"
     return None
 
 
-@functools.lru_cache(maxsize=10_000)
-def _word(text: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w){re.escape(text.strip())}(?!\w)", re.IGNORECASE)
+def _stands(word: str, text: str, particles: frozenset[str] = frozenset()) -> bool:
+    """Whether a text holds a word as a word of its own, or after particles that are written together with it."""
+    at = text.find(word) if word else -1
+    while at >= 0:
+        end = at + len(word)
+        if end == len(text) or not (text[end].isalnum() or text[end] == "_"):
+            start = at
+            while start and (text[start - 1].isalnum() or text[start - 1] == "_") and at - start <= 4:
+                start -= 1
+            if start == at or text[start:at] in particles:
+                return True
+        at = text.find(word, at + 1)
+    return False
 
 
-@functools.lru_cache(maxsize=10_000)
-def _arabic_word(text: str) -> re.Pattern[str]:
-    """The text as a word, also after the particles that are written together with it (and the article)."""
-    return re.compile(rf"(?<!\w)[وف]?[بكل]?(?:ال|لل)?{re.escape(text)}(?!\w)")
-
-
+# What Arabic writes together with the word after it: conjunction, preposition, article.
+PARTICLES = frozenset(
+    f"{first}{second}{article}"
+    for first in ("", "و", "ف")
+    for second, articles in (("", ("", "ال")), ("ب", ("", "ال")), ("ك", ("", "ال")), ("ل", ("", "ل")))
+    for article in articles
+) - {""}
 FOLDED = ("tashkeel", "tatweel", "alef")  # in these forms a choice is looked for in the prompt
 
 
@@ -326,7 +342,7 @@ class _Tasks:
     def put_back(
         self, messages: pa.Array, inputs: Sequence[str], texts: Sequence[str | None], alive: np.ndarray
     ) -> dict[str, Any]:
-        """The columns messages and meta of the rows that are alive; `texts` are those of all abouts, None for a lost one.
+        """The columns messages and meta of the rows that are alive; `texts` are those of all abouts, None where lost.
 
         A prompt that stands as the reader made it is put together anew, with labels in Arabic, unless it would lose
         something: then its turns are those that were translated.

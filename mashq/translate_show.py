@@ -14,10 +14,12 @@ import pyarrow as pa
 from mashq.lineage import Found
 from mashq.memory import FILE, Memory
 from mashq.mt.faults import fault
+from mashq.quality import open_scorer
+from mashq.quality.checks import CHECKS
 from mashq.rows import SCHEMA
 from mashq.run import manifest_of
 from mashq.sentences import mask, unmask
-from mashq.translate import Judge, Translator, cut
+from mashq.translate import Judge, Translator, cut, fixed_for
 from mashq.translate_rows import sentences_of
 from mashq.translate_settings import fixed_translations
 
@@ -48,6 +50,9 @@ def sides(root: Path, one: Found, found: Sequence[Found]) -> list[Side]:
     sentences = sentences_of(pa.Table.from_pylist([source], SCHEMA))
     with Memory(root / FILE) as memory:
         unknown = "not asked: the row had failed" if one.row["dropped"] else "fixed by your file"
+        if not one.row["dropped"]:  # your own file goes before ours, and is not kept
+            texts = "\n".join(_texts(one.row))
+            fixed = {source: text for source, text in fixed.items() if text in texts}
         return list(_judged(memory, sentences, models, fixed, unknown))
 
 
@@ -56,6 +61,22 @@ def _source(one: Found, found: Sequence[Found]) -> dict[str, Any] | None:
     wanted = one.row["id"] if one.row["dropped"] else (one.row["parents"] or [None])[0]
     whole = (other.row for other in found if other.row["id"] == wanted and other.step != one.step)
     return next((row for row in whole if row["messages"] or row["text"]), None)
+
+
+def _texts(row: Mapping[str, Any]) -> Iterator[str]:
+    yield row["text"] or ""
+    yield from (turn["content"] for turn in row["messages"] or ())
+    yield from (text for name in ("references", "choices") for text in row[name] or ())
+
+
+def _failed_check(models: Sequence[Mapping[str, Any]], sentence: str, text: str) -> str | None:
+    """The first check of the step that a pair fails; checks are not kept, they are made again."""
+    for model in models:
+        if model["role"] == "judged" and model["name"] in CHECKS:
+            (value,) = open_scorer(model["name"]).score([(sentence, text)])
+            if value < model["least"]:
+                return f"{model['name']}: {value:.3f} < {model['least']:.3f}"
+    return None
 
 
 def _judged(
@@ -70,11 +91,12 @@ def _judged(
     masked = [mask(sentence) for sentence in sentences]
     known = memory.translations(engine["identity"], [one.text for one in masked])
     for sentence, hidden, entry in zip(sentences, masked, known, strict=True):
-        if sentence in fixed or entry is None:
-            yield Side(sentence, fixed.get(sentence), "fixed" if sentence in fixed else unknown)
+        given = fixed_for(fixed, sentence)
+        if given is not None or entry is None:
+            yield Side(sentence, given, unknown if given is None else "fixed")
             continue
         text, lost = unmask(entry.text, hidden.kept)
-        said = entry.fault or lost or fault(sentence, text)
+        said = entry.fault or lost or fault(sentence, text) or _failed_check(models, sentence, text)
         if scorer and not said:
             (score,) = memory.scores(scorer["identity"], [(sentence, text)])
             said = f"{scorer['column']} {score[0]:.3f}" if score else "no score"

@@ -10,17 +10,18 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from mashq import lineage, rows, sources, steps, translate_show, translate_step
+from mashq import lineage, rows, sources, steps, translate_settings, translate_show, translate_step
 from mashq.engine import Engine
 from mashq.export import export
 from mashq.memory import FILE, Memory
 from mashq.mt import Output, open_engine
 from mashq.rows import MashqError
 from mashq.run import Store, read_rows
-from mashq.translate import Rule, Translator
+from mashq.translate import Bar, Rule, Translator
 from mashq.translate_rows import Shown, translated, work_of
 from mashq.translate_settings import TranslationSettings, fixed_translations
 
@@ -130,6 +131,51 @@ def test_a_row_without_anything_is_kept():
     assert in_arabic(table)["dropped"].to_pylist() == [None]
 
 
+def test_a_row_whose_choices_became_one_does_not_shift_those_after_it():
+    known = {
+        "Is it large or big?": "هل هو كبير؟",
+        "large": "كبير",
+        "big": "كبير",
+        "Cat or dog?": "قط أم أرنب؟",
+        "cat": "قط",
+        "dog": "كلب",
+        "Tea or milk?": "شاي أم حليب؟",
+        "tea": "شاي",
+        "milk": "حليب",
+    }
+    table = prompts(
+        *("Is it large or big?", "Tea or milk?", "Cat or dog?"),
+        answers=["big", "tea", "dog"],
+        choices=[["large", "big"], ["tea", "milk"], ["cat", "dog"]],
+    )
+    found = in_arabic(table, Dictionary(known))["dropped"].to_pylist()
+    assert found[0].startswith("choices: «large» and «big» both")
+    assert found[1] is None
+    assert found[2] == "choices: the prompt shows «dog», its translation does not show «كلب»"
+
+
+def test_a_choice_is_shown_after_particles_and_not_inside_words():
+    known = {"Yes or no?": "أجب بنعم أو لا.", "No or yes: who plays?": "من اللاعب؟"}
+    table = prompts("Yes or no?", "No or yes: who plays?", answers=["yes", "no"], choices=[["yes", "no"]] * 2)
+    found = in_arabic(table, Dictionary(known | {"No or yes:": "من اللاعب:", "who plays?": "من اللاعب؟"}))
+    assert [row["dropped"] is None for row in found.to_pylist()] == [True, False]
+
+
+def test_a_common_word_in_the_text_is_no_choice_that_is_shown():
+    known = {"He stood on the left side.": "وقف في الجهة اليسرى.", "left": "يسار", "right": "يمين"}
+    table = prompts("He stood on the left side.", answers=["left"], choices=[["left", "right"]])
+    assert in_arabic(table, Dictionary(known))["dropped"].to_pylist() == [None]
+
+
+def test_text_that_is_not_english_is_dropped_with_its_share():
+    found = in_arabic(prompts("Переведите это предложение, пожалуйста.", "اكتب جملة عن البحر.", "Где the lamp?"))
+    assert [reason and reason.split(" of it")[0] for reason in found["dropped"].to_pylist()] == [
+        "language: 1.00",
+        "language: 1.00",
+        None,
+    ]
+
+
 # --- tasks of Super-NaturalInstructions ------------------------------------------------------------------------------
 
 TASK = {
@@ -199,6 +245,107 @@ def test_an_example_that_no_prompt_shows_may_fail_and_is_left_out(task):
     assert arabic["dropped"].null_count == 2
     assert [one["input"] for one in about["Positive Examples"]] == ["عدنا في اليوم التالي."]
     assert about["Negative Examples"] == []
+
+
+def rows_of(tmp_path, task, **settings):
+    path = tmp_path / "task2.json"
+    path.write_text(json.dumps(task), "utf-8")
+    return pa.concat_tables(sources.read(path, sources.SourceSettings(**settings)))
+
+
+def test_a_task_of_another_language_is_dropped(tmp_path):
+    found = in_arabic(rows_of(tmp_path, {**TASK, "Output_language": ["German"]}))
+    assert set(found["dropped"].to_pylist()) == {"language: Output_language German, not English"}
+
+
+def test_labels_are_arabic_where_the_task_names_no_language(tmp_path):
+    task = {name: value for name, value in TASK.items() if not name.endswith("_language")}
+    found = in_arabic(rows_of(tmp_path, task, examples=1, examples_as="prompt"))
+    assert "المدخل: " in found["messages"][0][0]["content"].as_py()
+    assert "Input:" not in found["messages"][0][0]["content"].as_py()
+
+
+def test_a_low_sentence_that_the_rule_allows_stays_in_the_prompt(tmp_path):
+    class Low:
+        name, identity, scale, licence, column = "low", "low:1", (0.0, 1.0), "none", "qe"
+
+        def batches(self, pairs):
+            return [list(range(len(pairs)))]
+
+        def score(self, pairs):
+            return np.array([0.6 if "decide" in source else 1.0 for source, _ in pairs], np.float32)
+
+    table = rows_of(tmp_path, TASK, examples=1)
+    with_ = Translator(open_engine("transliterate"), Memory(None), Bar(Low(), 0.7))
+    found, _ = translated(table, with_, Rule("mean"), Shown("arabic", "msa"), work_of(table, "arabic"))
+    assert found["dropped"].null_count == 2
+    assert len(found["messages"][0]) == len(table["messages"][0]) == 3
+    assert len(found["messages"][0][0]["content"].as_py().split("\n\n")) == 2
+    assert json.loads(found["meta"][0].as_py())["about"]["Definition"] != []
+
+
+def test_an_example_that_becomes_the_question_is_not_lost(tmp_path):
+    known = {"A cat.": "قطة.", "The cat.": "قطة.", "Name the animal.": "سمِّ الحيوان.", "cat": "قطة", "it": "هي"}
+    task = {
+        **TASK,
+        "Definition": ["Name the animal."],
+        "Positive Examples": [{"input": "A cat.", "output": "cat", "explanation": ""}],
+        "Negative Examples": [],
+        "Instances": [{"id": "a", "input": "The cat.", "output": ["cat"]}],
+    }
+    found = in_arabic(rows_of(tmp_path, task, examples=1), Dictionary(known))
+    assert [turn["content"] for turn in found["messages"][0].as_py()] == ["سمِّ الحيوان.\n\nقطة.", "قطة", "قطة."]
+
+
+def test_meta_that_only_looks_like_a_task_is_left_alone(tmp_path):
+    odd = [
+        {"about": {"Positive Examples": "foo"}, "input": "x"},
+        {"about": {"Definition": 5}, "input": "x"},
+        {"about": {"Definition": ["Do."], "Positive Examples": [{"input": "a", "output": []}]}, "input": "x"},
+        {"about": {}, "input": ""},
+    ]
+    table = prompts(*["Where is the lamp?"] * 4, meta=[json.dumps(one) for one in odd])
+    assert in_arabic(table)["meta"].to_pylist() == table["meta"].to_pylist()
+
+
+def test_an_explanation_that_is_no_text_stays(tmp_path):
+    task = {**TASK, "Positive Examples": [{**TASK["Positive Examples"][0], "explanation": ["a", 1]}]}
+    found = in_arabic(rows_of(tmp_path, task))
+    assert json.loads(found["meta"][0].as_py())["about"]["Positive Examples"][0]["explanation"] == ["a", 1]
+
+
+def test_a_translation_with_a_lone_surrogate_is_a_fault():
+    (row,) = in_arabic(prompts("Where is it?"), Dictionary({"Where is it?": "أين \ud83d هو؟"})).to_pylist()
+    assert row["dropped"].startswith("broken: a lone surrogate")
+
+
+def test_paths_are_in_no_setting_and_no_file_is_told_by_its_path(tmp_path):
+    for name in ("model", "encoder"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "pairs.tsv").write_text("en\tar\n", "utf-8")
+    given = TranslationSettings(
+        engine=f"lm:{tmp_path}/model",
+        scorer=f"margin:{tmp_path}/encoder",
+        scorer_options={"anchors": f"{tmp_path}/pairs.tsv", "neighbours": 4},
+    )
+    bare = translate_settings.without_paths(given)
+    assert str(tmp_path) not in repr(bare)
+    assert (bare.engine, bare.scorer) == ("lm:local", "margin:local")
+    files = {name: Path(path) for name, path in translate_settings.files_of(given).items()}
+    assert translate_settings.with_paths(bare, files) == given
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("egyptain:\n  yes: أيوه\n", r"no variety 'egyptain' .* Did you mean 'egyptian'"),
+        ("msa:\n  cat: ''\n", r"msa: 'cat': expected two texts, got an empty one"),
+    ],
+)
+def test_fixed_files_with_slips_are_refused(tmp_path, content, said):
+    (tmp_path / "own.yaml").write_text(content, "utf-8")
+    with pytest.raises(MashqError, match=said):
+        fixed_translations("msa", tmp_path / "own.yaml")
 
 
 # --- the step --------------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ class _Task:
     about: Mapping[str, Any] | None  # of a task that was read; None: made of a template's rows
     task: str | None = None
     source: str = ""
+    variety: str | None = None  # of Arabic: what was translated is Arabic whatever its templates were written in
     opening: list[str] | None = None  # paragraphs that all prompts so far begin with
     waiting: list[bytes] = field(default_factory=list)
 
@@ -67,7 +68,7 @@ class TaskWriter:
             if key not in self._tasks:
                 name = row["template"] or row["task"] or row["source"] or "rows"
                 self._tasks[key] = _Task(
-                    name, row["split"] or "", row["licence"], about, row["task"], row["source"] or ""
+                    name, row["split"] or "", row["licence"], about, row["task"], row["source"] or "", row["variety"]
                 )
             task = self._tasks[key]
             line = _instance(row, read) if read else _text_instance(row, task)
@@ -203,7 +204,8 @@ def _cut(line: bytes, characters: int) -> bytes:
 def _about(task: _Task, definition: str, known: Known) -> dict[str, Any]:
     """The fields of a task that a template made. The shape's own order."""
     dataset = known.of(task.name, task.source)
-    language = [language_name((dataset.language if dataset else "") or "ar")]
+    written = dataset.language if dataset and not task.variety else ""
+    language = [language_name(written or "ar")]
     return {
         "Contributors": ["mashq"],
         "Source": [(dataset.title or dataset.name) if dataset else task.source or "unknown"],

@@ -92,7 +92,9 @@ def _file(path: Path) -> Taken:
         dropped.update(dropped_in(table))
     gone = sum(dropped.values())
     counts = {"in": rows, "made": 0, "kept": rows - gone, "dropped": gone, "merged": 0, "unsampled": 0}
-    return Taken(path.name, (path,), (Origin(path.name, counts, dict(dropped)),))
+    beside = manifest_of(path.parent) or {}  # a part of a step carries the models of its step
+    models = beside.get("identity", {}).get("models", [])
+    return Taken(path.name, (path,), (Origin(path.name, counts, dict(dropped), models),))
 
 
 def dropped_in(table: pa.Table) -> Counter[tuple[str, str]]:

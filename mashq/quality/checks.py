@@ -316,12 +316,13 @@ def translated(source: str, translation: str) -> float:
     """
     if (blank := _blank(source, translation)) is not None:
         return blank
+    if not (there := {word.lower() for word in _COPIED.findall(translation)}):
+        return 1.0
     source = _ADDRESS.sub(" ", source)
     spans = list(_COPIED.finditer(source))
     words = [m[0].lower() for m in spans if m[0].islower() or (m[0].istitle() and _begins(source, m.start()))]
     if not words:
         return 1.0
-    there = {word.lower() for word in _COPIED.findall(translation)}
     return 1 - sum(word in there for word in words) / len(words)
 
 
