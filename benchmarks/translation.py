@@ -310,8 +310,8 @@ def _facts(
         f"* Rates are sentences asked for a second of {'CPU' if threads == 1 else 'wall'} time, those that come again "
         "counted.",
         f"* Equality, before any timing: greedy float32 is Transformers' text for **{same['float32']} of {count}** "
-        f"sentences, int8 for **{same['int8']} of {count}**. With random weights the likeliest tokens are nearly equal, "
-        "so that the rounding of int8 shows more than in a trained model.",
+        f"sentences, int8 for **{same['int8']} of {count}**. With random weights the likeliest tokens are nearly "
+        "equal, so that the rounding of int8 shows more than in a trained model.",
         f"* A sentence alone and in one batch with all others: the same text for **{steady['float32']} of {count}** "
         f"in float32 and **{steady['int8']} of {count}** in int8.",
     ]

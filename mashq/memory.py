@@ -24,6 +24,7 @@ __all__ = ["FILE", "Entry", "Memory"]
 
 FILE = "translations.sqlite"  # its name in a store
 WAIT_S = 60  # for another process that writes
+WAITING_PAGES = 16_000  # 64 MB of batches beside the file before they go into it: a batch costs half of it then
 AT_ONCE = 16_000  # keys in one question; SQLite takes 32,766
 TABLES = """
 create table if not exists translations (
@@ -64,6 +65,7 @@ class Memory:
             )
             self._write_ahead()
             self._file.execute("pragma synchronous = normal")  # a power cut may lose the last batches, never the file
+            self._file.execute(f"pragma wal_autocheckpoint = {WAITING_PAGES}")
             self._file.executescript(TABLES)
 
     def _write_ahead(self) -> None:

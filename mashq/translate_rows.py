@@ -218,18 +218,33 @@ def _relisted(rows: pa.Table, name: str, strings: pa.Array) -> pa.Array:
 
 def _choices_lost(before: pa.Table, after: pa.Table, look: bool) -> list[str | None]:
     """Of each row why its choices no longer serve: two became one, or (`look`) one that was shown is shown no more."""
-    if not before.num_rows:
-        return []
-    old, new = before.column("choices").to_pylist(), after.column("choices").to_pylist()
-    has = pc.fill_null(pc.greater(pc.list_value_length(before.column("choices")), 0), False)
-    found: list[str | None] = [None] * len(old)
+    found: list[str | None] = [None] * before.num_rows
+    has = pc.fill_null(pc.greater(pc.list_value_length(before.column("choices")), 0), False).combine_chunks()
     places = np.flatnonzero(has.to_numpy(zero_copy_only=False)).tolist()
-    shown = [_shown(table.filter(has)) for table in (before, after)] if look else [[""] * len(places)] * 2
-    for place, was, now in zip(places, *shown, strict=True):
-        found[place] = _became_one(old[place], new[place])
-        if look and found[place] is None:
-            found[place] = _not_shown(old[place], new[place], was, now)
+    before, after = before.filter(has), after.filter(has)
+    shown = [_shown(table) for table in (before, after)] if look else [[""] * len(places)] * 2
+    one: dict[tuple[tuple[str, ...], tuple[str, ...]], str | None] = {}  # templates repeat their choices
+    pairs = zip(_choices(before), _choices(after), strict=True)
+    for place, pair, was, now in zip(places, pairs, *shown, strict=True):
+        if pair not in one:
+            one[pair] = _became_one(*pair)
+        found[place] = one[pair]
+        if look and one[pair] is None:
+            found[place] = _not_shown(pair[0], pair[1], was, now)
     return found
+
+
+def _choices(rows: pa.Table) -> list[tuple[str, ...]]:
+    """The choices of each row; rows of one template share theirs, so most are looked up and not made."""
+    column = rows.column("choices").combine_chunks()
+    if pc.any(pc.match_substring(pc.list_flatten(column), BETWEEN)).as_py():
+        return [tuple(one) for one in column.to_pylist()]
+    joined = pc.binary_join(column, BETWEEN).dictionary_encode()
+    known = [tuple(text.split(BETWEEN)) for text in joined.dictionary.to_pylist()]
+    return [known[place] for place in joined.indices.to_pylist()]
+
+
+BETWEEN = "\x1f"  # ASCII's own sign between units
 
 
 def _shown(rows: pa.Table) -> list[str]:

@@ -5,9 +5,9 @@ Sentences are cut into pieces by the folder's own SentencePiece models, directly
 (`</s>`, `>>arz<<`, `arb_Arab`) stays text, and no installed package changes what the model is given.
 
 Nothing is cut silently: a source that is too long, and a translation that was still going on at its limit, are faults.
-How long a translation may become depends on its own source alone. So a translation does not depend on its neighbours, up
-to rounding: of 128 sentences of random weights, whose likeliest tokens are nearly equal, all said the same alone and in
-one batch in float32, and 127 in int8 (docs/benchmarks/translation.md).
+How long a translation may become depends on its own source alone. So a translation does not depend on its neighbours,
+up to rounding: of 128 sentences on random weights, whose likeliest tokens are nearly equal, 128 came out the same alone
+and in one batch in float32, and 127 in int8 (docs/benchmarks/translation.md).
 """
 
 from __future__ import annotations
