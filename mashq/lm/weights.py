@@ -47,6 +47,7 @@ HUB_FILES = (
     "*.json",
     "*.safetensors",
     "*.model",
+    "*.spm",  # SentencePiece models of Opus-MT
     "*.txt",
     "*.jinja",
     "README.md",

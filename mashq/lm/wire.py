@@ -167,9 +167,9 @@ class _Line(asyncio.Protocol):
             self.drop()
             return
         if answer is not None:
+            self._end(answer)  # first, because a dropped connection waits for nothing
             if self._reader.closes:
                 self.drop()
-            self._end(answer)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.open = False

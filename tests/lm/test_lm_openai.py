@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import email.utils
+import http.server
 import json
 import logging
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -330,6 +332,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 CLIENT = """
 import sys
+import threading
 from pathlib import Path
 from mashq.lm import Decoding, Request, generate, open_model
 requests = [Request(messages=(("user", f"سؤال {i}"),), decoding=Decoding(max_new_tokens=8)) for i in range(300)]
@@ -371,3 +374,34 @@ def test_ctrl_c_keeps_what_came(ledger: Path) -> None:
         with Ledger(ledger) as book:
             assert len(server.asked) - 8 <= len(book) < 300
             assert book.damaged == 0
+
+
+@pytest.mark.parametrize("protocol", ["HTTP/1.0", "HTTP/1.1"])
+def test_a_server_that_closes_after_each_answer_is_read_at_once(protocol):
+    class Closing(http.server.BaseHTTPRequestHandler):
+        protocol_version = protocol
+
+        def do_POST(self):
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            said = {"message": {"role": "assistant", "content": answer_to(asked)}, "finish_reason": "stop"}
+            body = json.dumps({"choices": [said]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Closing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        model = open_model(f"http://127.0.0.1:{server.server_port}/v1#tiny", timeout_s=20)
+        started = time.monotonic()
+        replies = generate(model, many(5), ledger=None, budget=None)
+        assert time.monotonic() - started < 10
+        assert [reply.finish for reply in replies] == ["stop"] * 5
+    finally:
+        server.shutdown()
+        server.server_close()
