@@ -4,11 +4,16 @@ import pytest
 import tiny_translators
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory):
-    """Models are converted into a cache of these tests' own."""
+@pytest.fixture(scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache(own_cache: Path):
+    """Models are converted into a cache of these tests' own; other tests keep theirs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MASHQ_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("MASHQ_CACHE", str(own_cache))
         yield
 
 
