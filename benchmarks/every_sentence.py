@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import quality as beside
 from quality import Pair, Peer
+from sheet import give, machine, with_page
 
 from mashq.memory import Memory
 from mashq.mt import Output
@@ -142,7 +143,7 @@ def page(python: str | None, count: int, repeats: int) -> str:
             "",
             f"Made by `{COMMAND}`.",
             "",
-            f"* Machine: {beside.machine()}.",
+            f"* Machine: {machine('torch', 'transformers', 'tokenizers')}.",
             "* Checkpoint: wmt22-cometkiwi-da's layout with random weights, "
             f"{beside.ENCODER['num_hidden_layers']} layers of {beside.ENCODER['hidden_size']}. Sentences: seeded, made "
             "by the script; texts of 1 to 8 of them. Random weights say nothing of quality; the threshold is put where "
@@ -162,14 +163,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--comet-python", default=os.environ.get("MASHQ_COMET_PYTHON"))
     parser.add_argument("--documents", type=int, default=80)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--write", type=Path)
+    with_page(parser, repeats=7)
     asked = parser.parse_args()
     text = page(asked.comet_python, asked.documents, asked.repeats)
-    if asked.write:
-        asked.write.write_text(text, "utf-8")
-    else:
-        print(text)
+    give(text, asked.write)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import random
 import statistics
 import subprocess
@@ -28,7 +27,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +35,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "quality"))
 import comet_checkpoints as small  # noqa: E402
+from sheet import check_repeats, give, machine, with_page  # noqa: E402
 
 from mashq.quality.comet import CPU_TOKENS, Comet, open_comet  # noqa: E402
 
@@ -198,19 +197,6 @@ def row(name: str, texts: list[list[Pair]], sides: tuple[Timing, Timing]) -> str
     )
 
 
-def machine() -> str:
-    """What ran this, without naming whose it is."""
-    cpu = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        models = [
-            line.split(":", 1)[1].strip() for line in information.read_text().splitlines() if "model name" in line
-        ]
-        cpu = models[0] if models else cpu
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "tokenizers"))
-    return f"{cpu}, {os.cpu_count()} cores; Python {platform.python_version()}; {packages}"
-
-
 def page(python: str | None, repeats: int, count: int) -> str:
     """The whole page in Markdown. Raises SystemExit where the two do not agree: then no time means anything."""
     sets = {"40 % repeated": documents(count, 0.4, seed=1), "none repeated": documents(count, 0.0, seed=2)}
@@ -243,7 +229,7 @@ def written(lines: list[str], versions: dict[str, str], largest: float, repeats:
             "",
             f"Made by `{COMMAND}`.",
             "",
-            f"* Machine: {machine()}. The other side: {theirs}.",
+            f"* Machine: {machine('torch', 'transformers', 'tokenizers')}. The other side: {theirs}.",
             "* Checkpoint: the layout of wmt22-cometkiwi-da with random weights, "
             f"{ENCODER['num_hidden_layers']} layers of {ENCODER['hidden_size']}, float32, read by both from the same "
             "files. The published one has 24 layers of 1024: more of its time goes into the encoder.",
@@ -270,17 +256,12 @@ def main() -> None:
     """Print the page, or write it."""
     parser = argparse.ArgumentParser(description="COMETKiwi beside unbabel-comet")
     parser.add_argument("--comet-python", default=os.environ.get("MASHQ_COMET_PYTHON"), help="has unbabel-comet 2.2.7")
-    parser.add_argument("--repeats", type=int, default=9, help="interleaved repeats, at least 7 (default 9)")
     parser.add_argument("--documents", type=int, default=60, help="documents in a set (default 60)")
-    parser.add_argument("--write", type=Path, help="write the page to this file")
+    with_page(parser)
     options = parser.parse_args()
-    if options.repeats < 7:
-        parser.error("--repeats: fewer than 7 give no spread worth showing")
+    check_repeats(parser, options.repeats)
     text = page(options.comet_python, options.repeats, options.documents)
-    if options.write:
-        options.write.write_text(text, encoding="utf-8")
-    else:
-        print(text)
+    give(text, options.write)
 
 
 if __name__ == "__main__":

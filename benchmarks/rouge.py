@@ -11,22 +11,22 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import random
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from itertools import accumulate
-from pathlib import Path
 
 from rouge_score import rouge_scorer
+from sheet import check_repeats, give, machine, with_page
 
 from mashq import arabic
 from mashq.metrics.profile import ARABIC
 from mashq.metrics.rouge import encode, overlap, rouge, rouge_items
+
+PACKAGES = ("rouge-score", "rapidfuzz", "numpy", "pyarrow")
 
 SIZES = {20: 600, 60: 250, 200: 60}  # words in a text: pairs in a repeat
 LETTERS = "بتثجحخدذرزسشصضطعغفقكلمنهوي"
@@ -200,19 +200,6 @@ def validity() -> list[str]:
     return lines
 
 
-def machine() -> str:
-    """What ran this, without naming whose it is."""
-    cpu = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        models = [
-            line.split(":", 1)[1].strip() for line in information.read_text().splitlines() if "model name" in line
-        ]
-        cpu = models[0] if models else cpu
-    packages = ", ".join(f"{name} {version(name)}" for name in ("rouge-score", "rapidfuzz", "numpy", "pyarrow"))
-    return f"{cpu}, {os.cpu_count()} cores, one used; Python {platform.python_version()}; {packages}"
-
-
 def page(repeats: int) -> str:
     """The whole page in Markdown. Raises SystemExit where the two do not agree: then no time means anything."""
     strings, kernels, largest = [], [], 0.0
@@ -233,7 +220,7 @@ def page(repeats: int) -> str:
             "",
             "Made by `python benchmarks/rouge.py --write docs/benchmarks/rouge.md`.",
             "",
-            f"* Machine: {machine()}.",
+            "* Machine: " + machine(*PACKAGES, used=f"{os.cpu_count()} cores, one used") + ".",
             "* Texts: seeded, made by the script, with as many different words as real stories have; a reply "
             "shares about half of its words, in order, with its reference. "
             f"Pairs in a repeat: {', '.join(f'{count} of {words} words' for words, count in SIZES.items())}.",
@@ -271,16 +258,11 @@ def page(repeats: int) -> str:
 def main() -> None:
     """Print the page, or write it."""
     parser = argparse.ArgumentParser(description="ROUGE-L beside rouge_score")
-    parser.add_argument("--repeats", type=int, default=9, help="interleaved repeats, at least 7 (default 9)")
-    parser.add_argument("--write", type=Path, help="write the page to this file")
+    with_page(parser)
     options = parser.parse_args()
-    if options.repeats < 7:
-        parser.error("--repeats: fewer than 7 give no spread worth showing")
+    check_repeats(parser, options.repeats)
     text = page(options.repeats)
-    if options.write:
-        options.write.write_text(text, encoding="utf-8")
-    else:
-        print(text)
+    give(text, options.write)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import random
 import statistics
 import subprocess
@@ -26,6 +25,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from sheet import check_repeats, give, machine, with_page
 
 SET = Path(__file__).parent.parent / "tests" / "sentences.yaml"
 PEERS = ("pysbd", "blingfire", "sentencex")
@@ -188,14 +189,6 @@ def timed(contenders: dict[str, Any], repeats: int) -> dict[str, list[float]]:
     return rates
 
 
-def machine() -> str:
-    """What ran this, without naming whose it is."""
-    information = Path("/proc/cpuinfo")
-    names = information.read_text().splitlines() if information.exists() else []
-    cpu = next((line.split(":", 1)[1].strip() for line in names if "model name" in line), platform.machine())
-    return f"{cpu}, {os.cpu_count()} cores, one used; Python {platform.python_version()}"
-
-
 def page(python: str | None, repeats: int) -> str:
     """The whole page in Markdown."""
     from mashq.sentences import split
@@ -236,7 +229,7 @@ def page(python: str | None, repeats: int) -> str:
             "Made by `python benchmarks/sentences.py --peers-python PEERS/bin/python "
             "--write docs/benchmarks/sentences.md`.",
             "",
-            f"* Machine: {machine()}; other work ran beside it.",
+            f"* Machine: {machine(used=f'{os.cpu_count()} cores, one used')}; other work ran beside it.",
             f"* Right: boundaries on the {len(plain)} of {len(known)} cases of `tests/sentences.yaml` that are plain "
             "sentence splitting. The set was written by mashq's authors, half of it before the code and with mashq's "
             "rules in mind (a line end ends a sentence, Arabic ؛ does, a quoted question does): it measures how well "
@@ -260,20 +253,15 @@ def main() -> None:
     """Print the page, or write it."""
     parser = argparse.ArgumentParser(description="Sentence splitting beside pysbd, blingfire and sentencex")
     parser.add_argument("--peers-python", help="python of an environment with pysbd, blingfire and sentencex")
-    parser.add_argument("--repeats", type=int, default=9, help="interleaved repeats, at least 7 (default 9)")
-    parser.add_argument("--write", type=Path, help="write the page to this file")
+    with_page(parser)
     parser.add_argument("--serve", choices=PEERS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         serve(options.serve)
         return
-    if options.repeats < 7:
-        parser.error("--repeats: fewer than 7 give no spread worth showing")
+    check_repeats(parser, options.repeats)
     text = page(options.peers_python, options.repeats)
-    if options.write:
-        options.write.write_text(text, encoding="utf-8")
-    else:
-        print(text)
+    give(text, options.write)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ import jinja2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from sheet import give
 
 from mashq.rows import PartWriter, source_ids
 from mashq.templates import Template, apply_columns, library, library_names, load, path_of
@@ -331,10 +332,7 @@ def main() -> None:
         "repeat, likewise.",
     ]
     text = "\n".join([*head, *body, *shares(given.promptsource), ""])
-    if given.write:
-        given.write.write_text(text, "utf-8")
-    else:
-        print(text)
+    give(text, given.write)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import random
 import statistics
 import sys
@@ -22,9 +21,12 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from sheet import give, machine
+
+PACKAGES = ("ctranslate2", "transformers", "torch", "sentencepiece")
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "mt"))
 
@@ -221,17 +223,6 @@ def by_threads(folder: Path, texts: Sequence[str], threads: int, repeats: int) -
 # --- the page --------------------------------------------------------------------------------------------------------
 
 
-def machine(threads: int) -> str:
-    """What ran this, without naming whose it is."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    cpu = next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), platform.machine())
-    packages = ", ".join(
-        f"{name} {version(name)}" for name in ("ctranslate2", "transformers", "torch", "sentencepiece")
-    )
-    return f"{cpu}, {threads} of {os.cpu_count()} cores; Python {platform.python_version()}; {packages}"
-
-
 def page(count: int, repeats: int, repeats_of_beams: int, threads: int) -> str:
     """The whole page in Markdown. Raises SystemExit where fp32 greedy translations differ: no time means anything."""
     import tiny_translators
@@ -303,7 +294,7 @@ def _facts(
     steady = {kind: alone_and_together(engine, texts) for kind, engine in engines.items()}
     same = {kind: equal(theirs, mine) for kind, mine in said.items()}
     return [
-        f"* Machine: {machine(threads)}.",
+        "* Machine: " + machine(*PACKAGES, used=f"{threads} of {os.cpu_count()} cores") + ".",
         f"* Model: Marian's shape with random weights, 6 + 6 layers, width 512, {VOCABULARY:,} tokens. Every "
         f"translation is {NEW_TOKENS} tokens and its end.",
         f"* Sentences: {count}, seeded, {min(pieces)} to {max(pieces)} tokens, median {statistics.median(pieces):.0f}.",
@@ -350,10 +341,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="the page goes into this file")
     options = parser.parse_args()
     text = page(options.sentences, options.repeats, options.repeats_of_beams, options.threads)
-    if options.write:
-        options.write.write_text(text, encoding="utf-8")
-    else:
-        print(text)
+    give(text, options.write)
 
 
 if __name__ == "__main__":

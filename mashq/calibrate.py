@@ -46,7 +46,7 @@ from mashq.detection import (
 )
 from mashq.encode import EMBEDDED, Encoder, open_encoder
 from mashq.quality import PRECISIONS, Scorer, open_scorer
-from mashq.quality.embedding import Cosine, Margin
+from mashq.quality.embedding import Cosine, Margin, pair_columns
 from mashq.rows import MashqError, expected_got
 
 __all__ = ["Settings", "calibrate", "read_pairs", "run", "write"]
@@ -70,7 +70,7 @@ def read_pairs(path: Path, good_at: float | None = None) -> Sample:
     except (OSError, UnicodeDecodeError) as error:
         raise MashqError(f"calibrate: cannot read {path} ({error}).") from error
     header = [name.strip().lower() for name in lines[0]] if lines else []
-    names = next((two for two in (("en", "ar"), ("source", "translation")) if set(two) <= set(header)), None)
+    names = pair_columns(header)
     if names is None:
         got = ", ".join(header)[:200] or "none"
         raise MashqError(expected_got(f"calibrate: {path.name}: columns", "en and ar, or source and translation", got))

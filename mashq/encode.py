@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ import numpy as np
 
 from mashq.lm.weights import HUB_NAME, _from_hub, _listing, _need, fingerprint, licence, quiet, weights
 from mashq.rows import MashqError, expected_got, nearest
+from mashq.settings import taken
 
 __all__ = ["EMBEDDED", "Encoder", "open_encoder", "token_batches"]
 
@@ -65,7 +65,7 @@ def open_encoder(spec: str = EMBEDDED, **settings: Any) -> Encoder:
     """
     make: Callable[..., Encoder]
     if spec == EMBEDDED:
-        return _BundledE5(**_known(spec, _BundledE5, settings))
+        return _BundledE5(**taken(f"encoder '{spec}'", _BundledE5, settings))
     path = Path(spec).expanduser()
     if path.is_dir() and (found := _onnx_file(path)) and not _has_weights(path):
         make, place = _Onnx, found
@@ -78,17 +78,9 @@ def open_encoder(spec: str = EMBEDDED, **settings: Any) -> Encoder:
         )
     else:
         make, place = _Folder, _from_hub(spec)
-    return make(path.resolve().name if path.is_dir() else spec, place, spec, **_known(spec, make, settings))
-
-
-def _known(spec: str, make: Callable[..., Any], settings: dict[str, Any]) -> dict[str, Any]:
-    parameters = inspect.signature(make).parameters.values()
-    known = [parameter.name for parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
-    for name in settings:
-        if name not in known:
-            has = ", ".join(known) or "none"
-            raise MashqError(f"encoder '{spec}' has no setting '{name}' (it has {has}).{nearest(name, known)}")
-    return settings
+    return make(
+        path.resolve().name if path.is_dir() else spec, place, spec, **taken(f"encoder '{spec}'", make, settings)
+    )
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ import yaml
 
 from mashq.rows import MashqError, nearest
 
-__all__ = ["builtins", "describe", "override", "read_config"]
+__all__ = ["builtins", "check_limits", "describe", "override", "read_config", "taken"]
 
 S = TypeVar("S")
 
@@ -116,3 +116,25 @@ def _put(tree: dict[str, Any], name: str, value: Any, kind: type) -> str | None:
         now = json.dumps(before, ensure_ascii=False)
         return f"--set {name}={value}: {expected[0].lower() + expected[1:]}. It is now {now}."
     return None
+
+
+def taken(what: str, make: Callable[..., Any], settings: dict[str, Any], apart: Sequence[str] = ()) -> dict[str, Any]:
+    """The settings themselves, where `make` takes each by keyword; those named in `apart` are the caller's to give.
+
+    Raises MashqError for any other, with the nearest.
+    """
+    parameters = inspect.signature(make).parameters.values()
+    keywords = [parameter.name for parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+    known = [name for name in keywords if name not in apart]
+    for name in settings:
+        if name not in known:
+            has = ", ".join(known) or "none"
+            raise MashqError(f"{what} has no setting '{name}' (it has {has}).{nearest(name, known)}")
+    return settings
+
+
+def check_limits(what: str, settings: object, limits: Mapping[str, tuple[bool, str]]) -> None:
+    """Raises MashqError that names every setting whose value is wrong; `limits`: name -> (is it right, what it is)."""
+    wrong = [f"{name} is {wanted}, got {getattr(settings, name)!r}" for name, (ok, wanted) in limits.items() if not ok]
+    if wrong:
+        raise MashqError(f"{what}: {'; '.join(wrong)}.")

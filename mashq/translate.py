@@ -23,10 +23,10 @@ from mashq.memory import Memory
 from mashq.mt import Engine
 from mashq.mt.faults import fault
 from mashq.quality import Scorer
-from mashq.rows import MashqError
 from mashq.sentences import Piece, mask, split, unmask
+from mashq.settings import check_limits
 
-__all__ = ["Bar", "Cut", "Judge", "Judged", "Rule", "Translator", "cut", "verdicts"]
+__all__ = ["Bar", "Cut", "Judge", "Judged", "Rule", "Translator", "below", "cut", "fixed_for", "verdicts"]
 
 
 # --- texts cut into pieces -------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ class Judge:
         sound = [place for place in asked if self.why[place] is None]
         for bar in self.with_.checks:
             for place, value in zip(sound, self._scores(bar.scorer, sound), strict=True):
-                self.why[place] = _below(bar, value)
+                self.why[place] = below(bar, value)
             sound = [place for place in sound if self.why[place] is None]
         if self.with_.bar is not None:
             self.scores[sound] = values = self._scores(self.with_.bar.scorer, sound)
@@ -182,7 +182,7 @@ class Judge:
         """Why a sentence fails by itself: a fault, a failed check, or its score; None where nothing is known of one."""
         if self.why[place] is not None or self.with_.bar is None or math.isnan(self.scores[place]):
             return self.why[place]
-        return _below(self.with_.bar, self.scores[place])
+        return below(self.with_.bar, self.scores[place])
 
     def _translate(self, places: Sequence[int]) -> None:
         engine, memory = self.with_.engine, self.with_.memory
@@ -265,7 +265,8 @@ def fixed_for(fixed: Mapping[str, str], sentence: str) -> str | None:
     return None if stem is None else f"{stem}."
 
 
-def _below(bar: Bar, value: float) -> str | None:
+def below(bar: Bar, value: float) -> str | None:
+    """Why a score does not reach the bar, or None."""
     if math.isnan(value):
         return f"{bar.name}: {bar.scorer.name} gives no score"
     return f"{bar.name}: {value:.3f} < {bar.least:.3f}" if value < bar.least else None
@@ -289,11 +290,7 @@ class Rule:
             "lowest": (self.lowest >= 1, "1 or more"),
             "share": (0 < self.share <= 1, "above 0 and at most 1"),
         }
-        wrong = [
-            f"{name} is {expected}, got {getattr(self, name)!r}" for name, (ok, expected) in limits.items() if not ok
-        ]
-        if wrong:
-            raise MashqError(f"rule: {'; '.join(wrong)}.")
+        check_limits("rule", self, limits)
 
     def allowed(self, sentences: np.ndarray) -> np.ndarray:
         """(r,) sentences of each text -> how many of them may be below the threshold before it is lost."""

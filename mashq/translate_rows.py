@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from mashq import arabic
 from mashq.rows import SCORES, child_ids, drop, id_words, replace
-from mashq.sources.natural_instructions import first_text, prompt, texts_of
+from mashq.sources.natural_instructions import EXAMPLES, examples_shown, faults_of, first_text, prompt, texts_of
 from mashq.translate import Cut, Judge, Rule, Translator, cut, verdicts
 
 __all__ = ["Shown", "sentences_of", "translated", "work_of"]
@@ -204,13 +204,17 @@ def _listed(rows: pa.Table, name: str) -> tuple[pa.Array, np.ndarray]:
 def _relisted(rows: pa.Table, name: str, strings: pa.Array) -> pa.Array:
     """The lists of a column with these strings in place of theirs."""
     column = rows.column(name).combine_chunks()
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
-    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
     values = strings
     if name == "messages":
         roles = pc.struct_field(pc.list_flatten(column), "role")
         values = pa.StructArray.from_arrays([roles, strings], names=["role", "content"])
-    return pa.ListArray.from_arrays(offsets, values, mask=pc.is_null(column))
+    return pa.ListArray.from_arrays(_offsets(column), values, mask=pc.is_null(column))
+
+
+def _offsets(column: pa.ListArray) -> pa.Array:
+    """Where the lists of a column begin and end in what they hold together; a null list holds nothing."""
+    lengths = pc.fill_null(pc.list_value_length(column), 0)
+    return pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
 
 
 # --- choices ---------------------------------------------------------------------------------------------------------
@@ -250,9 +254,8 @@ BETWEEN = "\x1f"  # ASCII's own sign between units
 def _shown(rows: pa.Table) -> list[str]:
     """What each prompt shows: the text of its turns."""
     column = rows.column("messages").combine_chunks()
-    offsets = pa.array(np.concatenate([[0], np.cumsum(pc.fill_null(pc.list_value_length(column), 0))]), pa.int32())
     contents = pc.fill_null(pc.struct_field(pc.list_flatten(column), "content"), "")
-    return pc.binary_join(pa.ListArray.from_arrays(offsets, contents), "\n").to_pylist()
+    return pc.binary_join(pa.ListArray.from_arrays(_offsets(column), contents), "\n").to_pylist()
 
 
 def _became_one(old: Sequence[str], new: Sequence[str]) -> str | None:
@@ -384,8 +387,7 @@ class _Tasks:
 
 def _shows(about: Mapping[str, Any], text: str, examples: int) -> tuple[bool, int]:
     """Whether a prompt of the task has a definition, and how many examples."""
-    others = [one for one in about.get("Positive Examples") or [] if one["input"] != text]
-    return bool(first_text(about, "Definition")), len(others[:examples])
+    return bool(first_text(about, "Definition")), len(examples_shown(about, text, examples))
 
 
 def _task(meta: str) -> dict[str, Any] | None:
@@ -395,29 +397,12 @@ def _task(meta: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     about = kept.get("about") if isinstance(kept, dict) else None
-    if not isinstance(about, dict) or not isinstance(kept.get("input"), str) or not _is_texts(about.get("Definition")):
-        return None
-    examples = [about.get(name) or [] for name in EXAMPLES]
-    whole = all(isinstance(some, list) and all(_is_example(one) for one in some) for some in examples)
-    return kept if whole else None
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
-
-
-def _is_example(one: Any) -> bool:
-    return (
-        isinstance(one, dict)
-        and isinstance(one.get("input"), str)
-        and _is_texts(one.get("output"))
-        and bool(one["output"])
-    )
+    return kept if isinstance(about, dict) and isinstance(kept.get("input"), str) and not faults_of(about) else None
 
 
 def _other_language(about: Mapping[str, Any]) -> str | None:
     for name in LANGUAGES:
-        said = [text for text in texts_of(about, name) if isinstance(text, str)]
+        said = texts_of(about, name)
         if said and "English" not in said:
             return f"language: {name} {', '.join(said)}, not English"
     return None
@@ -438,7 +423,6 @@ def _of_example(one: Mapping[str, Any]) -> Iterator[str]:
         yield one["explanation"]
 
 
-EXAMPLES = ("Positive Examples", "Negative Examples")
 LANGUAGES = ("Input_language", "Output_language", "Instruction_language")
 
 

@@ -19,7 +19,7 @@ from mashq.quality.checks import CHECKS
 from mashq.rows import SCHEMA
 from mashq.run import manifest_of
 from mashq.sentences import mask, unmask
-from mashq.translate import Judge, Translator, cut, fixed_for
+from mashq.translate import Bar, Judge, Translator, below, cut, fixed_for
 from mashq.translate_rows import sentences_of
 from mashq.translate_settings import fixed_translations
 
@@ -73,9 +73,9 @@ def _failed_check(models: Sequence[Mapping[str, Any]], sentence: str, text: str)
     """The first check of the step that a pair fails; checks are not kept, they are made again."""
     for model in models:
         if model["role"] == "judged" and model["name"] in CHECKS:
-            (value,) = open_scorer(model["name"]).score([(sentence, text)])
-            if value < model["least"]:
-                return f"{model['name']}: {value:.3f} < {model['least']:.3f}"
+            bar = Bar(open_scorer(model["name"]), model["least"])
+            if (why := below(bar, bar.scorer.score([(sentence, text)])[0])) is not None:
+                return why
     return None
 
 

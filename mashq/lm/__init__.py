@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from mashq.lm.engine import Ask, Batched, Budget, Done, Model, Take, generate
 from mashq.lm.ledger import Ledger
 from mashq.lm.request import Decoding, Reply, Request, as_messages, key_of, seed_of
 from mashq.lm.weights import gguf, licence, load, notice, weights
-from mashq.rows import MashqError, nearest
+from mashq.settings import taken
 
 __all__ = [
     "Ask",
@@ -64,25 +63,13 @@ def open_model(spec: str, **settings: Any) -> Model:
     elif spec == "echo":
         from mashq.lm.echo import Echo
 
-        return Echo(**_known(spec, Echo, settings))
+        return Echo(**taken(f"model '{spec}'", Echo, settings))
     elif kind == "scripted" and rest:
         from mashq.lm.echo import Scripted
 
-        return Scripted.from_file(Path(rest), **_known(spec, Scripted.from_file, settings))
+        return Scripted.from_file(Path(rest), **taken(f"model '{spec}'", Scripted.from_file, settings))
     else:
         from mashq.lm.transformers import InProcess
 
         make, name = InProcess, rest if kind == "transformers" else spec
-    return make(name, **_known(spec, make, settings))
-
-
-def _known(spec: str, make: Callable[..., Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings themselves, where the model takes each of them."""
-    parameters = inspect.signature(make).parameters.values()
-    known = [parameter.name for parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
-    for name in settings:
-        if name not in known:
-            raise MashqError(
-                f"model '{spec}' has no setting '{name}' (it has {', '.join(known) or 'none'}).{nearest(name, known)}"
-            )
-    return settings
+    return make(name, **taken(f"model '{spec}'", make, settings))

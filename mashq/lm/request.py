@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from mashq.rows import MashqError
+from mashq.settings import check_limits
 
 __all__ = ["Decoding", "Finish", "Reply", "Request", "as_messages", "key_of", "seed_of"]
 
@@ -42,11 +43,7 @@ class Decoding:
             "repetition_penalty": (self.repetition_penalty > 0, "above 0 (1 = off)"),
             "stop": (all(self.stop), "texts that are not empty"),
         }
-        wrong = [
-            f"{name} is {expected}, got {getattr(self, name)!r}" for name, (ok, expected) in limits.items() if not ok
-        ]
-        if wrong:
-            raise MashqError(f"decoding: {'; '.join(wrong)}.")
+        check_limits("decoding", self, limits)
 
     @property
     def greedy(self) -> bool:

@@ -9,8 +9,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -18,8 +17,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import yaml
 
 from mashq.rows import MashqError, nearest
+from mashq.settings import taken
 
-__all__ = ["Engine", "Output", "check_variety", "open_engine", "targets", "varieties"]
+__all__ = ["Engine", "Output", "check_variety", "open_engine", "public_name", "targets", "varieties"]
 
 DATA = Path(__file__).parent.parent / "data" / "target_tokens.yaml"
 
@@ -86,14 +86,23 @@ def open_engine(spec: str, *, variety: str = "msa", **settings: Any) -> Engine:
     check_variety(variety)
     kind, colon, rest = spec.partition(":")
     if spec in invented.ENGINES:
-        _check(spec, invented.ENGINES[spec], settings)
+        taken(f"translation engine '{spec}'", invented.ENGINES[spec], settings, apart=("variety",))
         return invented.ENGINES[spec](variety=variety)
     if kind == "lm" and rest:
         return chat.Chat(rest, variety=variety, **settings)
     if not Path(spec).expanduser().is_dir() and (colon or "/" not in spec):
         raise MashqError(_unknown(spec, tuple(invented.ENGINES)))
-    _check(spec, ctranslate.CTranslate, settings)
+    taken(f"translation engine '{spec}'", ctranslate.CTranslate, settings, apart=("variety",))
     return ctranslate.CTranslate(spec, variety=variety, **settings)
+
+
+def public_name(spec: str) -> str:
+    """The name as the user gave it; of a path, also after `kind:`, its last part alone."""
+    kind, colon, rest = spec.partition(":")
+    path = Path(rest if colon else spec).expanduser()
+    if kind in ("http", "https") or not path.exists():
+        return spec
+    return f"{kind}{colon}{path.resolve().name}" if colon else path.resolve().name
 
 
 def _unknown(spec: str, known: Sequence[str]) -> str:
@@ -103,15 +112,3 @@ def _unknown(spec: str, known: Sequence[str]) -> str:
         f"translation engine '{spec}': there is no such folder. Give a folder of a Marian, NLLB or M2M-100 model, a "
         f"hub name (owner/name), lm:NAME for a language model, or one of {', '.join(known)}.{nearest(spec, known)}"
     )
-
-
-def _check(spec: str, make: Callable[..., Engine], settings: Mapping[str, Any]) -> None:
-    """Raises MashqError for a setting that the engine does not have."""
-    parameters = inspect.signature(make).parameters.values()
-    known = [one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY and one.name != "variety"]
-    for name in settings:
-        if name not in known:
-            raise MashqError(
-                f"translation engine '{spec}' has no setting '{name}' (it has {', '.join(known) or 'none'})."
-                f"{nearest(name, known)}"
-            )

@@ -11,12 +11,11 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mashq import lm
 from mashq.licences import named
-from mashq.mt import Output, targets
+from mashq.mt import Output, public_name, targets
 from mashq.rows import MashqError, expected_got
 
 __all__ = ["Chat", "cleaned"]
@@ -51,7 +50,7 @@ class Chat:
     def __init__(self, spec: str, *, variety: str = "msa", style: str = "auto", **settings: Any):
         if style not in STYLES:
             raise MashqError(expected_got(f"translation engine 'lm:{spec}': style", " or ".join(STYLES), f"'{style}'"))
-        self.name = f"lm:{_public(spec)}"
+        self.name = f"lm:{public_name(spec)}"
         self.model = lm.open_model(spec, **settings)
         self.style = ("messages" if _chats(spec) else "completion") if style == "auto" else style
         if self.style == "completion" and variety != "msa":
@@ -119,15 +118,6 @@ def _output(source: str, request: lm.Request, reply: lm.Reply) -> Output:
 def _limit(sentence: str) -> int:
     """Twice the characters and a little: enough for two bytes a letter, each a token of its own."""
     return next((limit for limit in LIMITS if limit >= 2 * len(sentence) + 32), 2 * len(sentence) + 32)
-
-
-def _public(spec: str) -> str:
-    """The name as the user gave it; of a path its last part."""
-    kind, colon, rest = spec.partition(":")
-    path = Path(rest if colon else spec).expanduser()
-    if kind in ("http", "https") or not path.exists():
-        return spec
-    return f"{kind}{colon}{path.name}" if colon else path.name
 
 
 def _chats(spec: str) -> bool:

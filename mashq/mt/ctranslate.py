@@ -23,10 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mashq.encode import token_batches
 from mashq.licences import named
 from mashq.lm.weights import _first_line, _hash_together, _listing, _need, _once, cache, licence, quiet, weights
-from mashq.mt import Output, targets
+from mashq.mt import Output, public_name, targets
 from mashq.rows import MashqError, expected_got, nearest
+from mashq.settings import check_limits
 
 __all__ = ["CTranslate", "Decoding"]
 
@@ -77,9 +79,7 @@ class Decoding:
             "most_new_tokens": (most is None or 1 <= most < LONGEST, f"1 to {LONGEST - 1}, or none"),
             "least_new_tokens": (0 <= self.least_new_tokens < (most or LIMITS[0]), "0 or more and below the most"),
         }
-        wrong = [f"{name} is {wanted}, got {getattr(self, name)}" for name, (ok, wanted) in limits.items() if not ok]
-        if wrong:
-            raise MashqError(f"translation: {'; '.join(wrong)}.")
+        check_limits("translation", self, limits)
 
     def limit(self, source: int) -> int:
         """New tokens that a source of so many tokens may have: at least 2n + 16 where positions allow, in steps.
@@ -129,7 +129,7 @@ class CTranslate:
             raise MashqError(expected_got(f"translation engine '{spec}': threads", "1 or more", str(threads)))
         _need("ctranslate2", WHAT, NEED)
         _need("sentencepiece", WHAT, NEED)
-        self.name = _public(spec)
+        self.name = public_name(spec)
         self.folder = _folder(spec)
         self.family = _family(self.folder, variety, self.name)
         self.decoding = Decoding(
@@ -145,14 +145,8 @@ class CTranslate:
 
     def batches(self, sentences: Sequence[str]) -> list[list[int]]:
         """Places by length in tokens, the longest first; a batch is at most `TOKENS_PER_BATCH` with its padding."""
-        lengths = [len(pieces) for pieces in self._pieces(sentences)]
-        order = sorted(range(len(sentences)), key=lambda place: -lengths[place])
-        made: list[list[int]] = []
-        while order:
-            count = max(1, TOKENS_PER_BATCH // max(1, min(lengths[order[0]], self.decoding.source_tokens)))
-            made.append(order[:count])
-            order = order[count:]
-        return made
+        lengths = [min(len(pieces), self.decoding.source_tokens) for pieces in self._pieces(sentences)]
+        return token_batches(lengths, TOKENS_PER_BATCH)  # what is too long is not translated, so its length is no load
 
     def translate(self, sentences: Sequence[str]) -> list[Output]:
         """One batch, in its order; sentences of one limit go to the engine's threads together."""
@@ -342,12 +336,6 @@ def _check_start(model: Any, folder: str) -> None:
 # --- folders ---------------------------------------------------------------------------------------------------------
 
 
-def _public(spec: str) -> str:
-    """The name as the user gave it; of a folder its own name only."""
-    path = Path(spec).expanduser()
-    return path.resolve().name if path.is_dir() else spec
-
-
 def _is_converted(folder: Path) -> bool:
     return (folder / "model.bin").is_file() and any(folder.glob("*_vocabulary.*"))
 
@@ -382,7 +370,7 @@ def _licence(spec: str, folder: Path) -> str:
     """What the model's card says, else what its name is known for, else "unknown"."""
     said = licence(str(folder))
     if said == "unknown":
-        said = next((known for pattern, known in KNOWN_LICENCES if pattern.search(_public(spec))), said)
+        said = next((known for pattern, known in KNOWN_LICENCES if pattern.search(public_name(spec))), said)
     return named(said) or said
 
 

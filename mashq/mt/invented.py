@@ -31,12 +31,9 @@ WRITTEN = re.compile("|".join([*PAIRS, "[a-z]"]))
 SIGN = re.compile(r"[?,;](?=\s|$|[\"')\]])")
 
 
-class Transliterate:
-    """Each Latin word written in Arabic letters, letter by letter; digits, codes and marks stay. Passes the checks of
-    `faults.py` as a translation would; nobody could read it."""
+class _Invented:
+    """What engines without weights share."""
 
-    name = "transliterate"
-    identity = "transliterate:1"
     licence = ""
 
     def __init__(self, *, variety: str = "msa"):
@@ -44,26 +41,27 @@ class Transliterate:
 
     def batches(self, sentences: Sequence[str]) -> list[list[int]]:
         """By length in characters, the longest first."""
-        return _by_length(sentences)
+        order = sorted(range(len(sentences)), key=lambda place: -len(sentences[place]))
+        return [order[start : start + AT_ONCE] for start in range(0, len(order), AT_ONCE)]
+
+
+class Transliterate(_Invented):
+    """Each Latin word written in Arabic letters, letter by letter; digits, codes and marks stay. Passes the checks of
+    `faults.py` as a translation would; nobody could read it."""
+
+    name = "transliterate"
+    identity = "transliterate:1"
 
     def translate(self, sentences: Sequence[str]) -> list[Output]:
         """One batch, in its order; no sentence has a fault."""
         return [Output(_transliterated(sentence)) for sentence in sentences]
 
 
-class Copy:
+class Copy(_Invented):
     """The source as its own translation, which `faults.py` must find: a run with it keeps nothing."""
 
     name = "copy"
     identity = "copy:1"
-    licence = ""
-
-    def __init__(self, *, variety: str = "msa"):
-        check_variety(variety)
-
-    def batches(self, sentences: Sequence[str]) -> list[list[int]]:
-        """By length in characters, the longest first."""
-        return _by_length(sentences)
 
     def translate(self, sentences: Sequence[str]) -> list[Output]:
         """One batch, in its order; the engine itself finds no fault."""
@@ -71,11 +69,6 @@ class Copy:
 
 
 ENGINES: dict[str, Callable[..., Engine]] = {"transliterate": Transliterate, "copy": Copy}
-
-
-def _by_length(sentences: Sequence[str]) -> list[list[int]]:
-    order = sorted(range(len(sentences)), key=lambda place: -len(sentences[place]))
-    return [order[start : start + AT_ONCE] for start in range(0, len(order), AT_ONCE)]
 
 
 def _transliterated(sentence: str) -> str:

@@ -18,7 +18,6 @@ another. So a scorer filters only with a calibration of its own (`mashq calibrat
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -30,6 +29,7 @@ import yaml
 
 from mashq.quality.checks import CHECKS, Check
 from mashq.rows import MashqError, expected_got, nearest
+from mashq.settings import taken
 
 __all__ = ["PUBLISHED", "Scorer", "Threshold", "open_scorer", "passes", "scorers", "threshold_of"]
 
@@ -63,28 +63,18 @@ def open_scorer(spec: str, **settings: Any) -> Scorer:
     kind, colon, rest = spec.partition(":")
     make: Callable[..., Scorer]
     if kind in CHECKS and not colon:
-        return Check(spec, **_known(spec, Check, settings))
+        return Check(spec, **taken(f"scorer '{spec}'", Check, settings))
     if kind in ("cosine", "margin"):
         from mashq.quality.embedding import Cosine, Margin
 
         make = Cosine if kind == "cosine" else Margin
-        return make(rest or "e5", **_known(spec, make, settings))
+        return make(rest or "e5", **taken(f"scorer '{spec}'", make, settings))
     if kind == "comet" and rest:
         from mashq.quality.comet import open_comet
 
         return open_comet(rest, **settings)
     known = [*scorers(), "cosine", "margin"]
     raise MashqError(f"scorer '{spec}': there is none of this name ({', '.join(scorers())}).{nearest(spec, known)}")
-
-
-def _known(spec: str, make: Callable[..., Scorer], settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    parameters = inspect.signature(make).parameters.values()
-    known = [parameter.name for parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
-    for name in settings:
-        if name not in known:
-            has = ", ".join(known) or "none"
-            raise MashqError(f"scorer '{spec}' has no setting '{name}' (it has {has}).{nearest(name, known)}")
-    return settings
 
 
 def scorers() -> dict[str, str]:

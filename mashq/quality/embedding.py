@@ -14,7 +14,7 @@ import numpy as np
 from mashq.encode import Encoder, open_encoder, token_batches
 from mashq.rows import MashqError, expected_got
 
-__all__ = ["Cosine", "Margin", "read_anchors"]
+__all__ = ["Cosine", "Margin", "pair_columns", "read_anchors"]
 
 CHARACTERS_PER_BATCH = 65_536  # of both texts, padded: about 500 pairs of sentences
 NEIGHBOURS = 4  # Artetxe and Schwenk 2019, section 3.1
@@ -153,6 +153,11 @@ def _given(prompt: str | None) -> dict[str, str]:
     return {} if prompt is None else {"prompt": prompt}
 
 
+def pair_columns(header: Sequence[str]) -> tuple[str, str] | None:
+    """Which two columns of a file hold the pairs: en and ar, or source and translation; None where neither do."""
+    return next((pair for pair in (("en", "ar"), ("source", "translation")) if set(pair) <= set(header)), None)
+
+
 def read_anchors(path: str | Path) -> list[tuple[str, str]]:
     """A TSV of pairs with a header: its columns en and ar, or source and translation, or the first two.
 
@@ -165,7 +170,7 @@ def read_anchors(path: str | Path) -> list[tuple[str, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise MashqError(f"anchors: cannot read {file.name} ({error}).") from error
     header = [name.strip().lower() for name in rows[0]] if rows else []
-    names = next((pair for pair in (("en", "ar"), ("source", "translation")) if set(pair) <= set(header)), None)
+    names = pair_columns(header)
     one, other = (header.index(names[0]), header.index(names[1])) if names else (0, 1)
     pairs = []
     for number, row in enumerate(rows[1:], 2):

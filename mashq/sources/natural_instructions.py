@@ -17,7 +17,9 @@ from mashq.sources.json_document import decoded
 from mashq.sources.jsonl import decode, kind_of, undecoded
 from mashq.sources.settings import Fault, Record, SourceSettings, Told, Where
 
-__all__ = ["first_text", "licence_of", "prompt", "records", "task_name", "texts_of"]
+__all__ = [
+    "EXAMPLES", "examples_shown", "faults_of", "first_text", "licence_of", "prompt", "records", "task_name", "texts_of",
+]  # fmt: skip
 
 TEXTS = ("Categories", "Input_language", "Output_language", "Instruction_language", "Instance License", "License")
 EXAMPLES = ("Positive Examples", "Negative Examples")
@@ -99,8 +101,7 @@ def licence_of(about: Mapping[str, Any]) -> str | None:
 def prompt(about: Mapping[str, Any], text: str, examples: int = 0, examples_as: str = "turns") -> list[dict[str, str]]:
     """The turns that ask for the output of `text`: the definition, positive examples, the input."""
     definition = first_text(about, "Definition") or ""
-    shown = [(one["input"], _answer(one)) for one in about.get("Positive Examples") or [] if one["input"] != text]
-    shown = shown[:examples]
+    shown = [(one["input"], _answer(one)) for one in examples_shown(about, text, examples)]
     if examples_as == "prompt" and shown:
         into, out = LABELS.get(first_text(about, "Instruction_language") or "", OTHER_LABELS)
         pieces = [f"{into}: {asked}\n{out}: {answer}" for asked, answer in shown] + [f"{into}: {text}\n{out}:"]
@@ -111,6 +112,11 @@ def prompt(about: Mapping[str, Any], text: str, examples: int = 0, examples_as: 
     for (_, answer), following in zip(shown, asked[1:], strict=True):
         turns += [_turn("assistant", answer), _turn("user", following)]
     return turns
+
+
+def examples_shown(about: Mapping[str, Any], text: str, examples: int) -> list[Mapping[str, Any]]:
+    """The positive examples before the input `text`: the first ones, never one with the same input."""
+    return [one for one in about.get("Positive Examples") or [] if one["input"] != text][:examples]
 
 
 def _turn(role: str, content: str) -> dict[str, str]:
@@ -146,8 +152,8 @@ def _parsed(path: Path, settings: SourceSettings) -> tuple[dict[str, Any], Any]:
 _DO = "Super-NaturalInstructions has one task a file."
 
 
-def _check(path: Path, about: Mapping[str, Any], instances: Any) -> None:
-    """Raise MashqError with every fault of the task's own fields."""
+def faults_of(about: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(field, expected, got) of every field of a task that is absent or of another type."""
     faults = []
     definition = about.get("Definition")
     if definition is None:
@@ -159,7 +165,12 @@ def _check(path: Path, about: Mapping[str, Any], instances: Any) -> None:
         for name in TEXTS
         if name in about and about[name] is not None and not _is_texts(about[name])
     ]
-    faults += [fault for name in EXAMPLES for fault in _example_faults(name, about.get(name))]
+    return [*faults, *(fault for name in EXAMPLES for fault in _example_faults(name, about.get(name)))]
+
+
+def _check(path: Path, about: Mapping[str, Any], instances: Any) -> None:
+    """Raise MashqError with every fault of the task's own fields."""
+    faults = faults_of(about)
     if not isinstance(instances, list):
         faults.append(("Instances", "a list of objects", "no such field" if instances is None else kind_of(instances)))
     elif not instances:
