@@ -1,9 +1,7 @@
 """Normal forms, words and script share, against facts, a plain `re` implementation and tests/arabic.txt."""
 
-import importlib.util
 import random
 import re
-import sys
 import unicodedata
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from bench import bench
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,17 +20,7 @@ from mashq.rows import MashqError
 HERE = Path(__file__).parent
 
 
-def _load_plain():
-    """The plain implementation that the benchmark times."""
-    spec = importlib.util.spec_from_file_location("arabic_forms", HERE.parent / "benchmarks" / "arabic_forms.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module.plain
-
-
-plain = _load_plain()
+plain = bench("arabic_forms").plain  # the plain implementation that the benchmark times
 
 
 def _unescaped(line: str) -> str:

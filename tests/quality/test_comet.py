@@ -26,6 +26,7 @@ pytest.importorskip("sentencepiece", reason="the checkpoints' vocabulary is made
 
 sys.path.insert(0, str(Path(__file__).parent))
 import comet_checkpoints as small
+from bench import bench
 
 from mashq.quality import comet, xlmr_tokens
 from mashq.quality.comet import open_comet
@@ -151,11 +152,8 @@ def test_no_pairs_have_no_scores(built: dict[str, Path]) -> None:
     assert scorer.batches([]) == []
 
 
-def test_the_benchmark_gives_each_document_its_own_scores(
-    built: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
-    quality = pytest.importorskip("quality")
+def test_the_benchmark_gives_each_document_its_own_scores(built: dict[str, Path]) -> None:
+    quality = bench("quality")
     scorer = open_comet(str(built["cometkiwi"]))
     found = quality.score_documents(scorer, [SHORT[:2], [], SHORT[2:5]])
     assert [len(scores) for scores in found] == [2, 0, 3]
