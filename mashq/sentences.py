@@ -26,7 +26,7 @@ import regex
 from mashq.arabic import BIDI, BOM, COMMA, FULL_STOP, QUESTION, SEMICOLON, TASHKEEL, TATWEEL, WAW, ZWJ, ZWNJ
 from mashq.rows import MashqError, expected_got, nearest
 
-__all__ = ["LEFT", "Masked", "Piece", "Source", "mask", "sentences", "split", "unmask"]
+__all__ = ["LEFT", "Masked", "Piece", "Source", "mask", "parts", "sentences", "split", "unmask"]
 
 Source = Literal["en", "ar"]
 
@@ -607,26 +607,33 @@ def _pieces(text: str, source: str) -> list[Piece]:
     if text.isprintable():  # one line: no line end, and no tab or mark without a glyph, which would be slower here
         return list(_pieces_of_line(text, source)) if text else []
     made: list[Piece] = []
+    for part, left in parts(text):
+        first, *others = _pieces_of_line(part, source) if left is None else [Piece(part, left)]
+        _add(made, *first)  # white space around a line end is one piece with it
+        made += others
+    return made
+
+
+def parts(text: str) -> Iterator[tuple[str, str | None]]:
+    """What a text is cut into before anything else: its lines, its line ends, and blocks of several lines.
+
+    Joined they are the text. Each is split by itself, so an equal line needs splitting once; a block comes with its
+    reason (a key of `LEFT`) and stays whole.
+    """
     at = 0
     for start, end, reason in _blocks(text) if _may_hold_block(text) else ():
-        _add_lines(made, text[at:start], source)
-        _add(made, text[start:end], reason)
+        for part in _LINE_BREAK.split(text[at:start]):
+            if part:
+                yield part, None
+        yield text[start:end], reason
         at = end
-    _add_lines(made, text[at:], source)
-    return made
+    for part in _LINE_BREAK.split(text[at:] if at else text):
+        if part:
+            yield part, None
 
 
 def _pieces_of_line(line: str, source: str) -> tuple[Piece, ...]:
     return (_remembered_line if len(line) <= _CACHED_CHARACTERS else _line)(line, source)
-
-
-def _add_lines(made: list[Piece], text: str, source: str) -> None:
-    """The pieces of lines; white space around a line end is one piece with it."""
-    for part in _LINE_BREAK.split(text):
-        if part:
-            first, *others = _pieces_of_line(part, source)
-            _add(made, *first)
-            made += others
 
 
 # --- masks -----------------------------------------------------------------------------------------------------------
@@ -678,6 +685,8 @@ def unmask(text: str, kept: Sequence[str]) -> tuple[str, str | None]:
     is replaced) or unknown (it stays) is told with its content: "mask lost: [2] 'https://…'". For every text
     `unmask(*mask(text)) == (text, None)`.
     """
+    if not kept and "[" not in text:  # as nearly every sentence: nothing hidden, nothing to look for
+        return text, None
     seen = [0] * len(kept)
     unknown: list[str] = []
 

@@ -242,10 +242,10 @@ def _split(job: Job) -> Iterator[pa.Table]:
     yield with_columns(table, split=[old or new for old, new in zip(given, fresh, strict=True)], group=groups)
 
 
-def take(name: str, rows: Step, which: str, most: int = 0, by: str = "variety", seed: int = 0) -> Step:
-    """Rows of one split, at most `most` for each value of `by` (0 = all), chosen by a seeded hash of their ids.
+def take(name: str, rows: Step, which: str | None, most: int = 0, by: str = "variety", seed: int = 0) -> Step:
+    """Rows of one split (None: of all), at most `most` for each value of `by` (0 = all).
 
-    The rest are counted as unsampled.
+    They are chosen by a seeded hash of their ids. The rest are counted as unsampled.
     """
     settings = {"split": which, "most": most, "by": by, "seed": seed}
     return Step(name, _take, settings, {"rows": rows}, kind="stream", rows_per_part=5_000)
@@ -254,7 +254,7 @@ def take(name: str, rows: Step, which: str, most: int = 0, by: str = "variety", 
 def _take(job: Job) -> Iterator[pa.Table]:
     asked = job.settings
     table = pa.concat_tables(job.read("rows"))
-    places = [place for place, value in enumerate(table["split"].to_pylist()) if value == asked["split"]]
+    places = [place for place, value in enumerate(table["split"].to_pylist()) if asked["split"] in (None, value)]
     ids, strata = table["id"].to_pylist(), table[asked["by"]].to_pylist()
     kept: dict[Any, int] = {}
     chosen = []
@@ -263,7 +263,8 @@ def _take(job: Job) -> Iterator[pa.Table]:
         if not asked["most"] or kept[strata[place]] <= asked["most"]:
             chosen.append(place)
     if not chosen:
-        raise MashqError(f"{job.name}: expected rows of split '{asked['split']}', got none of {table.num_rows}.")
+        of = "" if asked["split"] is None else f" of split '{asked['split']}'"
+        raise MashqError(f"{job.name}: expected rows{of}, got none of {table.num_rows}.")
     job.unsampled += table.num_rows - len(chosen)
     yield table.take(pa.array(sorted(chosen)))
 

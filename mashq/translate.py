@@ -23,7 +23,7 @@ from mashq.memory import Memory
 from mashq.mt import Engine
 from mashq.mt.faults import fault
 from mashq.quality import Scorer
-from mashq.sentences import Piece, mask, split, unmask
+from mashq.sentences import Piece, mask, parts, split, unmask
 from mashq.settings import check_limits
 
 __all__ = ["Bar", "Cut", "Judge", "Judged", "Rule", "Translator", "below", "cut", "fixed_for", "verdicts"]
@@ -69,11 +69,15 @@ class Cut:
 def cut(texts: Sequence[str]) -> Cut:
     """Split each English text; its pieces joined are the text."""
     known: dict[Piece, int] = {}
+    of_part: dict[tuple[str, str | None], list[int]] = {}  # templates repeat their lines: an equal one is looked up
     places: list[int] = []
     offsets = [0]
     for text in texts:
-        for piece in split(text):
-            places.append(known.setdefault(piece, len(known)))
+        for part in parts(text):
+            if part not in of_part:
+                made = split(part[0]) if part[1] is None else [Piece(*part)]
+                of_part[part] = [known.setdefault(piece, len(known)) for piece in made]
+            places += of_part[part]
         offsets.append(len(places))
     sentence = np.full(len(known), -1, dtype=np.int64)
     chosen = [place for piece, place in known.items() if piece.left is None]

@@ -23,7 +23,11 @@ __all__ = ["Chat", "cleaned"]
 RULES = 1  # raise it when replies are cleaned otherwise: what was translated is asked again
 AT_ONCE = 8  # requests in a batch for each one that is worth having in flight
 # New tokens of a reply; few limits, because a model in this process answers requests of one limit together.
-LIMITS = (128, 256, 512, 1024, 2048, 4096)
+LIMITS = (64, 128, 256, 512, 1024, 2048, 4096)
+# Tokens for each character of the source. A chat model's vocabulary is not known: two bytes a letter, each a token of
+# its own, are the worst. A model that goes on from Arabic examples was chosen for its Arabic and needs at most one
+# token a letter; what it says beyond is a loop, which costs as much as twenty sentences.
+TOKENS_A_CHARACTER = {"messages": 2.0, "completion": 1.0}
 STYLES = ("auto", "messages", "completion")
 MODELESS = ("echo", "scripted")
 
@@ -79,7 +83,7 @@ class Chat:
         ]
 
     def _request(self, sentence: str) -> lm.Request:
-        limit = _limit(sentence)
+        limit = _limit(sentence, TOKENS_A_CHARACTER[self.style])
         if self.style == "messages":
             turns = (("system", self._before), ("user", sentence))
             return lm.Request(messages=turns, decoding=lm.Decoding(max_new_tokens=limit))
@@ -115,9 +119,10 @@ def _output(source: str, request: lm.Request, reply: lm.Reply) -> Output:
     return Output(text)
 
 
-def _limit(sentence: str) -> int:
-    """Twice the characters and a little: enough for two bytes a letter, each a token of its own."""
-    return next((limit for limit in LIMITS if limit >= 2 * len(sentence) + 32), 2 * len(sentence) + 32)
+def _limit(sentence: str, tokens_a_character: float) -> int:
+    """New tokens that a reply to this sentence may have: enough for any translation of it, and a little."""
+    enough = int(tokens_a_character * len(sentence)) + 32
+    return next((limit for limit in LIMITS if limit >= enough), enough)
 
 
 def _chats(spec: str) -> bool:

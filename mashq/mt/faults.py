@@ -11,6 +11,7 @@ What stands in both texts as a mark (addresses, code, placeholders; `mashq.sente
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from mashq.sentences import mask
@@ -90,9 +91,10 @@ def _script(source: str, said: str) -> str | None:
 
 def _loop(source: str, words: Sequence[str]) -> str | None:
     """A group of words, or of letters in a word, said again and again; not where the source does so too."""
-    if len(set(words)) < len(words):
-        group, times = _repeated(words)
-        if times >= LOOP_TIMES and times > _repeated(source.split())[1]:
+    bare = _bare(words)
+    if len(bare) - len(set(bare)) >= LOOP_TIMES - 1 and max(Counter(bare).values()) >= LOOP_TIMES:
+        group, times = _repeated(bare)
+        if times >= LOOP_TIMES and times > _repeated(_bare(source.split()))[1]:
             return f"loop: {times} times '{group}' > {LOOP_TIMES - 1}"
     longest = max(words, key=len)
     again = len(longest) > LOOP_LETTERS and WORD_LOOP.match(longest.strip(EDGES))
@@ -106,9 +108,13 @@ def _laughs(word: str) -> bool:
     return 2 * len(word) >= LOOP_LETTERS and WORD_LOOP.match(word.strip(EDGES)) is not None
 
 
-def _repeated(words: Sequence[str]) -> tuple[str, int]:
+def _bare(words: Sequence[str]) -> list[str]:
+    """Words without the signs at their edges, in small letters."""
+    return [stripped for word in words if (stripped := word.strip(EDGES).lower())]
+
+
+def _repeated(bare: Sequence[str]) -> tuple[str, int]:
     """The group of up to `LOOP_WORDS` words that stands most often one after the other, and how often."""
-    bare = [stripped for word in words if (stripped := word.strip(EDGES).lower())]
     best, most = "", 1
     for size in range(1, min(LOOP_WORDS, len(bare) // 2) + 1):
         run = 0

@@ -29,6 +29,7 @@ class Settings:
     templates: str = ""  # a folder of template files, all of which are used
     source: SourceSettings = field(default_factory=SourceSettings)
     rows_per_part: int = 50_000  # prompts in one part
+    most: int = 0  # English prompts to translate, chosen by the seed: a first look before the whole; 0 = all
     translation: TranslationSettings = field(default_factory=TranslationSettings)
     train: bool = False  # tune a student on what is kept, and measure its gain on kept prompts that it has not seen
     split: SplitSettings = field(default_factory=SplitSettings)
@@ -71,8 +72,12 @@ def _english(settings: Settings) -> list[Step]:
     files = template_files(settings)
     licence = templates.load(files[0])[0].dataset.licence if files else None
     source = shared.with_licence(settings.source, settings.source.licence or licence)
-    raw = shared.read("english", settings.data, source, settings.rows_per_part)
-    return [raw, shared.prompts("english-prompts", raw, files=files)] if files else [raw]
+    made = [shared.read("english", settings.data, source, settings.rows_per_part)]
+    if files:
+        made.append(shared.prompts("english-prompts", made[-1], files=files))
+    if settings.most:
+        made.append(shared.take("english-taken", made[-1], None, most=settings.most, seed=settings.seed))
+    return made
 
 
 def steps(settings: Settings) -> list[Step]:

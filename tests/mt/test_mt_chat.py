@@ -51,12 +51,13 @@ def test_what_goes_wrong_is_the_fault_of_its_sentence(tmp_path):
     ]
     failed, cut, more = open_engine(script(tmp_path / "s", *lines)).translate(["a", "Good morning.", "Good morning!"])
     assert failed == ("", "error: too long: prompt 9000 > 8192 tokens of context.")
-    assert cut == ("صباح", "cut: 128 new tokens, the limit")
+    assert cut == ("صباح", "cut: 64 new tokens, the limit")
     assert more.fault == "more than a translation: 3 lines > 1"
 
 
 def test_the_limit_grows_with_the_sentence():
-    assert [chat._limit("x" * length) for length in (1, 48, 49, 3000)] == [128, 128, 256, 6032]
+    assert [chat._limit("x" * length, 2.0) for length in (1, 16, 17, 48, 49, 3000)] == [64, 64, 128, 128, 256, 6032]
+    assert [chat._limit("x" * length, 1.0) for length in (1, 32, 33)] == [64, 64, 128]
 
 
 @pytest.mark.parametrize(

@@ -254,10 +254,11 @@ def test_translate_prompts_from_rows_and_english_templates_to_a_gain(student, tm
     dry = ("translation.engine=transliterate", "translation.scorer=", f"student.model={student}")
     short = tuple(one.replace("train.", "training.") for one in SHORT)
     sets = (f"data={tmp_path}/visits.jsonl", f"template={tmp_path}/visits.yaml", "decoding.max_new_tokens=8")
-    page, _ = make("translate_prompts", tmp_path / "runs", *sets, *dry, *short, "train=true", "split.test=5")
+    page, _ = make("translate_prompts", tmp_path / "runs", *sets, *dry, *short, "train=true", "split.test=5", "most=24")
     check_report(page, "translate_prompts", "arabic")
     made = steps_of(tmp_path / "runs")
-    assert made["arabic"]["counts"]["kept"] == 30
+    assert made["english-prompts"]["counts"]["kept"] == 30
+    assert made["arabic"]["counts"]["in"] == made["arabic"]["counts"]["kept"] == 24
     folder = tmp_path / "runs" / "steps" / f"arabic@{made['arabic']['fingerprint']}"
     found = [row for table in read_rows(folder) for row in table.to_pylist()]
     assert {row["references"][0] for row in found} == {"إيجابي", "سلبي"}
