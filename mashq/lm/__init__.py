@@ -16,7 +16,7 @@ from typing import Any
 
 from mashq.lm.engine import Ask, Batched, Budget, Done, Model, Take, generate
 from mashq.lm.ledger import Ledger
-from mashq.lm.request import Decoding, Reply, Request, as_messages, key_of, seed_of
+from mashq.lm.request import Decoding, Messages, Reply, Request, as_messages, key_of, seed_of
 from mashq.lm.weights import gguf, licence, load, notice, weights
 from mashq.settings import taken
 
@@ -27,6 +27,7 @@ __all__ = [
     "Decoding",
     "Done",
     "Ledger",
+    "Messages",
     "Model",
     "Reply",
     "Request",

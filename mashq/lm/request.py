@@ -12,7 +12,7 @@ import msgspec
 from mashq.rows import MashqError
 from mashq.settings import check_limits
 
-__all__ = ["Decoding", "Finish", "Reply", "Request", "as_messages", "key_of", "seed_of"]
+__all__ = ["Decoding", "Finish", "Messages", "Reply", "Request", "as_messages", "key_of", "seed_of"]
 
 Finish = Literal["stop", "length", "error"]
 KEY_VERSION = 1  # raise it when the meaning of a request's fields changes: old replies are then asked again
