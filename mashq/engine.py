@@ -7,6 +7,7 @@ out (`mashq.run.make_shard`).
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
@@ -84,6 +85,8 @@ def _maker(daft: Any, workers: int, here: int) -> Any:
             self.make = make
             if os.getpid() != here:
                 _end_with(os.getppid())
+                # What a worker made lies on disk: taking its memory apart would only keep the next step waiting.
+                atexit.register(os._exit, 0)
 
         @daft.method.batch(return_dtype=daft.DataType.string(), batch_size=1)
         def __call__(self, shards: Any) -> Any:

@@ -69,6 +69,7 @@ class Step:
     here: bool = False  # run in this process, one part after the other: for work that holds a model
     over: tuple[str, ...] = ()  # inputs whose rows a map step takes, in this order; () = the first
     slices: Callable[[Job], list[dict[str, str]]] | None = None  # of a slices step
+    aside: Any = None  # what the work needs and what does not decide its result (prices, limits), or stands in identity
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -107,6 +108,7 @@ class Job:
     inputs: dict[str, Path]
     files: dict[str, Path]
     root: Path  # of the store: where the ledger of model replies lies
+    aside: Any = None
     unsampled: int = 0  # map and stream work add here the rows that they left out on purpose
     _seen: list[pa.ChunkedArray] = field(default_factory=list, repr=False)
 
@@ -196,6 +198,7 @@ class Store:
             inputs={name: made.folder for name, made in inputs.items()},
             files={name: Path(path) for name, path in step.files.items()},
             root=self.root,
+            aside=step.aside,
         )
         with Meter() as meter:
             result = self._work(step, job)

@@ -237,7 +237,7 @@ class Synthesis:
     # --- choosing ----------------------------------------------------------------------------------------------------
 
     def _reasons(self, several: Sequence[Written]) -> list[str | None]:
-        """Why each of a text's drafts is not kept: the best that is like no text kept before is, so its reason is None."""
+        """Why each of a text's drafts is not kept; None for the best of those that are like no text kept before."""
         reasons = [one.draft.reason for one in several]
         sound = [place for place, reason in enumerate(reasons) if reason is None]
         kept: Draft | None = None

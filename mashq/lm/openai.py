@@ -3,36 +3,52 @@
 Messages go to `/chat/completions`, prompt texts and token ids to `/completions`. The key comes from the environment
 (`MASHQ_API_KEY`, else `OPENAI_API_KEY`) and goes into one header and nowhere else: not into the identity, the ledger, a
 log or an error, even where a server repeats it. Redirects are not followed.
+
+How many requests are in flight is found by trying (`pace.py`), what is done about each kind of failure stands in
+`trouble.py`, and a server's batch interface is spoken in `batch.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import email.utils
+import logging
 import os
 import random
+import resource
 import time
+from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
+from mashq.lm.budget import Guess
 from mashq.lm.engine import Ask, Done, Take
+from mashq.lm.pace import Gate, Pace, Rate
 from mashq.lm.request import Finish, Reply, Request, seed_of
+from mashq.lm.structured import response_format
+from mashq.lm.trouble import Trouble, backoff, check_policy, kind_of, no_money, retry_after, what_said
 from mashq.lm.wire import Answer, Broken, Sender, connect
 from mashq.rows import MashqError
+from mashq.settings import check_limits
 
 __all__ = ["OpenAI"]
 
 KEYS = ("MASHQ_API_KEY", "OPENAI_API_KEY")
-BACKOFF_S = (0.5, 30.0)  # first wait and longest wait; each is drawn from its upper half
-PATIENCE_S = 300.0  # a Retry-After beyond this is an error, not a wait
 CONNECT_S = 10.0
 FIRST_TRIES = 3  # tries of a connection before any request was ever answered
-AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 529}
-HOPELESS = {401: "the key was refused", 403: "the key may not do this", 404: "no such address or model"}
+IN_A_ROW = (8, 32)  # requests given up one after another that end a run: at least, and at most
+PROBE_S = 5.0  # the longest wait between two looks at a server that went away
+SPARE_FILES = 256  # open files beside the connections
+HOPELESS = {
+    401: "the key was refused",
+    402: "the account is empty",
+    403: "the key may not do this",
+    404: "no such address or model",
+}
 ENDS: dict[str | None, Finish] = {
     "stop": "stop",
     "eos": "stop",
@@ -43,10 +59,12 @@ ENDS: dict[str | None, Finish] = {
     "length": "length",
     "max_tokens": "length",
 }
+log = logging.getLogger("mashq.lm.openai")
 
 
 class _Message(msgspec.Struct):
     content: str | None = None
+    refusal: str | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -77,19 +95,14 @@ _answer = msgspec.json.Decoder(_Answer)
 _encode = msgspec.json.Encoder()
 
 
-class _TryAgain(Exception):
-    """A failure that may pass: why, how long the server asks to wait, whether no server was there at all."""
-
-    def __init__(self, why: str, wait_s: float = 0.0, absent: bool = False):
-        super().__init__(why)
-        self.why, self.wait_s, self.absent = why, wait_s, absent
-
-
 class OpenAI:
     """A model behind an address: `http://host:8000/v1#model`; without `#model` the server's only model.
 
-    timeout_s: how long one try may take from sending to the last byte; retries: how often a failure that may pass
-    (429, 5xx, no connection, timeout, an answer that does not parse) is tried again; extra: fields added to every body,
+    concurrency: the most requests in flight; timeout_s: how long one try may take from sending to the last byte;
+    retries: how often each kind of failure that may pass is tried again (None: `trouble.AGAIN`); on_error: the same for
+    single kinds, or "stop"; patience_s: how long a server that went away, or asks to be left alone, is waited for;
+    requests_per_minute, tokens_per_minute (prompts and replies together): None for no limit; batch: send all at once to
+    the server's batch interface, cheaper and within a day, and look every `poll_s`; extra: fields added to every body,
     a part of the identity. Raises MashqError for an address that holds a password or a query.
     """
 
@@ -97,37 +110,56 @@ class OpenAI:
         self,
         url: str,
         *,
-        concurrency: int = 16,
+        concurrency: int = 256,
         timeout_s: float = 300.0,
-        retries: int = 6,
+        retries: int | None = None,
+        on_error: Mapping[str, int | str] | None = None,
+        patience_s: float = 300.0,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        batch: bool = False,
+        poll_s: float = 30.0,
         extra: Mapping[str, Any] | None = None,
     ):
-        parts = urlsplit(url)
-        if parts.username or parts.password or parts.query:
-            raise MashqError(
-                f"server {parts.scheme}://{parts.hostname}: an address holds no password, key or query. "
-                f"Put the key into the environment: {KEYS[0]}=..."
-            )
-        if not parts.hostname:
-            raise MashqError(f"server '{url}': expected an address like http://localhost:8000/v1#model.")
-        self.address = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-        self.concurrency, self.timeout_s, self.retries = concurrency, timeout_s, retries
+        self.address, name = _parts(url)
+        self.concurrency, self.timeout_s, self.patience_s = concurrency, timeout_s, patience_s
+        self.retries, self.requests_per_minute, self.tokens_per_minute = retries, requests_per_minute, tokens_per_minute
+        self.batch, self.poll_s = batch, poll_s
+        self._check_settings()
         self.extra = dict(extra or {})
+        self._again = check_policy(f"model '{self.address}'", retries, on_error or {})
         self._key = next((value for name in KEYS if (value := os.environ.get(name, "").strip())), "")
-        self.name = parts.fragment or self._only_model()
+        self.name = name or self._only_model()
         self.identity = f"openai:{self.address}#{self.name}"
         if self.extra:
             self.identity += ":" + msgspec.json.encode(self.extra, order="sorted").decode()
+        self.notes: Path | None = None
+        self.pace = Pace(concurrency)  # what one call finds, the next begins with
+        self._rate = Rate(requests_per_minute) if requests_per_minute else None
+        self._token_rate = Rate(tokens_per_minute) if tokens_per_minute else None
+        self._guess = Guess()
         self._limit = "max_tokens"  # newer hosted models want max_completion_tokens
-        self._fresh_run()
+        self._unheld: set[str] = set()  # schemas that the server does not take
+        self._answered = 0  # requests that ever got a reply
+        self._given_up = 0  # requests given up since the last reply
+        self._not_before = 0.0  # all wait until then: a server asked one of us to
+        self._lost_at: float | None = None  # since when no server is there
+
+    def _check_settings(self) -> None:
+        above = "above 0"
+        limits = {
+            "concurrency": (self.concurrency >= 1, "1 or more"),
+            "timeout_s": (self.timeout_s > 0, above),
+            "retries": (self.retries is None or self.retries >= 0, "0 or more"),
+            "patience_s": (self.patience_s >= 0, "0 or more"),
+            "requests_per_minute": (self.requests_per_minute is None or self.requests_per_minute > 0, above),
+            "tokens_per_minute": (self.tokens_per_minute is None or self.tokens_per_minute > 0, above),
+            "poll_s": (self.poll_s > 0, above),
+        }
+        check_limits(f"model '{self.address}'", self, limits)
 
     def __repr__(self) -> str:
         return f"OpenAI({self.address}#{self.name})"
-
-    def _fresh_run(self) -> None:
-        self._answered = 0  # requests that got a reply in this run
-        self._given_up = 0  # requests given up since the last reply
-        self._not_before = 0.0  # all wait until then: a server asked one of us to
 
     def _only_model(self) -> str:
         """The name of the one model that the server has."""
@@ -156,79 +188,177 @@ class OpenAI:
     # --- asking ------------------------------------------------------------------------------------------------------
 
     def answer(self, take: Take, done: Done, *, concurrency: int) -> None:
-        """`concurrency` workers on one event loop, each with one request in flight."""
-        asyncio.run(self._answer(take, done, concurrency))
+        """Workers on one event loop, each with one request in flight: as many as the window lets in."""
+        self._given_up = 0
+        if self.batch:
+            from mashq.lm.batch import Batches
 
-    async def _answer(self, take: Take, done: Done, concurrency: int) -> None:
-        self._fresh_run()
-        workers = [asyncio.create_task(self._work(take, done, concurrency)) for _ in range(concurrency)]
+            Batches(self, self.notes, self.poll_s, self.patience_s).answer(take, done)
+            return
+        most = min(concurrency, _files_for(concurrency))
+        if most != self.pace.most:
+            self.pace = Pace(most)
         try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            asyncio.run(self._answer(_Run(take, done, Gate(self.pace), most)))
+        except BaseExceptionGroup as several:
+            first = several.exceptions[0]
+            raise first from first.__cause__
 
-    async def _work(self, take: Take, done: Done, concurrency: int) -> None:
-        """One request after another over one connection, until there is nothing to take."""
-        sender = connect(self.address, self._key, CONNECT_S)
+    async def _answer(self, run: _Run) -> None:
+        async with asyncio.TaskGroup() as run.group:
+            self._one_more(run)
+
+    def _one_more(self, run: _Run) -> None:
+        run.workers += 1
+        assert run.group is not None
+        run.group.create_task(self._work(run))
+
+    async def _work(self, run: _Run) -> None:
+        """One request after another over one connection, opened with the first, until there is nothing to take."""
+        sender: Sender | None = None
+        gate = run.gate
         try:
-            while ask := take():
-                done(ask, await self._reply(sender, ask, concurrency))
+            while True:
+                await gate.enter()
+                try:
+                    ask = run.take()
+                    if ask is None:
+                        return
+                    if gate.has_room and run.workers < run.most:
+                        self._one_more(run)
+                    sender = sender or connect(self.address, self._key, CONNECT_S)
+                    run.done(ask, await self._reply(run, sender, ask))
+                finally:
+                    gate.leave()
         finally:
-            await sender.close()
+            run.workers -= 1
+            if sender is not None:
+                await sender.close()
 
-    async def _reply(self, sender: Sender, ask: Ask, concurrency: int) -> Reply:
+    async def _reply(self, run: _Run, sender: Sender, ask: Ask) -> Reply:
         """A reply, or after every retry an error reply. Raises MashqError where nobody can succeed."""
-        tries = 0
+        tried: Counter[str] = Counter()
+        held = ask.request.schema is not None and ask.request.schema not in self._unheld
         while True:
-            tries += 1
-            await self._gate()
+            booked = await self._turn(ask.request)
             started = time.monotonic()
+            run.sending += 1
             try:
-                reply = await self._try(sender, ask.request, started)
-            except _TryAgain as failure:
-                last = failure.absent and not self._answered and tries >= FIRST_TRIES
-                if last or tries > self.retries or failure.wait_s > PATIENCE_S:
-                    return self._give_up(failure, tries, concurrency)
-                await asyncio.sleep(max(failure.wait_s, _backoff(tries)))
-                continue
-            if reply.finish != "error":
-                self._answered += 1
-                self._given_up = 0
-            return reply
+                reply = await self._try(sender, ask.request, held, started)
+            except Trouble as trouble:
+                if held and trouble.kind == "request" and trouble.status in (400, 422, 501):
+                    held = False  # perhaps it is the schema that the server does not take
+                    continue
+                if trouble.kind == "form":
+                    continue
+                if trouble.overload:
+                    self.pace.failed(started)
+                wait_s = self._after(trouble, tried, run.most)
+                if isinstance(wait_s, Reply):
+                    return wait_s
+            else:
+                self.pace.came(started, reply.new_tokens, run.sending)
+                self._came(ask.request, reply, held, booked)
+                return reply
+            finally:
+                run.sending -= 1
+            run.gate.leave()  # others go in meanwhile
+            try:
+                await asyncio.sleep(wait_s)
+            finally:
+                await run.gate.enter()
 
-    async def _gate(self) -> None:
-        """Wait while the server wants to be left alone; then go in a few at a time, not all at once."""
-        while (wait := self._not_before - time.monotonic()) > 0:
-            await asyncio.sleep(wait + random.uniform(0, 0.1))
+    async def _turn(self, request: Request) -> int:
+        """Wait while the server wants to be left alone, and for the rates; the tokens that were counted beforehand."""
+        tokens = 0
+        if self._rate is not None or self._token_rate is not None:
+            wait_s = self._rate.book() if self._rate is not None else 0.0
+            if self._token_rate is not None:
+                tokens = self._guess.of(request) + request.decoding.max_new_tokens
+                wait_s = max(wait_s, self._token_rate.book(tokens))
+            await asyncio.sleep(wait_s)
+        while (wait_s := self._not_before - time.monotonic()) > 0:  # then go in a few at a time, not all at once
+            await asyncio.sleep(wait_s + random.uniform(0, 0.1))
+        return tokens
 
-    def _give_up(self, failure: _TryAgain, tries: int, concurrency: int) -> Reply:
-        """An error reply for this request; for all of them, where no server is there or none succeeds any more."""
-        self._given_up += 1
-        why = self._clean(failure.why)
-        if failure.absent and not self._answered:
+    def _came(self, request: Request, reply: Reply, held: bool, booked: int) -> None:
+        """What a reply says about the server and about how long prompts are."""
+        self._answered += 1
+        self._given_up = 0
+        if self._lost_at is not None:
+            log.info("server %s answers again after %.0f s.", self.address, time.monotonic() - self._lost_at)
+            self._lost_at = None
+            self.pace.restart()
+        if request.schema is not None and not held and request.schema not in self._unheld:
+            self._unheld.add(request.schema)
+            log.warning(
+                "server %s does not hold replies to this JSON schema: it is asked without, and the replies are read "
+                "as they come.",
+                self.address,
+            )
+        if self._token_rate is not None and reply.prompt_tokens:
+            self._token_rate.correct(reply.prompt_tokens + reply.new_tokens - booked)
+            self._guess.learn(request, reply)
+
+    def _after(self, trouble: Trouble, tried: Counter[str], most: int) -> Reply | float:
+        """What follows a failed try: seconds to wait before the next, or an error reply. Raises MashqError where the
+        whole run ends."""
+        if trouble.loading or (trouble.absent and self._answered):
+            return self._wait_for_server(trouble)
+        tried[trouble.kind] += 1
+        times, allowed = tried[trouble.kind], self._again[trouble.kind]
+        why = self._clean(trouble.why)
+        if allowed is None:
+            raise MashqError(
+                f"server {self.address}: {trouble.kind}: {why}. on_error['{trouble.kind}'] says to stop. Every reply "
+                "before is in the ledger."
+            )
+        if trouble.absent and times >= FIRST_TRIES:
             raise MashqError(
                 f"server {self.address}: no server answers ({why}). Start it, or check the address and port; "
                 "what was asked before is in the ledger."
             )
-        if self._given_up > max(concurrency, 8):
+        if times <= allowed and trouble.wait_s <= self.patience_s:
+            return max(trouble.wait_s, backoff(times))
+        if self._again[trouble.kind] or trouble.status in HOPELESS:
+            self._count_given_up(times, why, most)
+        given_up = f"given up after {times} tries: " if allowed else ""
+        return Reply.failed(f"{trouble.kind}: {self.address}: {given_up}{why}")
+
+    def _count_given_up(self, times: int, why: str, most: int) -> None:
+        self._given_up += 1
+        if self._given_up > min(max(most, IN_A_ROW[0]), IN_A_ROW[1]):
             raise MashqError(
-                f"server {self.address}: {self._given_up} requests in a row failed after {tries} tries each, the last "
+                f"server {self.address}: {self._given_up} requests in a row failed after {times} tries each, the last "
                 f"with: {why}. Every reply before is in the ledger: see to the server and run the same command again."
             )
-        return Reply.failed(f"{self.address}: given up after {tries} tries: {why}")
 
-    async def _try(self, sender: Sender, request: Request, started: float) -> Reply:
-        path, body = self._body(request)
+    def _wait_for_server(self, trouble: Trouble) -> float:
+        """Seconds until the next look at a server that went away or loads its model; after the patience the end."""
+        now = time.monotonic()
+        why = self._clean(trouble.why)
+        if self._lost_at is None:
+            self._lost_at = now
+            log.warning("server %s: %s; waiting up to %g s for it (patience_s).", self.address, why, self.patience_s)
+        left = self._lost_at + self.patience_s - now
+        if left <= 0:
+            raise MashqError(
+                f"server {self.address}: went away and did not come back within {self.patience_s:g} s (patience_s): "
+                f"{why}. Every reply before is in the ledger: start the server and run the same command again."
+            )
+        return min(left, PROBE_S, backoff(4))
+
+    async def _try(self, sender: Sender, request: Request, held: bool, started: float) -> Reply:
+        path, body = self._body(request, held)
         try:
             answer = await sender.post(path, _encode.encode(body), self.timeout_s)
         except Broken as error:
-            raise _TryAgain(error.why, absent=error.absent) from error
-        seconds = time.monotonic() - started
-        return self._read(answer.body, seconds) if answer.status == 200 else self._refused(answer, body, seconds)
+            raise Trouble("timeout" if error.late else "connection", error.why, absent=error.absent) from error
+        if answer.status != 200:
+            raise self._refused(answer, body)
+        return self._read(answer.body, time.monotonic() - started)
 
-    def _body(self, request: Request) -> tuple[str, dict[str, Any]]:
+    def _body(self, request: Request, held: bool) -> tuple[str, dict[str, Any]]:
         """Path and body of a request. Settings that only some servers know are sent only where they say something."""
         decoding = request.decoding
         body: dict[str, Any] = {"model": self.name, self._limit: decoding.max_new_tokens}
@@ -243,6 +373,8 @@ class OpenAI:
             body["stop"] = list(decoding.stop)
         if decoding.stop_ids:
             body["stop_token_ids"] = list(decoding.stop_ids)
+        if held and request.schema is not None:
+            body["response_format"] = response_format(request.schema)
         body |= self.extra
         if request.messages:
             body["messages"] = [{"role": role, "content": content} for role, content in request.messages]
@@ -251,15 +383,20 @@ class OpenAI:
         return "/completions", body
 
     def _read(self, content: bytes, seconds: float) -> Reply:
+        """The reply in an answer. Raises Trouble where there is none."""
         try:
             answer = _answer.decode(content)
             choice = answer.choices[0]
         except (msgspec.MsgspecError, UnicodeDecodeError, IndexError) as error:
             start = content[:80].decode("utf-8", errors="replace")
-            raise _TryAgain(f"an answer that is no completion ({error}; it begins {start!r})") from error
+            raise Trouble("malformed", f"an answer that is no completion ({error}; it begins {start!r})") from error
         if choice.finish_reason not in ENDS:
-            return Reply.failed(self._clean(f"{self.address}: the reply ended with '{choice.finish_reason}'."), seconds)
-        text = choice.message.content if choice.message is not None else choice.text
+            kind = "refused" if choice.finish_reason == "content_filter" else "malformed"
+            raise Trouble(kind, f"the reply ended with '{choice.finish_reason}'")
+        message = choice.message
+        if message is not None and message.refusal and not message.content:
+            raise Trouble("refused", f"the model refused: {message.refusal[:200]}")
+        text = message.content if message is not None else choice.text
         usage = answer.usage or _Usage()
         return Reply(
             text=self._clean(text or ""),
@@ -269,46 +406,61 @@ class OpenAI:
             seconds=seconds,
         )
 
-    def _refused(self, answer: Answer, sent: Mapping[str, Any], seconds: float) -> Reply:
-        """What a status other than 200 means: try again, an error for this request, or the end for all."""
+    def _refused(self, answer: Answer, sent: Mapping[str, Any]) -> Trouble:
+        """What a status other than 200 means. Raises MashqError where it means that nobody can succeed."""
         status = answer.status
-        said = self._clean(" ".join(answer.body[:2000].decode("utf-8", errors="replace").split()))[:300]
+        said = self._clean(what_said(answer.body))
         why = f"HTTP {status}" + (f": {said}" if said else "")
-        if status in AGAIN or status >= 500:
-            wait_s = _retry_after(answer.headers.get("retry-after"))
-            if 0 < wait_s <= PATIENCE_S:
-                self._not_before = max(self._not_before, time.monotonic() + wait_s)
-            raise _TryAgain(why, wait_s)
         if status == 400 and "max_tokens" in sent and "max_completion_tokens" in said:
             self._limit = "max_completion_tokens"
-            raise _TryAgain(why)
-        if status in HOPELESS and not self._answered:
+            return Trouble("form", why)
+        if (status in HOPELESS and not self._answered) or no_money(said):
             have = f"{KEYS[0]} or {KEYS[1]} is set" if self._key else f"neither {KEYS[0]} nor {KEYS[1]} is set"
             raise MashqError(
-                f"server {self.address}: {HOPELESS[status]} for model '{self.name}' ({why}). Check address and model "
-                f"name; {have} in the environment."
+                f"server {self.address}: {HOPELESS.get(status, HOPELESS[402])} for model '{self.name}' ({why}). Check "
+                f"address, model name and account; {have} in the environment. What was asked before is in the ledger."
             )
-        return Reply.failed(f"{self.address}: {why}", seconds)
+        wait_s = retry_after(answer.headers)
+        if (status in (429, 529) or status >= 500) and 0 < wait_s <= self.patience_s:
+            self._not_before = max(self._not_before, time.monotonic() + wait_s)
+        loading = status == 503 and "loading model" in said.lower()  # llama.cpp's server says so
+        return Trouble(kind_of(status, said), why, wait_s=wait_s, status=status, loading=loading)
 
 
-def _backoff(tries: int) -> float:
-    """Seconds before the next try: doubled each time, jittered so that a crowd does not come back at once."""
-    first, longest = BACKOFF_S
-    return min(longest, first * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)
+class _Run:
+    """One call of `answer`: where requests come from and replies go, who is at work."""
+
+    def __init__(self, take: Take, done: Done, gate: Gate, most: int):
+        self.take, self.done, self.gate, self.most = take, done, gate, most
+        self.workers = self.sending = 0
+        self.group: asyncio.TaskGroup | None = None
 
 
-def _retry_after(header: str | None) -> float:
-    """Seconds that a Retry-After header asks for, given as seconds or as a date; 0 where it asks for nothing."""
-    if not header:
-        return 0.0
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return 0.0
+def _parts(url: str) -> tuple[str, str]:
+    """Address and model name ("" where none is given)."""
+    parts = urlsplit(url)
+    if parts.username or parts.password or parts.query:
+        raise MashqError(
+            f"server {parts.scheme}://{parts.hostname}: an address holds no password, key or query. "
+            f"Put the key into the environment: {KEYS[0]}=..."
+        )
+    if not parts.hostname:
+        raise MashqError(f"server '{url}': expected an address like http://localhost:8000/v1#model.")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", parts.fragment
+
+
+def _files_for(connections: int) -> int:
+    """How many connections this process may hold open, after asking the system for as many as are wanted."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = max(1, soft - SPARE_FILES)
+        log.warning("%d requests in flight need as many open files; this process may have %d.", connections, most)
+        return most
+    return connections
 
 
 def _what(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from mashq.lm.structured import canonical
 from mashq.rows import MashqError
 from mashq.settings import check_limits
 
@@ -58,7 +59,9 @@ Messages = tuple[tuple[str, str], ...]
 class Request:
     """One question: exactly one of `messages` ((role, content), ...), `prompt` (text) or `prompt_ids`, and a decoding.
 
-    `sample` tells several replies to one prompt apart: 0, 1, 2 ... are asked, drawn and kept each on its own.
+    `sample` tells several replies to one prompt apart: 0, 1, 2 ... are asked, drawn and kept each on its own. `schema`:
+    the JSON schema of the reply, for models that can be held to one (servers, llama.cpp; others are asked as without);
+    any spelling becomes `structured.canonical`. What comes is for the caller to read, with `structured.parsed`.
     """
 
     decoding: Decoding
@@ -66,6 +69,7 @@ class Request:
     prompt: str | None = None
     prompt_ids: tuple[int, ...] | None = None
     sample: int = 0
+    schema: str | None = None
     tokens_expected: int | None = field(
         default=None, compare=False
     )  # length of the prompt, for budgets; a guess if None
@@ -74,6 +78,8 @@ class Request:
         object.__setattr__(self, "messages", tuple((role, content) for role, content in self.messages))
         if self.prompt_ids is not None:
             object.__setattr__(self, "prompt_ids", tuple(self.prompt_ids))
+        if self.schema is not None:
+            object.__setattr__(self, "schema", canonical(self.schema))
         given = [bool(self.messages), self.prompt is not None, self.prompt_ids is not None]
         if sum(given) != 1:
             raise MashqError(
@@ -119,9 +125,10 @@ def as_messages(turns: Sequence[Mapping[str, str]]) -> Messages:
 
 
 def key_of(identity: str, request: Request) -> bytes:
-    """16 bytes that name a question: the model, the decoding, every message or token, the sample number."""
+    """16 bytes that name a question: the model, the decoding, every message or token, the sample number, the schema."""
     asked = (request.messages, request.prompt, request.prompt_ids)
-    data = msgspec.json.encode((KEY_VERSION, identity, request.decoding, asked, request.sample))
+    held = () if request.schema is None else (request.schema,)  # nothing, so that keys from before schemas stay
+    data = msgspec.json.encode((KEY_VERSION, identity, request.decoding, asked, request.sample, *held))
     return hashlib.blake2b(data, digest_size=16).digest()
 
 

@@ -37,7 +37,7 @@ PAIRS_PER_BATCH = 4_096
 USUAL_LOG_RATIO = -0.16
 LONG_SPREAD = 0.06
 SHORT_SPREAD = 1.27  # over the square root of the source's characters
-_UNCOUNTED = re.compile(f"[{TASHKEEL}{TATWEEL}\\s]")
+_UNCOUNTED = re.compile(f"[{TASHKEEL}{TATWEEL}]")
 
 
 def length(source: str, translation: str) -> float:
@@ -46,12 +46,17 @@ def length(source: str, translation: str) -> float:
     z is how many deviations ln(characters of the translation / of the source) lies from the usual; the deviation is
     wider for short sources. White space, vowel marks and tatweel do not count.
     """
-    ours, theirs = (len(_UNCOUNTED.sub("", text)) for text in (translation, source))
+    ours, theirs = _counted(translation), _counted(source)
     if not ours or not theirs:
         return 1.0 if ours == theirs else 0.0
     spread = math.hypot(LONG_SPREAD, SHORT_SPREAD / math.sqrt(theirs))
     z = (math.log(ours / theirs) - USUAL_LOG_RATIO) / spread
     return 1 / (1 + (z / 3) ** 2)
+
+
+def _counted(text: str) -> int:
+    plain = "".join(text.split())
+    return len(plain) if plain.isascii() else len(plain) - len(_UNCOUNTED.findall(plain))
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mashq import steps as shared
-from mashq import stories, templates
+from mashq import stories, story_checks, templates
 from mashq.lm import Decoding
 from mashq.mix import splits
 from mashq.rows import child_ids, drop
@@ -44,7 +44,7 @@ class Settings:
     story_decoding: Decoding = field(
         default_factory=lambda: Decoding(max_new_tokens=160, temperature=0.5, top_p=0.9, repetition_penalty=1.1, seed=7)
     )
-    limits: stories.Limits = field(default_factory=lambda: stories.Limits(least_words=40, whole_end=False))
+    limits: story_checks.Limits = field(default_factory=lambda: story_checks.Limits(least_words=40, whole_end=False))
     must: tuple[str, ...] = ("country", "season", "dialogue")  # slots that a kept story obeys, where asked
     learn_stories: bool = False  # also train on the kept stories: for a writer better than the embedded one
     student: StudentSettings = field(default_factory=StudentSettings)
@@ -93,7 +93,7 @@ def held_out(job: Job) -> Iterator[pa.Table]:
 
 def asked_stories(job: Job) -> Iterator[pa.Table]:
     """Story prompts drawn from slots, in each variety."""
-    for variety in stories.varieties():
+    for variety in stories.RELEASED:
         yield stories.prompts(job.settings["n"], variety, job.settings["seed"])
 
 
@@ -126,7 +126,7 @@ def _opening(variety: str, meta: str) -> str:
 
 def kept_stories(rows: pa.Table, job: Job) -> pa.Table:
     """Stories that are long enough, Arabic, as they were asked for, and neither loop nor repeat the prompt."""
-    return drop(rows, stories.reasons_column(rows, limits=job.settings["limits"], must=job.settings["must"]))
+    return drop(rows, story_checks.reasons_column(rows, limits=job.settings["limits"], must=job.settings["must"]))
 
 
 # --- the recipe ------------------------------------------------------------------------------------------------------

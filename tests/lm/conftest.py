@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mashq.lm import openai
+from mashq.lm import trouble
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def _no_key_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
         "ALL_PROXY",
     ):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(openai, "BACKOFF_S", (0.01, 0.02))
+    monkeypatch.setattr(trouble, "BACKOFF_S", (0.01, 0.02))
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def test_a_reply_at_the_limit_says_length() -> None:
 
 def test_a_filtered_reply_is_an_error() -> None:
     replies, server = run(lambda *_: Act(finish="content_filter"), many(1))
-    assert replies[0].error == f"{server.url}: the reply ended with 'content_filter'."
+    assert replies[0].error == f"refused: {server.url}: the reply ended with 'content_filter'"
 
 
 # --- what is tried again ---------------------------------------------------------------------------------------------
@@ -190,17 +190,17 @@ def test_what_never_passes_is_one_error_with_its_reason(ledger: Path) -> None:
         return Act(status=500, body=b"out of memory") if "3" in words_of(body) else Act()
 
     replies, server = run(plan, many(6), ledger, retries=2)
-    assert replies[3].error == f"{server.url}: given up after 3 tries: HTTP 500: out of memory"
+    assert replies[3].error == f"server: {server.url}: given up after 3 tries: HTTP 500: out of memory"
     assert [reply.finish for reply in replies].count("stop") == 5
     assert len(Ledger(ledger)) == 5
 
 
 def test_a_refusal_is_told_at_once_and_the_others_go_on() -> None:
     def plan(_: int, body: dict[str, Any]) -> Act:
-        return Act(status=400, body=b'{"error": "too long"}') if "1" in words_of(body) else Act()
+        return Act(status=400, body=b'{"error": "wrong role"}') if "1" in words_of(body) else Act()
 
     replies, server = run(plan, many(3))
-    assert replies[1].error == f'{server.url}: HTTP 400: {{"error": "too long"}}'
+    assert replies[1].error == f'request: {server.url}: HTTP 400: {{"error": "wrong role"}}'
     assert len(server.asked) == 3
 
 
@@ -325,7 +325,7 @@ def test_a_key_with_a_line_break_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_redirect_is_not_followed() -> None:
     replies, server = run(lambda *_: Act(status=307, body=b"", headers={"location": "http://127.0.0.1:1/"}), many(1))
-    assert replies[0].error == f"{server.url}: HTTP 307"
+    assert replies[0].error == f"request: {server.url}: HTTP 307"
 
 
 # --- kill -9 ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,154 @@
+"""How fast a server is asked: how many requests are in flight, and how many requests and tokens go out in a minute.
+
+The window of requests in flight is found by trying. It doubles while that brings more replies a second, steps back
+where it does not (latency rose as fast as the window), and gives way to refusals. What counts is throughput, not
+latency alone: a server that computes requests together answers each a little later and all of them much sooner. By
+Little's law throughput is requests in flight / latency, so two rounds are compared by their windows and latencies; and
+latencies are compared between replies of about one length, because a long reply takes long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from statistics import median
+
+__all__ = ["Gate", "Pace", "Rate"]
+
+START = 16  # requests in flight at first
+LEAST_REPLIES = 8  # in a round: fewer say nothing
+SHRINK = 0.7
+GROW = (2.0, 1.25)  # until the window first gave way, and after
+GAIN = 0.3  # of what was added to the window that must come back as throughput
+RISE = 2.0  # at one window: this much slower than before is a server that has too much to do
+REST = (4, 32)  # rounds until the next try to grow, after the first vain one and at most
+USED = 0.75  # of the window: a round that used less says nothing about it
+
+Round = dict[int, tuple[int, float]]  # length class of a reply -> how many, their median seconds
+
+
+class Pace:
+    """The window of requests in flight, between 1 and `most`.
+
+    Told of every reply and of every failure that a server which has too much to do would cause. `clock` gives seconds.
+    """
+
+    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic):
+        self.most, self._clock = most, clock
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was found, as behind a server that was away."""
+        self.window = float(min(START, self.most))
+        self._steep, self._rest, self._vain = True, 0, 0
+        self._grown_from: float | None = None
+        self._new_round(None)
+
+    def _new_round(self, before: Round | None) -> None:
+        """`before`: what the next round is compared with; None where it has nothing to be compared with."""
+        self._before = before
+        self._since = self._clock()
+        self._seconds: dict[int, list[float]] = {}
+        self._replies = self._busiest = 0
+
+    def came(self, started: float, new_tokens: int, in_flight: int) -> None:
+        """A reply to what was sent at `started`; new_tokens: 0 where the server does not say; in_flight: with it."""
+        if started < self._since:
+            return  # sent while the window was another
+        self._seconds.setdefault(new_tokens.bit_length(), []).append(self._clock() - started)
+        self._replies += 1
+        self._busiest = max(self._busiest, in_flight)
+        if self._replies >= max(LEAST_REPLIES, int(self.window)):
+            self._end_round()
+
+    def failed(self, started: float) -> None:
+        """A refusal, a timeout or a lost connection of what was sent at `started`. It counts once in a round trip."""
+        if started >= self._since:
+            self._give_way(self.window * SHRINK)
+
+    def _give_way(self, window: float) -> None:
+        self.window = max(1.0, window)
+        self._steep, self._grown_from = False, None
+        self._vain += 1
+        self._rest = min(REST[0] * 2 ** (self._vain - 1), REST[1])
+        self._new_round(None)
+
+    def _end_round(self) -> None:
+        seen = {kind: (len(all_), median(all_)) for kind, all_ in self._seconds.items()}
+        slower = _slower(self._before, seen)
+        if self._grown_from is not None:
+            more = self.window / self._grown_from
+            if more / slower - 1 < GAIN * (more - 1):
+                self._give_way(self._grown_from)
+                return
+            self._vain = 0
+        elif slower > RISE:
+            self._give_way(self.window * SHRINK)
+            return
+        self._rest -= 1
+        if self._rest < 0 and self.window < self.most and self._busiest >= USED * int(self.window):
+            self._grown_from = self.window
+            self.window = min(float(self.most), max(self.window + 1, self.window * GROW[not self._steep]))
+            self._new_round(seen)
+            return
+        grew, self._grown_from = self._grown_from is not None, None
+        self._new_round(seen if grew or self._before is None or slower < 1 else self._before)
+
+
+def _slower(before: Round | None, now: Round) -> float:
+    """By which factor the replies of a round took longer than those of another; 1 where no lengths are shared."""
+    shared = [(min(before[kind][0], now[kind][0]), kind) for kind in now if kind in before] if before else []
+    weight = sum(count for count, _ in shared)
+    if not before or not weight:
+        return 1.0
+    return sum(count * now[kind][1] / max(before[kind][1], 1e-9) for count, kind in shared) / weight
+
+
+class Gate:
+    """Lets as many in as the window says; the others wait in the order in which they came."""
+
+    def __init__(self, pace: Pace):
+        self.pace, self.in_flight = pace, 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more could go in at once."""
+        return self.in_flight < int(self.pace.window) and not self._waiting
+
+    async def enter(self) -> None:
+        if self.has_room:
+            self.in_flight += 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        await turn  # whoever leaves counts us in
+
+    def leave(self) -> None:
+        self.in_flight -= 1
+        while self._waiting and self.in_flight < int(self.pace.window):
+            turn = self._waiting.popleft()
+            if not turn.done():  # else cancelled
+                self.in_flight += 1
+                turn.set_result(None)
+
+
+class Rate:
+    """At most so many a minute, evenly: no burst, so that no minute holds more, wherever the server's minute begins."""
+
+    def __init__(self, per_minute: float, clock: Callable[[], float] = time.monotonic):
+        self._each_s, self._clock = 60.0 / per_minute, clock
+        self._next = 0.0
+
+    def book(self, amount: float = 1.0) -> float:
+        """Seconds to wait before so many may go out; they are counted at once."""
+        now = self._clock()
+        at = max(now, self._next)
+        self._next = at + amount * self._each_s
+        return at - now
+
+    def correct(self, amount: float) -> None:
+        """Count so many more (or, below 0, fewer) than were booked."""
+        self._next += amount * self._each_s

@@ -1,0 +1,234 @@
+"""The steps that write with a language model: what is wanted as rows, and every reply as a row, kept or dropped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from mashq import rows
+from mashq.lm import Budget, Model, Reply, Request, generate, key_of, licence, open_model
+from mashq.mt import public_name
+from mashq.rows import MashqError
+from mashq.run import Job, Step
+from mashq.synthesis import Asked, Judging, Synthesis, Wanted, Writer, Written
+
+__all__ = ["BudgetSettings", "WriterSettings", "synthesised", "wanted_of", "wanted_rows"]
+
+
+@dataclass(frozen=True)
+class BudgetSettings:
+    """What a run may cost. None of it decides what is written: a spent budget stops the run, a larger one goes on."""
+
+    tokens: int | None = None  # of prompts and replies together; null = no limit
+    money: float | None = None  # in the currency of the prices; null = no limit
+    price_in: float = 0.0  # for a million tokens of prompts
+    price_out: float = 0.0  # for a million tokens of replies
+
+    def open(self) -> Budget | None:
+        """The budget of one run, or None where nothing is limited."""
+        if self.tokens is None and self.money is None:
+            return None
+        return Budget(tokens=self.tokens, money=self.money, price_in=self.price_in, price_out=self.price_out)
+
+
+@dataclass(frozen=True)
+class WriterSettings:
+    """Who writes, how much is asked, and what it may cost."""
+
+    model: str = "llamacpp:gemma3-270m"  # who writes: any model of `mashq.lm`
+    options: dict[str, Any] = field(
+        default_factory=dict
+    )  # the model's own: concurrency, timeout_s, requests_per_minute
+    licence: str = ""  # of what the model writes, SPDX; "" = the model's own
+    asked: Asked = field(default_factory=Asked)
+    judge: str = ""  # a model that judges drafts; "" = nobody
+    judge_options: dict[str, Any] = field(default_factory=dict)  # the judge's own
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
+
+
+# --- what is wanted, as rows -----------------------------------------------------------------------------------------
+
+
+def wanted_rows(wanted: Sequence[Wanted], source: str, version: str = "1") -> pa.Table:
+    """One row for each text wanted; `meta` holds all that the writer is told. `wanted_of` reads them back."""
+    meta = [{"key": one.key, "cell": one.cell, "about": dict(one.about)} for one in wanted]
+    return rows.conform(
+        {
+            "id": rows.source_ids(source, version, [one.key for one in wanted]),
+            "parents": [list(one.parents) for one in wanted],
+            "source": source,
+            "licence": [one.licence for one in wanted],
+            "group": [one.group or None for one in wanted],
+            "variety": [one.variety for one in wanted],
+            "meta": [json.dumps(one, ensure_ascii=False) for one in meta],
+        },
+        "wanted",
+    )
+
+
+def wanted_of(table: pa.Table) -> list[Wanted]:
+    """Rows of `wanted_rows` -> what is wanted."""
+    columns = ["parents", "licence", "group", "variety", "meta"]
+    return [_wanted(**row) for row in table.select(columns).to_pylist()]
+
+
+def _wanted(
+    parents: list[bytes] | None, licence: str | None, group: str | None, variety: str | None, meta: str
+) -> Wanted:
+    told = json.loads(meta)
+    return Wanted(told["key"], told["about"], told["cell"], group or "", variety, tuple(parents or ()), licence)
+
+
+# --- the step --------------------------------------------------------------------------------------------------------
+
+
+def synthesised(name: str, wanted: Step, writer: Writer, settings: WriterSettings) -> Step:
+    """Every reply to what is wanted: at most one kept for each, the others dropped with the reason.
+
+    In the fingerprint are the writer, the model and what is asked; prices, limits and the model's own settings that
+    change no reply (concurrency, timeouts) are not.
+    """
+    if settings.judge and not isinstance(writer, Judging):
+        raise MashqError(f"{name}: judge '{settings.judge}': {writer.name} texts come without questions for a judge.")
+    models = {"writer": open_model(settings.model, **settings.options).identity}
+    if settings.judge:
+        models["judge"] = open_model(settings.judge, **settings.judge_options).identity
+    return Step(
+        name,
+        _synthesised,
+        {"asked": settings.asked, "licence": settings.licence},
+        {"wanted": wanted},
+        identity={"writer": writer.identity, "models": models},
+        kind="stream",
+        rows_per_part=20_000,
+        aside=(writer, settings),
+    )
+
+
+def _synthesised(job: Job) -> Iterator[pa.Table]:
+    writer, settings = job.aside
+    budget = settings.budget.open()
+    ledger = job.root / "ledger" / "replies"
+    asking = _Asking(
+        open_model(settings.model, **settings.options), ledger, budget, job.folder / ".progress" / "errors.jsonl"
+    )
+    judging = None
+    if settings.judge:
+        judge = open_model(settings.judge, **settings.judge_options)
+        judging = _Asking(judge, ledger, budget, job.folder / ".progress" / "judge-errors.jsonl")
+    engine = Synthesis(writer, settings.asked, asking, judging)
+    about = _About(job.name, writer.name, public_name(settings.model), settings.licence or licence(settings.model))
+    known: dict[str, tuple[bytes, str | None]] = {}  # of texts that are open: id and source of the row that wants it
+
+    def wanted() -> Iterator[Wanted]:
+        for table in job.read("wanted"):
+            ids, sources = table["id"].to_pylist(), table["source"].to_pylist()
+            for one, id_, source in zip(wanted_of(table), ids, sources, strict=True):
+                known[one.key] = (id_, source)
+                yield one
+
+    for several in _gathered(engine.write(wanted()), 2_000):
+        yield _as_rows(several, known, about)
+
+
+def _gathered(written: Iterable[Sequence[Written]], most: int) -> Iterator[list[Written]]:
+    """Texts' replies -> lists of about so many replies, those of one text together."""
+    waiting: list[Written] = []
+    for several in written:
+        waiting += several
+        if len(waiting) >= most:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
+
+
+@dataclass(frozen=True)
+class _About:
+    """What every row of a run says of itself."""
+
+    step: str
+    template: str
+    model: str
+    licence: str
+
+
+def _as_rows(several: Sequence[Written], known: dict[str, tuple[bytes, str | None]], about: _About) -> pa.Table:
+    ids = pa.array([known[one.wanted.key][0] for one in several], rows.ID)
+    numbers = np.array([one.number for one in several], dtype=np.uint64)
+    made: dict[str, Any] = {
+        "id": rows.child_ids(ids, step=about.step, repetition=numbers),
+        "parents": [[known[one.wanted.key][0]] for one in several],
+        "source": [known[one.wanted.key][1] for one in several],
+        "licence": [_licence(one.wanted.licence, about.licence) for one in several],
+        "group": [one.wanted.group or None for one in several],
+        "template": about.template,
+        "variety": [one.wanted.variety for one in several],
+        "meta": [json.dumps(_meta(one, about), ensure_ascii=False) for one in several],
+        "dropped": pa.array([one.draft.reason for one in several], pa.string()),
+    }
+    fields = [one.draft.fields or {"text": one.reply.text} for one in several]  # what cannot be read stays to be seen
+    for name in sorted({name for own in fields for name in own}):
+        made[name] = [own.get(name) for own in fields]
+    for key in {one.wanted.key for one in several}:
+        del known[key]
+    return rows.conform(made, about.step)
+
+
+def _licence(of_rows: str | None, of_model: str) -> str:
+    return of_model if of_rows in (None, of_model) else f"{of_rows} AND {of_model}"
+
+
+def _meta(one: Written, about: _About) -> dict[str, Any]:
+    """What is asked, of whom, and how it went; `asked` is the prompt as it was sent."""
+    asked = one.prompt if isinstance(one.prompt, str) else [list(turn) for turn in one.prompt]
+    told = {**one.wanted.about, "cell": one.wanted.cell, "model": about.model, "attempt": one.attempt}
+    told |= {"mended": one.mended, "score": round(one.draft.score, 4), "finish": one.reply.finish}
+    told |= {"prompt_tokens": one.reply.prompt_tokens, "new_tokens": one.reply.new_tokens, "asked": asked}
+    return told
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+class _Asking:
+    """Requests through a model and the ledger. A request that failed for good stays failed while the step is made: the
+    rounds after it depend on it, and a run taken up again must go the same way. `--force` asks it anew."""
+
+    def __init__(self, model: Model, ledger: Path, budget: Budget | None, errors: Path):
+        self._model, self._ledger, self._budget, self._errors = model, ledger, budget, errors
+        self._failed: dict[bytes, str] = {}
+        if errors.exists():
+            for line in errors.read_bytes().split(b"\n")[:-1]:  # what follows the last line end was cut off
+                key, why = msgspec.json.decode(line, type=tuple[str, str])
+                self._failed[bytes.fromhex(key)] = why
+
+    def __call__(self, requests: Sequence[Request]) -> list[Reply]:
+        keys = [key_of(self._model.identity, request) for request in requests]
+        open_ = [place for place, key in enumerate(keys) if key not in self._failed]
+        found = [Reply.failed(self._failed[key]) if key in self._failed else None for key in keys]
+        said = generate(
+            self._model,
+            [requests[place] for place in open_],
+            ledger=self._ledger,
+            budget=self._budget,
+            progress=True,
+        )
+        replies = dict(zip(open_, said, strict=True))
+        self._note({keys[place]: reply.error or "" for place, reply in replies.items() if reply.finish == "error"})
+        return [one if one is not None else replies[place] for place, one in enumerate(found)]
+
+    def _note(self, failed: Mapping[bytes, str]) -> None:
+        if not failed:
+            return
+        self._failed |= failed
+        lines = b"".join(msgspec.json.encode((key.hex(), why)) + b"\n" for key, why in failed.items())
+        with self._errors.open("ab") as file:
+            file.write(lines)
