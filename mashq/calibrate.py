@@ -21,6 +21,7 @@ import datetime
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,9 @@ SWEEP_POINTS = 41  # thresholds of the curve that calibration.yaml keeps
 def read_pairs(path: Path, good_at: float | None = None) -> Sample:
     """A TSV with a header: en and ar (or source and translation), and, where people judged, `good` or `score`.
 
-    `good` is 1 or 0 (yes/no, true/false); `score` is a number, good from `good_at` on; `document` names the text that
-    the sentence belongs to. Raises MashqError where a column is missing and for a cell that it cannot read.
+    `good` is 1 or 0 (yes/no, true/false), and a pair whose cell is empty is left out; `score` is a number, good from
+    `good_at` on; `document` names the text that the sentence belongs to. Raises MashqError where a column is missing
+    and for a cell that it cannot read.
     """
     try:
         data = path.read_bytes()
@@ -79,7 +81,10 @@ def read_pairs(path: Path, good_at: float | None = None) -> Sample:
         if len(line) != len(header):
             where = f"calibrate: {path.name} line {number}: cells"
             raise MashqError(expected_got(where, str(len(header)), str(len(line))))
-        for name, cell in zip(header, line, strict=True):
+        cells = dict(zip(header, line, strict=True))
+        if not cells.get("good", "1").strip():
+            continue  # nobody judged it
+        for name, cell in cells.items():
             columns[name].append(cell)
     pairs = list(zip(columns[names[0]], columns[names[1]], strict=True))
     if len(pairs) < LEAST_PAIRS:
@@ -127,6 +132,9 @@ def calibrate(
 
     `encoder` finds the near sentences; without it `settings.encoder` is opened where it is needed.
     """
+    if sample.good is not None and settings.share_bad is None:
+        found = round(1 - sum(sample.good) / len(sample.good), 4)
+        settings = replace(settings, share_bad=found, as_judged=True)
     _check_settings(settings)
     texts = _bad_texts(sample, settings, encoder)
     scored, seconds = [], {}
@@ -141,7 +149,7 @@ def calibrate(
 
 def _check_settings(settings: Settings) -> None:
     for name in ("share_bad", "precision", "keeps", "sees_at"):
-        value = getattr(settings, name)
+        value = settings.bad if name == "share_bad" else getattr(settings, name)
         if not 0 < value < 1:
             raise MashqError(expected_got(f"calibrate: {name}", "a share between 0 and 1", f"{value:g}"))
 
@@ -207,7 +215,7 @@ def _precision_line(scored: Scored, visible: Scored, precision: float, settings:
     """The least threshold with this precision against the faults that it sees, and what it keeps of each fault."""
     if not visible.bad:
         return {"precision": precision, "value": None, "highest": 0.0}
-    value, highest = threshold_at(visible, precision, settings.share_bad)
+    value, highest = threshold_at(visible, precision, settings.bad)
     line: dict[str, Any] = {"precision": precision, "value": None, "highest": round(highest, 4)}
     if value is None:
         return line
@@ -215,13 +223,12 @@ def _precision_line(scored: Scored, visible: Scored, precision: float, settings:
     good, bad = kept(scored, np.array([value]))
     line |= {"value": value, "keeps_good": round(float(good[0]), 4)}
     line["keeps_bad"] = {kind: round(float(share[0]), 4) for kind, share in bad.items()}
-    held = held_out(visible, precision, settings.share_bad)
+    held = held_out(visible, precision, settings.bad)
     if held is not None:
         line["held_out"] = {"precision": round(held[0], 4), "keeps_good": round(held[1], 4)}
     faults = ", ".join(kind.replace("_", " ") for kind in visible.bad)
     line["why"] = (
-        f"{value:g}: precision {precision:.2f} against {faults} where {settings.share_bad:.0%} is bad (assumed); keeps "
-        f"{good[0]:.1%} of good ones"
+        f"{value:g}: precision {precision:.2f} against {faults} where {settings.told}; keeps {good[0]:.1%} of good ones"
     )
     return line
 
@@ -279,7 +286,7 @@ def _default(scored: Scored, visible: Scored, settings: Settings) -> tuple[dict[
         return {"value": line["value"], "why": line["why"]}, ""
     if not line["highest"]:
         return None, f"it sees none of these faults with an AUC of {settings.sees_at:g} or more"
-    reason = f"no precision of {settings.precision:.2f} where {settings.share_bad:.0%} is bad"
+    reason = f"no precision of {settings.precision:.2f} where {settings.bad:.0%} is bad"
     return None, f"{reason}; the highest is {line['highest']:.3f}"
 
 
@@ -301,7 +308,10 @@ def _as_yaml(calibration: Calibration, command: str) -> str:
         "command": command,
         "date": datetime.date.today().isoformat(),
         "pairs": {"name": sample.name, "hash": sample.hash, "n": len(sample.pairs)},
-        "assumed": {"share_bad": settings.share_bad, "kinds": "every fault that a scorer sees is as frequent"},
+        "judged" if settings.as_judged else "assumed": {
+            "share_bad": settings.bad,
+            "kinds": "every fault that a scorer sees is as frequent",
+        },
         "kinds": {kind: sum(text is not None for text in texts) for kind, texts in calibration.texts.items()},
         "seed": settings.seed,
         "scorers": json.loads(json.dumps(calibration.entries)),

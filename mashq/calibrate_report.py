@@ -110,12 +110,16 @@ def _auc_table(calibration: Calibration) -> str:
 
 def _assumption(calibration: Calibration) -> str:
     settings = calibration.settings
+    known = (
+        "as people judged these pairs"
+        if settings.as_judged
+        else "and every fault that it sees is as frequent as any other: an assumption, change it with `share_bad`"
+    )
     return (
-        "Precision is the share of good ones among what passes where "
-        f"{settings.share_bad:.0%} of what comes in is bad and every fault that the scorer sees is as frequent as any "
-        "other: an assumption, change it with `share_bad`. A scorer sees a fault when the lower end of its AUC is "
-        f"{settings.sees_at:g} or more; the others pass whatever the threshold. Held out: the threshold was found on "
-        "one half of the pairs and measured on the other, both ways."
+        f"Precision is the share of good ones among what passes where {settings.bad:.0%} of what comes in is bad, "
+        f"{known}. A scorer sees a fault when the lower end of its AUC is {settings.sees_at:g} or more; the others "
+        "pass whatever the threshold. Held out: the threshold was found on one half of the pairs and measured on the other, "
+        "both ways."
     )
 
 
@@ -152,7 +156,7 @@ def _threshold_table(calibration: Calibration) -> str:
 
 
 def _filter_words(calibration: Calibration) -> str:
-    unfiltered = 1 - calibration.settings.share_bad
+    unfiltered = 1 - calibration.settings.bad
     return (
         "Share that passes; the first row should be high, the others low. The last row counts every fault, seen or "
         f"not; without a filter it is {unfiltered:.3f}."
@@ -175,7 +179,7 @@ def _filter_table(calibration: Calibration) -> str:
 def _precision(calibration: Calibration, shares: dict[str, tuple[float, int]]) -> float:
     """Of what passes, where every fault is as frequent as any other, seen or not."""
     good, bad = np.array([shares[""][0]]), {kind: np.array([shares[kind][0]]) for kind in calibration.texts}
-    return float(precision_at(good, bad, calibration.settings.share_bad)[0])
+    return float(precision_at(good, bad, calibration.settings.bad)[0])
 
 
 def _n(columns: Sequence[tuple[str, dict[str, tuple[float, int]]]], kind: str) -> int:

@@ -29,7 +29,7 @@ class Settings:
     """What decides a calibration besides its pairs and scorers."""
 
     seed: int = 0
-    share_bad: float = 0.2  # of the translations that will be filtered; an assumption, so it is written everywhere
+    share_bad: float | None = None  # of the translations that will be filtered; None: as people judged, else 0.2
     sees_at: float = 0.8  # a scorer sees a fault when the lower end of its AUC's interval is at least this
     precision: float = 0.95  # of the default threshold of a scorer of quality
     keeps: float = 0.99  # of good ones, by the default threshold of a check
@@ -37,6 +37,17 @@ class Settings:
     good_at: float | None = None  # of a column `score` of people's judgements: good from here on
     encoder: str = "e5"  # that finds the near sentences
     documents: tuple[int, ...] = (1, 2, 5, 10)  # neighbouring sentences in a document, where the file names none
+    as_judged: bool = False  # share_bad is what people found in a sample, no assumption; `calibrate` sets it
+
+    @property
+    def bad(self) -> float:
+        """The share of bad ones that precision is told for."""
+        return 0.2 if self.share_bad is None else self.share_bad
+
+    @property
+    def told(self) -> str:
+        """The share with where it comes from."""
+        return f"{self.bad:.0%} is bad ({'as judged' if self.as_judged else 'assumed'})"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ those of judging every sentence; a dropped row names a sentence that fails, whic
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
 from collections import Counter
@@ -18,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
 from mashq.memory import Memory
 from mashq.mt import Engine
@@ -181,6 +183,15 @@ class Judge:
     def low(self) -> np.ndarray:
         """(s,) whether a sentence's score is below the bar; False where there is none."""
         return self.scores < (self.with_.bar.least if self.with_.bar else -math.inf)
+
+    def sample(self, most: int) -> list[tuple[int, str, str]]:
+        """At most so many sentences that have a score: (draw, sentence, translation), the lowest draws first.
+
+        A draw is a hash of the sentence, so that samples of several pieces of work make one of the whole.
+        """
+        scored = np.flatnonzero(~np.isnan(self.scores)).tolist()
+        drawn = [(xxhash.xxh3_64_intdigest(self.sentences[place].encode()), place) for place in scored]
+        return [(draw, self.sentences[place], self.translations[place]) for draw, place in heapq.nsmallest(most, drawn)]
 
     def reason(self, place: int) -> str | None:
         """Why a sentence fails by itself: a fault, a failed check, or its score; None where nothing is known of one."""

@@ -197,6 +197,22 @@ def test_people_s_judgements_take_the_place_of_corruptions(tmp_path):
         run(path, ["numbers"], tmp_path / "out")
 
 
+def test_the_share_of_bad_ones_is_the_judges_and_what_nobody_judged_is_left_out(tmp_path):
+    path = tmp_path / "judged.tsv"
+    cells = ["1" if place % 4 == 0 else "0" if place < 80 else " " for place in range(100)]
+    lines = [f"{one}\t{two}\t{cells[place]}" for place, (one, two) in enumerate(pairs(100))]
+    path.write_text("en\tar\tgood\n" + "\n".join(lines) + "\n")
+    judged = sum(cell != " " for cell in cells)
+    made = run(path, ["numbers"], tmp_path / "out")
+    assert len(made.sample.pairs) == judged == 85
+    assert made.settings.bad == pytest.approx(60 / 85, abs=1e-4) and made.settings.as_judged
+    loaded = yaml.safe_load((tmp_path / "out" / "calibration.yaml").read_text("utf-8"))
+    assert loaded["judged"]["share_bad"] == made.settings.bad and "assumed" not in loaded
+    assert "as people judged these pairs" in (tmp_path / "out" / "report.md").read_text("utf-8")
+    own = run(path, ["numbers"], tmp_path / "out", settings=Settings(share_bad=0.1))
+    assert own.settings.bad == 0.1 and not own.settings.as_judged
+
+
 def test_a_text_without_a_score_is_dropped_and_counted():
     sample = Sample(pairs(), None, None, "pairs", "0")
     scores = {two: 0.5 + place / 100 for place, (_, two) in enumerate(pairs())}

