@@ -118,8 +118,8 @@ def _assumption(calibration: Calibration) -> str:
     return (
         f"Precision is the share of good ones among what passes where {settings.bad:.0%} of what comes in is bad, "
         f"{known}. A scorer sees a fault when the lower end of its AUC is {settings.sees_at:g} or more; the others "
-        "pass whatever the threshold. Held out: the threshold was found on one half of the pairs and measured on the other, "
-        "both ways."
+        "pass whatever the threshold. Held out: the threshold was found on one half of the pairs and measured on the "
+        "other, both ways."
     )
 
 

