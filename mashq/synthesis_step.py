@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,7 +207,10 @@ class _Asking:
         self._model, self._ledger, self._budget, self._errors = model, ledger, budget, errors
         self._failed: dict[bytes, str] = {}
         if errors.exists():
-            for line in errors.read_bytes().split(b"\n")[:-1]:  # what follows the last line end was cut off
+            whole, _, torn = errors.read_bytes().rpartition(b"\n")
+            if torn:  # a kill cut the last line off
+                os.truncate(errors, len(whole) + bool(whole))
+            for line in whole.splitlines():
                 key, why = msgspec.json.decode(line, type=tuple[str, str])
                 self._failed[bytes.fromhex(key)] = why
 
