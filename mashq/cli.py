@@ -111,6 +111,38 @@ def make(target: str, **options: Any) -> None:
 
 
 @verbs.command()
+@click.argument("target", metavar="RECIPE[/STEP]")
+@click.option("--size", help="A named size of the recipe.")
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Change a setting; repeatable.")
+@click.option("--config", type=click.Path(path_type=Path), help="A YAML file of settings.")
+@click.option("--price-in", type=click.FloatRange(0), default=0.0, help="For a million tokens of prompts.")
+@click.option("--price-out", type=click.FloatRange(0), default=0.0, help="For a million tokens of replies.")
+@click.option(
+    "--kept", type=float, default=0.7, show_default=True, help="Share of replies worth keeping, as you expect."
+)
+@click.option("--reply-tokens", type=click.IntRange(0), default=0, help="Of a usual reply. Default: half of the limit.")
+@click.option("--tokens-per-second", type=click.FloatRange(0), default=0.0, help="Of replies, all together.")
+@runs_option
+def plan(target: str, **options: Any) -> None:
+    """Say what a recipe would ask of language models: requests, tokens, money, time. Nothing is sent.
+
+    Example: mashq plan dialogue --size paper --price-in 0.15 --price-out 0.6 --tokens-per-second 2000
+    """
+    from mashq.make import Wish, chosen_steps
+    from mashq.plan import Prices, planned, writing_steps
+    from mashq.run import Store
+
+    wish = Wish(target, options["runs"], options["size"], options["assignments"], options["config"])
+    prices = {name: options[name] for name in ("price_in", "price_out", "kept", "reply_tokens", "tokens_per_second")}
+    found = writing_steps(chosen_steps(wish)[2])
+    if not found:
+        click.echo(f"{target} asks no language model to write.")
+    for step in found:
+        for line in planned(Store(options["runs"]), step, Prices(**prices)).lines():
+            click.echo(line)
+
+
+@verbs.command()
 @click.argument("what", metavar="ID|STEP")
 @click.option("-n", "count", default=5, show_default=True, help="Rows to list of a step.")
 @click.option("--dropped", is_flag=True, help="List the step's dropped rows.")

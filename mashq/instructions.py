@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from mashq import arabic
-from mashq.labelled import Unreadable, fold
+from mashq.labelled import Unreadable
 from mashq.lm import Messages
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.synthesis import Draft, Wanted
@@ -41,6 +40,7 @@ from mashq.tasks import (
     variety_words,
     wordings,
 )
+from mashq.word_patterns import folded_lower as fold
 
 __all__ = ["Evolve", "Parent", "SelfInstruct", "parents_of", "seed_parents", "wanted_evolved", "wanted_tasks"]
 
@@ -122,7 +122,8 @@ class SelfInstruct:
         random = drawn(self.name, wanted.key, attempt)
         category, variety = wanted.about["category"], wanted.variety or "msa"
         order = random.sample(self.known, len(self.known))
-        of_kind = [one for one in order if one.category == category][: self.shown // 2]
+        usable = [one for one in order if one.category == category and one.variety in ("msa", variety)]
+        of_kind = usable[: self.shown // 2]
         others = [one for one in order if one not in of_kind]
         spoken = [one for one in others if variety != "msa" and one.variety == variety][:2]
         rest = [one for one in others if one.variety == "msa"]
@@ -171,7 +172,7 @@ def seed_parents(tasks: Sequence[Task] | None = None) -> list[Parent]:
 
 
 def parents_of(table: pa.Table) -> list[Parent]:
-    """Rows of tasks (user's turn and one reference) as parents, for a further round; what is no such row is left out."""
+    """Rows of tasks (user's turn, a reference) as parents, for a further round; what is no such row is left out."""
     columns = ["id", "licence", "group", "task", "variety", "messages", "references"]
     found = []
     for row in table.select(columns).to_pylist():
@@ -272,12 +273,11 @@ def _eliminated(task: Task, parent: Task, operation: str, limits: TaskLimits) ->
     ratio = like(task.prompt, [parent.prompt])
     most = limits.most_like if rules.get("other") else MOST_SAME
     said = fold(task.output)
+    repeated = len(said.split()) > 3 and said == fold(parent.output)
     grown = len(arabic.words(task.prompt)) - len(arabic.words(parent.prompt))
     return {
         "parent": f"like its parent: {ratio:.2f} >= {most}" if ratio >= most else None,
-        "same_answer": "same: the output is its parent's"
-        if said == fold(parent.output) and len(said.split()) > 3
-        else None,
+        "same_answer": "same: the output is its parent's" if repeated else None,
         "leaked": f"leaked: «{leak[0].strip()[:60]}»" if leak else None,
         "longer": f"short: {grown} words added < 1" if rules.get("longer") and grown < 1 else None,
         "grown": f"long: {grown} words added > {MOST_GROWTH}" if grown > MOST_GROWTH else None,

@@ -12,15 +12,11 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mashq import arabic
 from mashq.rows import MashqError
 
-__all__ = ["FOLD", "MOST_CHARACTERS", "Unreadable", "fields_of", "fold", "without_thoughts"]
+__all__ = ["MOST_CHARACTERS", "Unreadable", "fields_of", "without_thoughts"]
 
 MOST_CHARACTERS = 40_000  # of a reply: ten times the longest that any text here may have
-# The spelling in which words are compared: no marks, one alef, one ya, ta marbuta as ha.
-FOLD = ("nfc", "presentation", "bidi", "zero_width", "tashkeel", "tatweel", "alef", "ya", "ta_marbuta", "digits")
-
 THOUGHT = re.compile(r"<think>.*?</think>", re.S)
 FENCE = re.compile(r"\A```[\w-]*\n(.*?)\n?```\s*\Z", re.S)
 RULE = re.compile(r"^[ \t]*(?:#{3,}|-{3,}|\*{3,}|={3,})[ \t]*$", re.M)
@@ -29,11 +25,6 @@ SEATED = "\n\t"  # control characters that a text may hold
 
 class Unreadable(MashqError):
     """A reply without what was asked for; the text is the reason of its row."""
-
-
-def fold(text: str) -> str:
-    """The spelling in which texts are compared, single spaces between words."""
-    return " ".join(arabic.normalise(text, FOLD).split()).lower()
 
 
 def without_thoughts(reply: str) -> str:
@@ -58,7 +49,8 @@ def without_thoughts(reply: str) -> str:
 def _check_characters(text: str) -> None:
     for character in set(text):
         kind = unicodedata.category(character)
-        if character == "\N{REPLACEMENT CHARACTER}" or kind in ("Cs", "Cn") or kind == "Cc" and character not in SEATED:
+        control = kind == "Cc" and character not in SEATED
+        if control or kind in ("Cs", "Cn") or character == "\N{REPLACEMENT CHARACTER}":
             raise Unreadable(f"not text: U+{ord(character):04X}")
 
 

@@ -20,7 +20,7 @@ from mashq.run import Made, Step, Store, manifest_of, read_rows
 from mashq.settings import builtins, override, read_config
 from mashq.shards import write_json
 
-__all__ = ["Wish", "find_record", "find_rows", "first_rows", "make_recipe"]
+__all__ = ["Wish", "chosen_steps", "find_record", "find_rows", "first_rows", "make_recipe"]
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,19 @@ class Wish:
     name: str | None = None
 
 
-def make_recipe(wish: Wish, say: Callable[[str], None] = print, dry_run: bool = False) -> Path | None:
-    """Make a recipe, or one step of it; gives the report page, or None where only a step (or nothing) was made."""
+def chosen_steps(wish: Wish) -> tuple[recipes.Recipe, Any, list[Step], str | None]:
+    """The recipe that is meant, its settings, its steps (of RECIPE/STEP that one), and the step's name or None."""
     recipe, target = _split(wish.target)
     settings = recipe.settings(wish.size)
     settings = override(settings, wish.assignments, read_config(wish.config) if wish.config else None)
     steps = recipe.steps(settings)
     _check_names(recipe.name, steps)
-    chosen = steps if target is None else [_step(recipe.name, steps, target)]
+    return recipe, settings, steps if target is None else [_step(recipe.name, steps, target)], target
+
+
+def make_recipe(wish: Wish, say: Callable[[str], None] = print, dry_run: bool = False) -> Path | None:
+    """Make a recipe, or one step of it; gives the report page, or None where only a step (or nothing) was made."""
+    recipe, settings, chosen, target = chosen_steps(wish)
     engine = Engine(wish.engine, wish.workers) if wish.workers else Engine(wish.engine)
     store = Store(wish.runs, engine, say)
     if dry_run:
@@ -58,7 +63,7 @@ def make_recipe(wish: Wish, say: Callable[[str], None] = print, dry_run: bool = 
     if target is not None:
         say(f"{made[0].step.name} lies in {made[0].folder}")
         return None
-    name = wish.name or _run_name(steps, settings)
+    name = wish.name or _run_name(chosen, settings)
     record = wish.runs / recipe.name / f"{name}.json"
     about = {"recipe": recipe.name, "name": name, "caption": recipe.caption, "settings": builtins(settings)}
     write_json(

@@ -570,6 +570,8 @@ def _about_system(folder: Path) -> dict[str, Any]:
 
 
 def _references(folder: Path) -> Iterator[str]:
+    """What was learnt: the references of training rows, or the assistant's turns of conversations."""
     for table in read_rows(folder):
         train_rows = table.filter(pc.equal(pc.fill_null(table["split"], "train"), "train"))
-        yield from (text for texts in train_rows["references"].to_pylist() for text in texts or [])
+        for texts, turns in zip(*(train_rows[name].to_pylist() for name in ("references", "messages")), strict=True):
+            yield from texts or (turn["content"] for turn in turns or [] if turn["role"] == "assistant")

@@ -23,32 +23,36 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from mashq import arabic, rows
+from mashq import rows
 from mashq.rows import MashqError, nearest
+from mashq.word_patterns import fold as _fold
+from mashq.word_patterns import word_pattern as _word_pattern
 
 __all__ = [
     "DATA",
     "RELEASED",
     "SLOT_NAMES",
     "Slots",
+    "asked_of",
     "contradictions",
     "draw",
     "group",
     "list_lines",
     "openings_of",
     "parse_prompt",
+    "probability",
     "prompt",
     "prompts",
     "released",
     "said_to_writers",
     "text_of",
+    "values_of",
     "varieties",
     "variety_name",
 ]
 
 DATA = Path(__file__).parent / "data" / "stories"
 RELEASED = ("msa", "egyptian", "moroccan")  # the varieties of the released stories
-FOLD = ("nfc", "presentation", "bidi", "zero_width", "tashkeel", "tatweel", "alef", "ya", "ta_marbuta", "digits")
 SLOT_NAMES = (  # in the order of the released prompts
     *("age", "place", "ending", "dialogue", "characters", "moral"),
     *("topic", "country", "season", "activity", "emotion", "twist"),
@@ -92,16 +96,6 @@ class Slots:
 
 
 # --- the data --------------------------------------------------------------------------------------------------------
-
-
-def _fold(text: str) -> str:
-    """The spelling in which words are compared: no marks, one alef, one ya, ta marbuta as ha, single spaces."""
-    return " ".join(arabic.normalise(text, FOLD).split())
-
-
-def _words(text: str) -> list[str]:
-    """The folded words of a text, without punctuation."""
-    return re.findall(r"\w+", _fold(text))
 
 
 @dataclass(frozen=True)
@@ -156,13 +150,6 @@ def _pattern(wording: str) -> str:
     """A wording with `{}` -> a regular expression with one group, over the cleaned and folded sentence."""
     before, _, after = _clean(wording).partition("{}")
     return f"(?:{re.escape(before)}(.+){re.escape(after)})" if "{}" in wording else re.escape(before)
-
-
-def _word_pattern(words: Sequence[str], *, prefixes: bool = True) -> re.Pattern[str]:
-    """Words, or stems with a star -> one pattern over folded text, with attached prefixes where allowed."""
-    stems = [re.escape(_fold(word.rstrip("*"))) + (r"\w*" if word.endswith("*") else "") for word in words]
-    before = r"[وف]?(?:[بلكفعم]|ها?)?(?:ال|ل)?" if prefixes else r"و?"
-    return re.compile(rf"(?<!\w){before}(?:{'|'.join(sorted(stems, key=len, reverse=True))})(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -235,6 +222,16 @@ def text_of(slot: str, key: str, variety: str) -> str:
     return _table().texts.get(slot, {}).get(key, {}).get(variety, key)
 
 
+def values_of(slot: str) -> tuple[str, ...]:
+    """The keys that a slot can be drawn with; of dialogue, `yes`."""
+    return ("yes",) if slot == "dialogue" else tuple(_table().texts[slot])
+
+
+def probability(slot: str) -> float:
+    """How likely a prompt asks for the slot."""
+    return _table().probability[slot]
+
+
 def variety_name(variety: str) -> str:
     """What the variety is called in Arabic."""
     return _language(variety).name
@@ -268,7 +265,8 @@ def draw(n: int, variety: str, seed: int) -> list[Slots]:
     """n different sets of slots; the first of them do not depend on n.
 
     An optional slot is present with its probability, whatever the others hold; a value is drawn evenly from those that
-    contradict nothing drawn before it. So one character is rarer than in the released data, where it meets dialogue.
+    contradict nothing drawn before it. So one character is rarer than in the released data, where it meets dialogue,
+    and so is space, which has no season: where one is asked for, the place is drawn again.
     Raises MashqError where n different sets cannot be found.
     """
     _language(variety)
@@ -293,20 +291,49 @@ def _draw_one(random: np.random.Generator, variety: str) -> Slots:
     for name in order:
         if random.random() >= table.probability[name]:
             continue
-        values = ["yes"] if name == "dialogue" else list(table.texts[name])
-        allowed = [value for value in values if not _contradicts({**chosen, name: value})]
+        allowed = _allowed(chosen, name)
+        if not allowed:
+            _make_room(random, chosen, name)
+            allowed = _allowed(chosen, name)
         if allowed:
             chosen[name] = allowed[random.integers(len(allowed))]
     return _slots(variety, chosen)
 
 
+def _allowed(chosen: Mapping[str, str], name: str) -> list[str]:
+    """The values of a slot that contradict nothing chosen."""
+    rules = _rules_of(name)
+    barred: set[str] = set()
+    for values, others in rules:
+        if all(chosen.get(slot) in held for slot, held in others.items()):
+            barred.update(values)
+    return [value for value in values_of(name) if value not in barred]
+
+
+@functools.cache
+def _rules_of(name: str) -> tuple[tuple[Sequence[str], Mapping[str, Sequence[str]]], ...]:
+    """The contradictions that a slot is part of: its values, and those of the other slots."""
+    return tuple(
+        (rule[name], {slot: held for slot, held in rule.items() if slot != name})
+        for rule in contradictions()
+        if name in rule
+    )
+
+
+def _make_room(random: np.random.Generator, chosen: dict[str, str], name: str) -> None:
+    """Draw a chosen optional slot again so that `name`, which no value fits, has one: in space there is no season."""
+    aside = random.spawn(1)[0]  # the draws that follow stay what they are
+    for other in [slot for slot in chosen if _table().probability[slot] < 1 and slot != "dialogue"]:
+        rest = {slot: value for slot, value in chosen.items() if slot != other}
+        fitting = [value for value in _allowed(rest, other) if _allowed({**rest, other: value}, name)]
+        if fitting:
+            chosen[other] = fitting[aside.integers(len(fitting))]
+            return
+
+
 def contradictions() -> tuple[Mapping[str, Sequence[str]], ...]:
     """What never meets in one prompt: each rule names slots and their values that are not drawn together."""
     return _table().contradictions
-
-
-def _contradicts(chosen: Mapping[str, str]) -> bool:
-    return any(all(chosen.get(slot) in values for slot, values in rule.items()) for rule in _table().contradictions)
 
 
 def _slots(variety: str, chosen: Mapping[str, str]) -> Slots:
@@ -425,14 +452,14 @@ def prompts(n: int, variety: str, seed: int, *, wording: int = 0) -> pa.Table:
             "variety": variety,
             "messages": [[{"role": "user", "content": prompt(slots, wording)}] for slots in drawn],
             "references": pa.array([[]] * n, pa.list_(pa.string())),
-            "meta": [json.dumps(_asked(slots), ensure_ascii=False) for slots in drawn],
+            "meta": [json.dumps(asked_of(slots), ensure_ascii=False) for slots in drawn],
         },
         "stories",
     )
 
 
-def _asked(slots: Slots) -> dict[str, Any]:
-    """Slots as a JSON object without the absent ones; `Slots(**_asked(slots)) == slots`."""
+def asked_of(slots: Slots) -> dict[str, Any]:
+    """Slots as a JSON object without the absent ones; `Slots(**asked_of(slots)) == slots`."""
     return {name: value for name, value in dataclasses.asdict(slots).items() if value is not None}
 
 
@@ -477,6 +504,6 @@ def _released_row(meta: str | None, prompt_field: str, story_field: str, rewrite
         "variety": slots.variety,
         "messages": [{"role": "user", "content": prompt(slots) if rewrite else asked}],
         "references": [story] if story else [],
-        "meta": json.dumps(_asked(slots), ensure_ascii=False),
+        "meta": json.dumps(asked_of(slots), ensure_ascii=False),
         "dropped": None if story else f"no story: field '{story_field}' is empty",
     }

@@ -43,6 +43,7 @@ __all__ = [
     "reasons",
     "reasons_column",
     "variety_of",
+    "weigh",
 ]
 
 CHECKS = ("length", "variety", "characters", "country", "season", "place", "activity", "emotion", "dialogue")
@@ -50,7 +51,8 @@ JUDGED = ("ending", "moral", "topic", "twist", "age")  # what no list of words c
 SHOWN = ("country", "season", "place", "activity", "emotion")  # by words of `slots.yaml`
 # A quotation of at least two letters, a line that begins with a dash, or a verb of saying with a colon.
 DIALOGUE = re.compile(
-    r"[\"“”«»„][^\"“”«»„]{2,}[\"“”«»„]|^\s*[-–—]\s*\S|(?:قال|سأل|رد|صاح|هتف|أجاب|قالت|ردت)[^.\n]{0,40}:", re.MULTILINE
+    r"[\"“”«»„][^\"“”«»„]{2,}[\"“”«»„]|^[^\S\n]*[-–—]\s*\S|(?:قال|سأل|رد|صاح|هتف|أجاب|قالت|ردت)[^.\n]{0,40}:",
+    re.MULTILINE,
 )
 ENDS = re.compile(r"[.!?؟…]['\"”»’)\]*\s]*$")
 WORD = re.compile(r"\w+")
@@ -181,6 +183,13 @@ def reasons(
     return next((found[name] for name in must if found.get(name)), None)
 
 
+def weigh(story: str, slots: Slots, asked: str, limits: Limits) -> tuple[str | None, dict[str, str | None]]:
+    """What is wrong with the story as a text, or None, and what `check` says of it, in one reading."""
+    folded = _fold(story)
+    words = WORD.findall(folded)
+    return _fault(story, words, asked, limits), _checked(story, folded, len(words), slots, limits)
+
+
 def _fault(story: str, words: Sequence[str], asked: str, limits: Limits) -> str | None:
     """What is wrong with the text as a text, the cheapest fault first."""
     if not words:
@@ -242,26 +251,38 @@ def judge_questions(slots: Slots, variety: str = "msa") -> list[tuple[str, str]]
     that `slots.yaml` does not know are put in as they are.
     """
     asked, questions = slots.values(), _read("slots")["judge"]
-    return [(name, questions[name].replace("{}", text_of(name, asked[name], variety))) for name in JUDGED if name in asked]
+    return [
+        (name, questions[name].replace("{}", text_of(name, asked[name], variety))) for name in JUDGED if name in asked
+    ]
 
 
 THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
-# Folded words; a verdict in one language, not both.
-VERDICT = re.compile(r"(?<!\w)(نعم|اجل|ايوه|ايوا|بلي|صحيح|yes|true|لا|كلا|ليس|ليست|لم|لن|خطا|no|not|false)(?!\w)")
-YES = frozenset(("نعم", "اجل", "ايوه", "ايوا", "بلي", "صحيح", "yes", "true"))
+YES = frozenset(("نعم", "اجل", "ايوه", "ايوا", "اي", "بلي", "صحيح", "yes", "true", "correct"))
+NO = frozenset(("لا", "كلا", "ليس", "ليست", "لم", "خطا", "no", "not", "false", "incorrect"))
+OPEN = frozenset(  # after a no: it is not the verdict, or there is none
+    ("اعرف", "ادري", "اعلم", "يمكن", "يمكنني", "استطيع", "اقدر", "يتضح", "sure", "clear", "enough", "idea")
+)
+CERTAIN = frozenset(("شك", "ريب", "doubt"))  # "لا شك"
 FAR = 12  # words into the reply that its verdict may stand
 
 
 def read_verdict(text: str) -> bool | None:
-    """A judge's answer to a yes or no question; None where it gives none, or both.
+    """A judge's answer to a yes or no question in Arabic or English; None where it gives none.
 
-    The first yes or no of the reply decides, or of its last line where that is nothing else; thoughts in <think> are
-    left out. "نعم ولا" in one breath is no answer. It has to stand among the first words.
+    The first yes or no among the first words decides. What a model thought in <think> is left out, the question's own
+    "نعم أو لا" is no answer, and "لا أعرف" is none either. Never raises.
     """
-    folded = _fold(THOUGHT.sub(" ", text[:100_000])).casefold()
-    return _verdict(" ".join(WORD.findall(folded)[:FAR]))
-
-
-def _verdict(start: str) -> bool | None:
-    found = VERDICT.search(start)
-    return None if found is None else found[1] in YES
+    folded = _fold(THOUGHT.sub(" ", text[:20_000])).casefold()
+    words = [word.removeprefix("و") if word.removeprefix("و") in NO else word for word in WORD.findall(folded)[:FAR]]
+    skip = 0
+    for place, word in enumerate(words):
+        after = words[place + 1 : place + 3]
+        if place < skip or word not in YES | NO:
+            continue
+        if word in YES and NO & set(after[-1:] if after[:1] in (["او"], ["or"], ["and"]) else after[:1]):
+            skip = place + 1 + len(after)  # "yes or no"
+        elif word in NO and OPEN & set(after):
+            return None
+        elif not (word in NO and CERTAIN & set(after)):
+            return word in YES and words[place - 1 : place] != ["غير"]
+    return None

@@ -20,7 +20,7 @@ from mashq.rows import MashqError
 from mashq.run import Job, Step
 from mashq.synthesis import Asked, Judging, Synthesis, Wanted, Writer, Written
 
-__all__ = ["BudgetSettings", "WriterSettings", "synthesised", "wanted_of", "wanted_rows"]
+__all__ = ["BudgetSettings", "WriterSettings", "Writing", "synthesised", "wanted_of", "wanted_rows"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,14 @@ class WriterSettings:
     judge: str = ""  # a model that judges drafts; "" = nobody
     judge_options: dict[str, Any] = field(default_factory=dict)  # the judge's own
     budget: BudgetSettings = field(default_factory=BudgetSettings)
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What a writing step is handed beside what is wanted."""
+
+    writer: Writer
+    settings: WriterSettings
 
 
 # --- what is wanted, as rows -----------------------------------------------------------------------------------------
@@ -98,9 +106,9 @@ def synthesised(name: str, wanted: Step, writer: Writer, settings: WriterSetting
     """
     if settings.judge and not isinstance(writer, Judging):
         raise MashqError(f"{name}: judge '{settings.judge}': {writer.name} texts come without questions for a judge.")
-    models = {"writer": open_model(settings.model, **settings.options).identity}
+    models = [_model("wrote", settings.model, settings.options, settings.licence)]
     if settings.judge:
-        models["judge"] = open_model(settings.judge, **settings.judge_options).identity
+        models.append(_model("judged", settings.judge, settings.judge_options, ""))
     return Step(
         name,
         _synthesised,
@@ -109,12 +117,18 @@ def synthesised(name: str, wanted: Step, writer: Writer, settings: WriterSetting
         identity={"writer": writer.identity, "models": models},
         kind="stream",
         rows_per_part=20_000,
-        aside=(writer, settings),
+        aside=Writing(writer, settings),
     )
 
 
+def _model(role: str, spec: str, options: Mapping[str, Any], stated: str) -> dict[str, Any]:
+    """What wrote or judged, with its licence: for manifests and cards."""
+    own = {"role": role, "name": public_name(spec), "licence": stated or licence(spec)}
+    return {**own, "identity": open_model(spec, **options).identity, "column": "", "least": None, "why": ""}
+
+
 def _synthesised(job: Job) -> Iterator[pa.Table]:
-    writer, settings = job.aside
+    writer, settings = job.aside.writer, job.aside.settings
     budget = settings.budget.open()
     ledger = job.root / "ledger" / "replies"
     asking = _Asking(
@@ -192,6 +206,8 @@ def _meta(one: Written, about: _About) -> dict[str, Any]:
     asked = one.prompt if isinstance(one.prompt, str) else [list(turn) for turn in one.prompt]
     told = {**one.wanted.about, "cell": one.wanted.cell, "model": about.model, "attempt": one.attempt}
     told |= {"mended": one.mended, "score": round(one.draft.score, 4), "finish": one.reply.finish}
+    if one.draft.checks:
+        told["checks"] = {name: reason is None for name, reason in one.draft.checks.items()}
     told |= {"prompt_tokens": one.reply.prompt_tokens, "new_tokens": one.reply.new_tokens, "asked": asked}
     return told
 

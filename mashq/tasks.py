@@ -21,10 +21,13 @@ from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
 from mashq import arabic
-from mashq.labelled import fields_of, fold
+from mashq.conversation import Turns
+from mashq.conversation_checks import faults
+from mashq.labelled import fields_of
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.settings import builtins
 from mashq.synthesis import Draft
+from mashq.word_patterns import folded_lower as fold
 
 __all__ = [
     "STYLES",
@@ -35,6 +38,7 @@ __all__ = [
     "check_style",
     "draft",
     "drawn",
+    "fault_words",
     "identity_of",
     "like",
     "opening_of",
@@ -52,8 +56,8 @@ DATA = Path(__file__).parent / "data" / "instructions"
 STYLES = ("messages", "completion")  # for a model with, and for one without a chat template
 FIELDS = ("instruction", "input", "output")
 VERSION = 1  # raise it when a check of this module or of a writer changes
-RUN = 4  # words of a run that must not come again and again
-LEAST_LOOP = 24  # words from which on repeated runs are looked at: a short table repeats itself rightly
+# Of the checks of conversations those that hold for any text.
+COMMON = ("refusal", "scripture", "personal_data", "dose", "loops")
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,6 @@ class TaskLimits:
     most_output: int = 600  # words
     least_arabic: float = 0.6  # share of the letters of instruction and output; of `terms`: of the instruction alone
     most_like: float = 0.7  # ROUGE-L F of an instruction to a seed's
-    most_repeated: float = 0.2  # share of runs of 4 words that stood before
 
 
 # --- data ------------------------------------------------------------------------------------------------------------
@@ -188,18 +191,23 @@ def read_task(reply: str, category: str, variety: str | None, *, first: str = ""
     return Task(found["instruction"], found["output"], given, category, variety or "msa")
 
 
-def draft(fields: Mapping[str, Any], found: Mapping[str, str | None], **more: str) -> Draft:
+def draft(fields: Mapping[str, Any], found: Mapping[str, str | None], *, opening: str = "", alike: str = "") -> Draft:
     """The draft of a text: `found` holds of each check None or why not, the worst first.
 
     It can be mended where wordings.yaml says for each fault what to tell the model.
     """
-    faults = [name for name, reason in found.items() if reason]
-    if not faults:
-        return Draft(fields, score=1.0, **more)
+    faulty = [name for name, reason in found.items() if reason]
     said = wordings()["mend"]
-    told = [said[name] for name in faults if name in said]
-    mend = " ".join([*told, said["closing"]]) if len(told) == len(faults) else None
-    return Draft(fields, reason=found[faults[0]], score=1 - len(faults) / len(found), mend=mend, **more)
+    told = [said[name] for name in faulty if name in said]
+    return Draft(
+        fields,
+        reason=found[faulty[0]] if faulty else None,
+        score=1 - len(faulty) / len(found),
+        checks=found,
+        mend=" ".join([*told, said["closing"]]) if faulty and len(told) == len(faulty) else None,
+        opening=opening,
+        alike=alike,
+    )
 
 
 class Known:
@@ -220,27 +228,26 @@ def rule(name: str) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{one})" for one in wordings()["rules"][name]))
 
 
-def text_faults(text: str, limits: TaskLimits) -> dict[str, str | None]:
-    """Faults that any text written here may have: refusal, loops, scripture, personal data, blanks, advice."""
-    folded = fold(text)
+def text_faults(asked: str, said: str = "") -> dict[str, str | None]:
+    """Faults that any text written here may have: refusal, scripture, personal data, doses, loops (as
+    `conversation_checks.faults` finds them), blanks to be filled in, talk of medicines without a word of caution."""
+    found = faults(Turns((("user", asked), ("assistant", said)), "labelled"))
+    folded = fold(f"{asked}\n{said}")
     return {
-        "refusal": _refusal(text),
-        "loops": _loops(folded.split(), limits.most_repeated),
-        "sacred": _hit("scripture", rule("sacred"), folded),
-        "personal": _personal(text),
-        "leftovers": _hit("blank", rule("leftovers"), folded),
+        **{name: found[name] for name in COMMON},
+        "leftovers": fault_words("blank", rule("leftovers"), folded),
         "caution": _careless(folded),
     }
 
 
 def task_faults(task: Task, limits: TaskLimits, known: Known) -> dict[str, str | None]:
     """Of each check None or why not, the worst first."""
-    instruction, output = fold(task.instruction), fold(task.output)
+    output = fold(task.output)
     words = len(arabic.words(task.instruction))
-    found = text_faults(f"{task.prompt}\n{task.output}", limits)
-    found |= {
-        "unseen": _hit("cannot be seen", rule("unseen"), fold(task.prompt)),
-        "same": _same(instruction, fold(task.input), output),
+    return {
+        "unseen": fault_words("cannot be seen", rule("unseen"), fold(task.prompt)),
+        **text_faults(task.prompt, task.output),
+        "same": _same(task),
         "copied": _copied(output, known),
         "like": _like_known(task.instruction, known, limits.most_like),
         "arabic": _not_arabic(task, limits.least_arabic),
@@ -249,28 +256,12 @@ def task_faults(task: Task, limits: TaskLimits, known: Known) -> dict[str, str |
         "input_length": _at_most("input", len(arabic.words(task.input)), limits.most_input),
         "output": _output(task.output, limits.most_output),
     }
-    return found
 
 
-def _hit(name: str, pattern: re.Pattern[str], folded: str) -> str | None:
+def fault_words(name: str, pattern: re.Pattern[str], folded: str) -> str | None:
+    """The words of a folded text that the pattern finds, as a reason; None where it finds none."""
     match = pattern.search(folded)
     return f"{name}: «{match[0].strip()[:60]}»" if match else None
-
-
-def _refusal(text: str) -> str | None:
-    return None
-
-
-def _personal(text: str) -> str | None:
-    return None
-
-
-def _loops(words: Sequence[str], most: float) -> str | None:
-    if len(words) < LEAST_LOOP:
-        return None
-    runs = [tuple(words[place : place + RUN]) for place in range(len(words) - RUN + 1)]
-    repeated = 1 - len(set(runs)) / len(runs)
-    return f"loops: {repeated:.2f} of {RUN}-word runs repeat > {most}" if repeated > most else None
 
 
 def _careless(folded: str) -> str | None:
@@ -280,7 +271,9 @@ def _careless(folded: str) -> str | None:
     return f"medical: «{match[0].strip()}» without a word on asking a doctor"
 
 
-def _same(instruction: str, given: str, output: str) -> str | None:
+def _same(task: Task) -> str | None:
+    """Letter by letter, because a corrected or vocalised text differs in little."""
+    instruction, given, output = (" ".join(text.split()) for text in (task.instruction, task.input, task.output))
     if output in (instruction, f"{instruction} {given}"):
         return "same: the output is the instruction"
     return "same: the output is the input" if given and output == given else None

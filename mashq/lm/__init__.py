@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mashq.lm.engine import Ask, Batched, Budget, Done, Model, Take, generate
+from mashq.lm.budget import Budget
+from mashq.lm.engine import Ask, Batched, Done, Model, Served, Take, generate
 from mashq.lm.ledger import Ledger
 from mashq.lm.request import Decoding, Messages, Reply, Request, as_messages, key_of, seed_of
+from mashq.lm.structured import canonical, parsed
 from mashq.lm.weights import gguf, licence, load, notice, weights
 from mashq.settings import taken
 
@@ -31,8 +33,10 @@ __all__ = [
     "Model",
     "Reply",
     "Request",
+    "Served",
     "Take",
     "as_messages",
+    "canonical",
     "generate",
     "gguf",
     "key_of",
@@ -40,6 +44,7 @@ __all__ = [
     "load",
     "notice",
     "open_model",
+    "parsed",
     "seed_of",
     "weights",
 ]

@@ -13,9 +13,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import msgspec
@@ -33,6 +33,7 @@ __all__ = ["Batches"]
 MOST_REQUESTS = 50_000  # of a batch, OpenAI's limit
 MOST_BYTES = 190_000_000  # of its file; OpenAI's limit is 200 MB
 ENDED = ("completed", "failed", "expired", "cancelled")
+S = TypeVar("S", bound=msgspec.Struct)
 FORGET_S = 30 * 86_400  # a note older than that: the server has deleted the replies
 log = logging.getLogger("mashq.lm.batch")
 
@@ -92,96 +93,260 @@ class _Line(msgspec.Struct):
     error: _Fault | None = None
 
 
-class Batches:
-    """One call of `OpenAI.answer` by way of batches. `notes`: the folder of the notes, None where there is no ledger."""
+class _Group:
+    """Requests for one file: those of one endpoint, all with their schemas or all without."""
 
-    def __init__(self, model: OpenAI, notes: Path | None, poll_s: float, patience_s: float):
-        self._model, self._notes, self._poll_s, self._patience_s = model, notes, poll_s, patience_s
+    def __init__(self, endpoint: str, plain: bool):
+        self.note, self.lines = _Note(keys=[], endpoint=endpoint, plain=plain), bytearray()
+
+    def has_room(self, line: bytes) -> bool:
+        return len(self.note.keys) < MOST_REQUESTS and len(self.lines) + len(line) <= MOST_BYTES
+
+    def add(self, key: str, line: bytes) -> None:
+        self.note.keys.append(key)
+        self.lines += line
+
+
+class Batches:
+    """One call of `OpenAI.answer` by way of batches. `notes`: the folder of notes, None where there is no ledger."""
+
+    def __init__(self, model: OpenAI, notes: Path | None):
+        self._model, self._notes = model, notes
         self._waiting: dict[str, Ask] = {}  # key -> what no reply has come to
         self._plain: set[str] = set()  # keys of those to be asked without their schema
-        self._told: dict[str, _Counts | None] = {}
+        self._renamed: set[str] = set()  # and of those that wanted another name for the length limit
+        self._counts: dict[str, tuple[int, int]] = {}  # batch -> completed, failed, as told last
 
     def answer(self, take: Take, done: Done) -> None:
         """As `Model.answer`. Raises MashqError where the server has no batches, or refuses one as a whole."""
-        with httpx.Client(headers=self._model._headers(), timeout=self._model.timeout_s) as self._http:
+        model = self._model
+        with httpx.Client(headers=_without_type(model._headers()), timeout=model.timeout_s) as self._http:
             going = self._noted()
             while True:
                 while ask := take():
-                    self._waiting[key_of(self._model.identity, ask.request).hex()] = ask
-                going = {path: note for path, note in going.items() if any(key in self._waiting for key in note.keys)}
+                    self._waiting[key_of(model.identity, ask.request).hex()] = ask
+                going = {path: note for path, note in going.items() if not self._waiting.keys().isdisjoint(note.keys)}
                 under_way = {key for note in going.values() for key in note.keys}
-                going |= self._begin([key for key in self._waiting if key not in under_way])
+                self._begin([key for key in self._waiting if key not in under_way], going)
                 if not going:
                     return
-                if not any([self._ended(path, going[path], done) for path in list(going)]):
-                    time.sleep(self._poll_s)
-                going = {path: note for path, note in going.items() if note.batch}
+                ended = [path for path, note in going.items() if self._ended(path, note, done)]
+                for path in ended:
+                    del going[path]
+                if not ended:
+                    time.sleep(model.poll_s)
 
     # --- notes -------------------------------------------------------------------------------------------------------
 
     def _noted(self) -> dict[Path, _Note]:
         """The batches that an earlier run began."""
         found = {}
-        for path in sorted(self._notes.glob("*.json")) if self._notes and self._notes.is_dir() else []:
+        for path in sorted(self._notes.iterdir()) if self._notes and self._notes.is_dir() else []:
             try:
+                if path.stat().st_mtime < time.time() - FORGET_S:
+                    path.unlink()
+                    continue
                 note = msgspec.json.decode(path.read_bytes(), type=_Note)
             except (msgspec.MsgspecError, FileNotFoundError):
-                continue  # another process is done with it
-            if path.stat().st_mtime < time.time() - FORGET_S:
-                path.unlink(missing_ok=True)
-            elif note.batch or (note.file and self._adopt(note)):
+                continue  # half written by a run that was killed, or another process is done with it
+            if path.suffix != ".json":
+                continue
+            note.batch = note.batch or self._batch_of(note.file)
+            if note.batch:
                 found[path] = note
+            else:
+                path.unlink(missing_ok=True)  # the file was sent, and no batch begun with it
         return found
-
-    def _adopt(self, note: _Note) -> bool:
-        """Whether the server began a batch with the note's file: its name is noted then."""
-        note.batch = self._batch_of(note.file)
-        return bool(note.batch)
 
     def _keep(self, path: Path, note: _Note) -> None:
         if self._notes is None:
             return
+        part = path.with_suffix(f".{os.getpid()}")
         try:
             self._notes.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}")
             with part.open("wb") as file:
                 file.write(msgspec.json.encode(note))
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
         except OSError as error:
-            raise MashqError(f"batch: cannot write {path} ({error.strerror}). Nothing was sent after it.") from error
+            raise MashqError(f"batch: cannot write {path} ({error.strerror}). Free space, run again.") from error
+
+    def _forget(self, path: Path) -> None:
+        if self._notes is not None:
+            path.unlink(missing_ok=True)
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
-    def _begin(self, keys: Sequence[str]) -> dict[Path, _Note]:
+    def _begin(self, keys: Sequence[str], going: dict[Path, _Note]) -> None:
         """New batches for what is not under way."""
-        begun = {}
-        for endpoint, plain, some, lines in self._cut(keys):
-            note = _Note(keys=some, endpoint=endpoint, plain=plain)
-            name = "{}-{}-{}.json".format(some[0][:16], len(some), "plain" if plain else "full")
-            path = (self._notes or Path()) / name
-            note.file = self._upload(lines)
-            self._keep(path, note)
+        for group in self._cut(keys):
+            note = group.note
+            path = (self._notes or Path()) / f"{note.keys[0]}{'-plain' if note.plain else ''}.json"
+            note.file = self._upload(bytes(group.lines))
+            self._keep(path, note)  # a run that is killed now finds out whether the file was begun
             note.batch = self._create(note)
             self._keep(path, note)
-            log.info("server %s: batch %s begun with %d requests.", self._model.address, note.batch, len(some))
-            begun[path] = note
-        return begun
+            log.info("server %s: batch %s begun, %d requests.", self._model.address, note.batch, len(note.keys))
+            going[path] = note
 
-    def _cut(self, keys: Sequence[str]) -> Iterator[tuple[str, bool, list[str], bytes]]:
-        """Endpoint, whether without schemas, keys and file of each batch, within the server's limits."""
-        open_: dict[tuple[str, bool], tuple[list[str], list[bytes]]] = {}
+    def _cut(self, keys: Sequence[str]) -> Iterator[_Group]:
+        """The requests in groups within the server's limits."""
+        groups: dict[tuple[str, bool], _Group] = {}
         for key in keys:
             request, plain = self._waiting[key].request, key in self._plain
-            endpoint, body = self._model._body(request, request.schema is not None and not plain)
-            line = {"custom_id": key, "method": "POST", "url": "/v1" + endpoint, "body": body}
-            group = open_.setdefault((endpoint, plain), ([], []))
-            data = msgspec.json.encode(line) + b"\n"
-            if len(group[0]) == MOST_REQUESTS or sum(map(len, group[1][-1:])) + self._size(group) > MOST_BYTES:
-                yield endpoint, plain, group[0], b"".join(group[1])
-                group = open_[endpoint, plain] = ([], [])
-            group[0].append(key)
-            group[1].append(data)
-        for (endpoint, plain), (some, lines) in open_.items():
-            yield endpoint, plain, some, b"".join(lines)
+            endpoint, body = self._model._body(request, not plain)
+            line = msgspec.json.encode({"custom_id": key, "method": "POST", "url": f"/v1{endpoint}", "body": body})
+            line += b"\n"
+            group = groups.setdefault((endpoint, plain), _Group(endpoint, plain))
+            if not group.has_room(line):
+                yield group
+                group = groups[endpoint, plain] = _Group(endpoint, plain)
+            group.add(key, line)
+        yield from groups.values()
+
+    def _upload(self, lines: bytes) -> str:
+        form = {"data": {"purpose": "batch"}, "files": {"file": ("mashq.jsonl", lines, "application/jsonl")}}
+        return self._decode(self._call("POST", "/files", form), _File).id
+
+    def _create(self, note: _Note) -> str:
+        """The name of a new batch; where an answer got lost, of the one that was begun nevertheless."""
+        body = {"input_file_id": note.file, "endpoint": f"/v1{note.endpoint}", "completion_window": "24h"}
+        answer = self._call("POST", "/batches", {"json": body}, unless=lambda: self._batch_of(note.file))
+        return answer if isinstance(answer, str) else self._decode(answer, _Batch).id
+
+    def _batch_of(self, file: str) -> str:
+        """The batch that was begun with a file, "" where there is none among the last hundred."""
+        listed = self._decode(self._call("GET", "/batches?limit=100"), _List)
+        return next((batch.id for batch in listed.data if batch.input_file_id == file), "")
+
+    # --- fetching ----------------------------------------------------------------------------------------------------
+
+    def _ended(self, path: Path, note: _Note, done: Done) -> bool:
+        """Whether a batch has ended; its replies are delivered then, and its note is gone."""
+        batch = self._decode(self._call("GET", f"/batches/{note.batch}"), _Batch)
+        counts = batch.request_counts or _Counts()
+        if self._counts.get(note.batch) != (counts.completed, counts.failed):
+            self._counts[note.batch] = (counts.completed, counts.failed)
+            told = (batch.status, counts.completed, len(note.keys), counts.failed)
+            log.info("batch %s: %s, %d of %d done, %d failed.", note.batch, *told)
+        if batch.status not in ENDED:
+            return False
+        if batch.status == "failed":
+            self._forget(path)
+            faults = batch.errors.data if batch.errors and batch.errors.data else []
+            said = "; ".join(f"{fault.code}: {fault.message}" for fault in faults[:3]) or "no reason given"
+            raise MashqError(
+                f"server {self._model.address}: refused batch {note.batch} of {len(note.keys):,} requests: "
+                f"{self._model._clean(said)}. What was asked before is in the ledger."
+            )
+        stop = self._deliver(note, batch, done)
+        self._forget(path)
+        if stop:
+            raise MashqError(stop)
+        return True
+
+    def _deliver(self, note: _Note, batch: _Batch, done: Done) -> str:
+        """Every line's reply, and an error for each request without a line; why the run must stop, or ""."""
+        again, stop = set(), ""
+        for file in filter(None, (batch.output_file_id, batch.error_file_id)):
+            answer = self._call("GET", f"/files/{file}/content")
+            assert isinstance(answer, httpx.Response)
+            for data in answer.content.split(b"\n"):
+                line = self._line(data)
+                if line is None or line.custom_id not in self._waiting:
+                    continue
+                try:
+                    reply = self._reply(line)
+                except Trouble as trouble:
+                    if trouble.kind == "form":
+                        again.add(line.custom_id)
+                        continue
+                    why = self._model._clean(trouble.why)
+                    if self._model._again.get(trouble.kind, 0) is None:
+                        stop = f"server {self._model.address}: {trouble.kind}: {why}. on_error says to stop."
+                    reply = Reply.failed(f"{trouble.kind}: {self._model.address}: {why}")
+                done(self._waiting.pop(line.custom_id), reply)
+        for key in note.keys:
+            if key not in again and (ask := self._waiting.pop(key, None)):
+                done(ask, Reply.failed(f"batch: {self._model.address}: {batch.status}, and no line for this request"))
+        return stop
+
+    def _line(self, data: bytes) -> _Line | None:
+        try:
+            return msgspec.json.decode(data, type=_Line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None  # its request is one without a line
+
+    def _reply(self, line: _Line) -> Reply:
+        """The reply in a line. Raises Trouble: of the kind `form` where it is to be asked again in another form."""
+        request, model, response = self._waiting[line.custom_id].request, self._model, line.response
+        held = request.schema is not None and line.custom_id not in self._plain
+        if response is None or response.status_code == 0:
+            fault = line.error or _Fault(message="no answer")
+            raise Trouble("batch", f"{fault.code or 'error'}: {fault.message}")
+        if response.status_code == 200:
+            reply = model._read(bytes(response.body), 0.0)
+            model._came(request, reply, held, 0)
+            return reply
+        said, status = what_said(bytes(response.body)), response.status_code
+        kind = kind_of(status, said)
+        if status == 400 and "max_completion_tokens" in said and line.custom_id not in self._renamed:
+            model._limit = "max_completion_tokens"
+            self._renamed.add(line.custom_id)
+            kind = "form"
+        elif held and kind == "request" and status in (400, 422, 501):
+            self._plain.add(line.custom_id)
+            kind = "form"
+        raise Trouble(kind, f"HTTP {status}: {said}")
+
+    # --- HTTP --------------------------------------------------------------------------------------------------------
+
+    def _call(
+        self, method: str, path: str, form: dict[str, Any] | None = None, unless: Callable[[], str] | None = None
+    ) -> httpx.Response | str:
+        """An answer with a status below 300; what may pass is tried again as long as the patience lasts, `unless` says
+        before a further try that it is not needed: that is the answer then."""
+        began, tries = time.monotonic(), 0
+        while True:
+            tries += 1
+            wait_s = 0.0
+            try:
+                answer = self._http.request(method, self._model.address + path, **(form or {}))
+            except httpx.HTTPError as error:
+                why = f"{type(error).__name__}: {error}"
+            else:
+                if answer.status_code < 300:
+                    return answer
+                why = f"HTTP {answer.status_code}: {what_said(answer.content)}"
+                if kind_of(answer.status_code, "") not in ("limit", "server"):
+                    raise MashqError(self._refusal(method, path, why))
+                wait_s = retry_after(answer.headers)
+            wait_s = max(wait_s, backoff(tries))
+            if time.monotonic() + wait_s - began > self._model.patience_s:
+                raise MashqError(self._refusal(method, path, why))
+            time.sleep(wait_s)
+            if unless is not None and (done := unless()):
+                return done
+
+    def _refusal(self, method: str, path: str, why: str) -> str:
+        return (
+            f"server {self._model.address}: {method} {path} failed ({self._model._clean(why)}). Does it have a batch "
+            "interface? Without one, open the model without batch. The same command goes on with what was begun, "
+            f"by its note in {self._notes}."
+        )
+
+    def _decode(self, answer: httpx.Response | str, kind: type[S]) -> S:
+        content = answer.content if isinstance(answer, httpx.Response) else answer.encode()
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            why = self._model._clean(f"{error}; it begins {content[:80].decode('utf-8', errors='replace')!r}")
+            raise MashqError(
+                f"server {self._model.address}: an answer of its batch interface cannot be read ({why})."
+            ) from error
+
+
+def _without_type(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers without the content type, which a form sets itself."""
+    return {name: value for name, value in headers.items() if name != "content-type"}

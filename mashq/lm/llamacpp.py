@@ -9,19 +9,24 @@ stranger belongs into `prompt_ids` (see `mashq.chat`), where nothing in it can p
 
 from __future__ import annotations
 
+import logging
 import mmap
+import socket
 import threading
 import time
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from mashq.lm.engine import Ask, Done, Take
 from mashq.lm.request import Finish, Reply, Request, seed_of
 from mashq.lm.weights import NEED_EMBEDDED, fingerprint, gguf
 from mashq.rows import MashqError
 
-__all__ = ["LlamaCpp"]
+__all__ = ["LlamaCpp", "serve"]
 
+log = logging.getLogger("mashq.lm.llamacpp")
 ENDS: dict[str | None, Finish] = {"stop": "stop", "length": "length"}
 
 
@@ -39,6 +44,7 @@ class LlamaCpp:
         self.context = -(-context // 256) * 256  # llama.cpp rounds up to a multiple of 256
         self.identity = f"llamacpp:{fingerprint(self.path)}"
         self._server: Any = None
+        self._port = 0  # any free one
 
     def server(self) -> Any:
         """The running engine; `.listening_address` is an OpenAI-compatible server on loopback."""
@@ -58,6 +64,8 @@ class LlamaCpp:
         params.kv_unified = False
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self.threads
         params.n_threads_http = self.concurrency
+        params.port = self._port
+        params.model_alias = {Path(self.spec).name.removesuffix(".gguf")}  # what its server says, instead of a path
         params.cache_prompt = False  # a prompt half read from memory is rounded otherwise than one read anew
         params.warmup = False
         params.verbosity = -1
@@ -148,6 +156,8 @@ class LlamaCpp:
             "stop": list(decoding.stop),
             "cache_prompt": False,
         }
+        if request.schema is not None:
+            body["json_schema"] = msgspec.json.decode(request.schema)
         if not request.messages:
             return body | {"prompt": request.prompt if request.prompt is not None else list(request.prompt_ids or ())}
         if not _has_chat_template(self.path):
@@ -156,6 +166,28 @@ class LlamaCpp:
                 "Turn messages into ids with mashq.chat.prompt_ids, or into a prompt of your own."
             )
         return body | {"messages": [{"role": role, "content": content} for role, content in request.messages]}
+
+
+def serve(spec: str, *, port: int = 8080, threads: int = 1, slots: int = 4, context: int = 2048) -> None:
+    """Serve a GGUF file or embedded model on loopback, as an OpenAI-compatible server, until it is interrupted.
+
+    For trying what is meant for a server; whoever wants speed starts llama.cpp's own `llama-server`. Raises MashqError
+    where the port is taken or the model does not load.
+    """
+    model = LlamaCpp(spec, threads=threads, slots=slots, context=context)
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise MashqError(
+                f"serve: port {port} cannot be had ({error.strerror}). Name another: port=8081."
+            ) from error
+    model._port = port
+    print(f"{model.server().listening_address}/v1", flush=True)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        log.info("server of %s ended.", spec)
 
 
 def _has_chat_template(path: Path) -> bool:

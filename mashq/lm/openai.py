@@ -193,7 +193,7 @@ class OpenAI:
         if self.batch:
             from mashq.lm.batch import Batches
 
-            Batches(self, self.notes, self.poll_s, self.patience_s).answer(take, done)
+            Batches(self, self.notes).answer(take, done)
             return
         most = min(concurrency, _files_for(concurrency))
         if most != self.pace.most:
@@ -251,8 +251,9 @@ class OpenAI:
                     continue
                 if trouble.kind == "form":
                     continue
-                if trouble.overload:
-                    self.pace.failed(started)
+                if trouble.overload and self.pace.failed(started) and trouble.wait_s <= self.patience_s:
+                    # So many are refused that the wait is meant for all; a few refusals hold up nobody else.
+                    self._not_before = max(self._not_before, time.monotonic() + trouble.wait_s)
                 wait_s = self._after(trouble, tried, run.most)
                 if isinstance(wait_s, Reply):
                     return wait_s
@@ -375,6 +376,8 @@ class OpenAI:
             body["stop_token_ids"] = list(decoding.stop_ids)
         if held and request.schema is not None:
             body["response_format"] = response_format(request.schema)
+            if not request.messages:  # llama.cpp reads the other field here, vLLM the first
+                body["json_schema"] = msgspec.Raw(request.schema.encode())
         body |= self.extra
         if request.messages:
             body["messages"] = [{"role": role, "content": content} for role, content in request.messages]
@@ -421,8 +424,6 @@ class OpenAI:
                 f"address, model name and account; {have} in the environment. What was asked before is in the ledger."
             )
         wait_s = retry_after(answer.headers)
-        if (status in (429, 529) or status >= 500) and 0 < wait_s <= self.patience_s:
-            self._not_before = max(self._not_before, time.monotonic() + wait_s)
         loading = status == 503 and "loading model" in said.lower()  # llama.cpp's server says so
         return Trouble(kind_of(status, said), why, wait_s=wait_s, status=status, loading=loading)
 

@@ -1,10 +1,11 @@
 """How fast a server is asked: how many requests are in flight, and how many requests and tokens go out in a minute.
 
 The window of requests in flight is found by trying. It doubles while that brings more replies a second, steps back
-where it does not (latency rose as fast as the window), and gives way to refusals. What counts is throughput, not
-latency alone: a server that computes requests together answers each a little later and all of them much sooner. By
-Little's law throughput is requests in flight / latency, so two rounds are compared by their windows and latencies; and
-latencies are compared between replies of about one length, because a long reply takes long.
+where it does not (latency rose as fast as the window), and gives way where refusals are many. Where a server gets slow,
+smaller windows are tried, and kept as long as as many replies come. What counts is throughput, not latency alone: a
+server that computes requests together answers each a little later and all of them much sooner. By Little's law
+throughput is requests in flight / latency, so two rounds are compared by their windows and latencies; and latencies are
+compared between replies of about one length, because a long reply takes long.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ __all__ = ["Gate", "Pace", "Rate"]
 START = 16  # requests in flight at first
 LEAST_REPLIES = 8  # in a round: fewer say nothing
 SHRINK = 0.7
+BEARABLE = 0.25  # of a round's outcomes that may be refusals: fewer come from a server's bad luck, not from its load
+FEW_OUTCOMES = 8  # a share of fewer than these says little
 GROW = (2.0, 1.25)  # until the window first gave way, and after
 GAIN = 0.3  # of what was added to the window that must come back as throughput
-RISE = 2.0  # at one window: this much slower than before is a server that has too much to do
+RISE = 2.0  # at one window: this much slower than before may be a server that has too much to do
+SLOW_ROUNDS = 2  # that slow, one after another, before a smaller window is tried
+UNSEEN_S = 0.005  # differences of this size are the clock's and the machine's
 REST = (4, 32)  # rounds until the next try to grow, after the first vain one and at most
 USED = 0.75  # of the window: a round that used less says nothing about it
 
@@ -42,8 +47,8 @@ class Pace:
     def restart(self) -> None:
         """Forget what was found, as behind a server that was away."""
         self.window = float(min(START, self.most))
-        self._steep, self._rest, self._vain = True, 0, 0
-        self._grown_from: float | None = None
+        self._steep, self._rest, self._vain, self._slow = True, 0, 0, 0
+        self._from: float | None = None  # the window before the one that is being tried
         self._new_round(None)
 
     def _new_round(self, before: Round | None) -> None:
@@ -51,11 +56,11 @@ class Pace:
         self._before = before
         self._since = self._clock()
         self._seconds: dict[int, list[float]] = {}
-        self._replies = self._busiest = 0
+        self._replies = self._refused = self._busiest = 0
 
     def came(self, started: float, new_tokens: int, in_flight: int) -> None:
         """A reply to what was sent at `started`; new_tokens: 0 where the server does not say; in_flight: with it."""
-        if started < self._since:
+        if started <= self._since:
             return  # sent while the window was another
         self._seconds.setdefault(new_tokens.bit_length(), []).append(self._clock() - started)
         self._replies += 1
@@ -63,38 +68,57 @@ class Pace:
         if self._replies >= max(LEAST_REPLIES, int(self.window)):
             self._end_round()
 
-    def failed(self, started: float) -> None:
-        """A refusal, a timeout or a lost connection of what was sent at `started`. It counts once in a round trip."""
-        if started >= self._since:
-            self._give_way(self.window * SHRINK)
+    def failed(self, started: float) -> bool:
+        """A refusal, a timeout or a lost connection of what was sent at `started`: is the server asked too much?
+
+        It is where more than BEARABLE of a round ends so; the window gives way then, once in a round trip.
+        """
+        if started < self._since:
+            return False
+        self._refused += 1
+        if self._refused <= BEARABLE * max(self._replies + self._refused, FEW_OUTCOMES):
+            return False
+        self._give_way(self.window * SHRINK)
+        return True
 
     def _give_way(self, window: float) -> None:
+        """A smaller window, and some rounds of rest before the next try to grow."""
         self.window = max(1.0, window)
-        self._steep, self._grown_from = False, None
+        self._steep, self._from = False, None
         self._vain += 1
         self._rest = min(REST[0] * 2 ** (self._vain - 1), REST[1])
         self._new_round(None)
 
+    def _try(self, window: float, seen: Round) -> None:
+        """Another window, to be compared with this one."""
+        self._from = self.window
+        self.window = min(float(self.most), max(1.0, window))
+        self._new_round(seen)
+
     def _end_round(self) -> None:
         seen = {kind: (len(all_), median(all_)) for kind, all_ in self._seconds.items()}
         slower = _slower(self._before, seen)
-        if self._grown_from is not None:
-            more = self.window / self._grown_from
-            if more / slower - 1 < GAIN * (more - 1):
-                self._give_way(self._grown_from)
+        tried, self._from = self._from, None
+        if tried is not None:
+            more = self.window / tried
+            if more / slower - 1 < GAIN * (more - 1):  # too little gained, or by a smaller window too much lost
+                self._give_way(tried)
+                return
+            if more < 1:
+                self._try(self.window * SHRINK, seen)
                 return
             self._vain = 0
-        elif slower > RISE:
-            self._give_way(self.window * SHRINK)
+        self._slow = self._slow + 1 if slower > RISE else 0
+        if self._slow == SLOW_ROUNDS:
+            self._slow, self._steep, self._rest = 0, False, REST[0]
+            self._try(self.window * SHRINK, seen)
             return
         self._rest -= 1
         if self._rest < 0 and self.window < self.most and self._busiest >= USED * int(self.window):
-            self._grown_from = self.window
-            self.window = min(float(self.most), max(self.window + 1, self.window * GROW[not self._steep]))
-            self._new_round(seen)
+            self._try(max(self.window + 1, self.window * GROW[not self._steep]), seen)
             return
-        grew, self._grown_from = self._grown_from is not None, None
-        self._new_round(seen if grew or self._before is None or slower < 1 else self._before)
+        calm = tried is None and self._before is not None and slower >= 1
+        self._new_round(self._before if calm else seen)
 
 
 def _slower(before: Round | None, now: Round) -> float:
@@ -103,7 +127,7 @@ def _slower(before: Round | None, now: Round) -> float:
     weight = sum(count for count, _ in shared)
     if not before or not weight:
         return 1.0
-    return sum(count * now[kind][1] / max(before[kind][1], 1e-9) for count, kind in shared) / weight
+    return sum(count * (now[kind][1] + UNSEEN_S) / (before[kind][1] + UNSEEN_S) for count, kind in shared) / weight
 
 
 class Gate:

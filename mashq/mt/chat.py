@@ -22,6 +22,7 @@ __all__ = ["Chat", "cleaned"]
 
 RULES = 1  # raise it when replies are cleaned otherwise: what was translated is asked again
 AT_ONCE = 8  # requests in a batch for each one that is worth having in flight
+MOST_TOGETHER = 32  # of them: a kill loses a batch
 # New tokens of a reply; few limits, because a model in this process answers requests of one limit together.
 LIMITS = (64, 128, 256, 512, 1024, 2048, 4096)
 # Tokens for each character of the source. A chat model's vocabulary is not known: two bytes a letter, each a token of
@@ -71,7 +72,7 @@ class Chat:
     def batches(self, sentences: Sequence[str]) -> list[list[int]]:
         """Places by length in characters, the longest first, `AT_ONCE` for each request in flight."""
         order = sorted(range(len(sentences)), key=lambda place: -len(sentences[place]))
-        size = AT_ONCE * self.model.concurrency
+        size = AT_ONCE * min(self.model.concurrency, MOST_TOGETHER)
         return [order[start : start + size] for start in range(0, len(order), size)]
 
     def translate(self, sentences: Sequence[str]) -> list[Output]:

@@ -26,11 +26,6 @@ from mashq.steps import StudentSettings
 from mashq.train import TrainSettings
 
 HELD_OUT = "_heldout_"  # in the name of a template that is never trained on
-OPENINGS = {  # of a story; {} is the country
-    "msa": "كان يا ما كان، في قديم الزمان، كان يعيش في {} ولد",
-    "egyptian": "كان ياما كان، كان فيه ولد صغير عايش في {}، و",
-    "moroccan": "كان يا ما كان، كان واحد الولد صغير ساكن ف{}، و",
-}
 
 
 @dataclass(frozen=True)
@@ -102,9 +97,7 @@ def told_stories(rows: pa.Table, job: Job) -> pa.Table:
     from mashq.lm import Request, generate, licence, open_model
 
     writer, turns = job.settings["writer"], rows["messages"].to_pylist()
-    openings = [
-        _opening(one, meta) for one, meta in zip(rows["variety"].to_pylist(), rows["meta"].to_pylist(), strict=True)
-    ]
+    openings = [stories.openings_of(stories.Slots(**json.loads(meta)))[0] for meta in rows["meta"].to_pylist()]
     texts = [f"{messages[-1]['content']}\n\n{opening}" for messages, opening in zip(turns, openings, strict=True)]
     requests = [Request(prompt=text, decoding=job.settings["decoding"]) for text in texts]
     got = generate(open_model(writer), requests, ledger=job.root / "ledger" / "replies", budget=None)
@@ -118,10 +111,6 @@ def told_stories(rows: pa.Table, job: Job) -> pa.Table:
         messages=[[*asked, {"role": "assistant", "content": story}] for asked, story in zip(turns, told, strict=True)],
     )
     return drop(made, [f"no reply: {reply.error}" if reply.error else None for reply in got])
-
-
-def _opening(variety: str, meta: str) -> str:
-    return OPENINGS[variety].format(stories.text_of("country", json.loads(meta)["country"], variety))
 
 
 def kept_stories(rows: pa.Table, job: Job) -> pa.Table:

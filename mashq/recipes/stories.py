@@ -3,8 +3,10 @@
 Paper 4 (arXiv 2407.07551). Reads the released AraStories files. Beside the tuned student stands an arm tuned on the
 same stories under shuffled prompts of the same variety: what it gains too is "writes stories", not "obeys".
 
-With `english` a first stage comes before: English stories with their prompts (the shape of TinyStories' JSON) are
-translated sentence by sentence, those that pass are learnt, and the released stories after them (the paper's Model B).
+With `written` a model writes more stories from drawn slots, in these and other varieties (the paper's own were GPT-4's),
+and those that obey their slots are learnt beside the released ones. With `english` a first stage comes before: English
+stories with their prompts (the shape of TinyStories' JSON) are translated sentence by sentence, those that pass are
+learnt, and the released stories after them (the paper's Model B).
 """
 
 from __future__ import annotations
@@ -17,18 +19,53 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from mashq import arabic, rows, stories, translate_step
+from mashq import arabic, rows, stories, story_writer, translate_step
 from mashq import steps as shared
 from mashq.lm import Decoding
 from mashq.rows import MashqError, nearest
-from mashq.run import Job, Step
+from mashq.run import Job, Step, read_rows
 from mashq.sources import SourceSettings
 from mashq.steps import SplitSettings, StudentSettings
+from mashq.story_checks import Limits
+from mashq.story_writer import Stories
+from mashq.synthesis import Asked
+from mashq.synthesis_step import WriterSettings, synthesised, wanted_rows
+from mashq.synthesis_survey import survey
 from mashq.train import TrainSettings
 from mashq.translate_settings import TranslationSettings
 
-VARIETIES = ("msa", "egyptian", "moroccan")
+VARIETIES = stories.RELEASED
+STORIES = "mashq-stories"  # the source of stories that a model writes
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How stories are written by a model."""
+
+    varieties: tuple[str, ...] = VARIETIES  # any of data/stories/*.yaml: also gulf, levantine ...
+    style: str = "messages"  # messages: chat models; completion: models that go on from a text
+    limits: Limits = field(default_factory=Limits)
+    must: tuple[str, ...] = ("variety", "characters", "country", "season", "place", "dialogue")  # checks that hold
+    writer: WriterSettings = field(default_factory=WriterSettings)
+
+
+# What the embedded model can do: it goes on from an opening and never ends by itself.
+EMBEDDED = Writing(
+    style="completion",
+    limits=Limits(least_words=40, whole_end=False),
+    must=("country", "season", "dialogue"),
+    writer=WriterSettings(
+        asked=Asked(
+            decoding=Decoding(max_new_tokens=160, temperature=0.5, top_p=0.9, repetition_penalty=1.1),
+            tries=2,
+            repair=False,
+            whole=False,
+            most_opening=1.0,
+        )
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +80,8 @@ class Settings:
     shuffled_arm: bool = True  # also tune on shuffled prompts
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=150))
     metrics: tuple[str, ...] = ("bits_per_byte", "perplexity", "rougeL", "chrF++")
+    written: int = 0  # stories of each variety that a model writes; 0 = none
+    writing: Writing = field(default_factory=Writing)
     english: str = ""  # English stories for a first stage: JSON of TinyStories' shape, or text; "" = no first stage
     english_source: SourceSettings = field(default_factory=lambda: SourceSettings(source="tinystories"))
     translation: TranslationSettings = field(default_factory=TranslationSettings)
@@ -55,6 +94,7 @@ SIZES = {
     "small": Settings(
         most_words=250,
         rows=40,
+        writing=EMBEDDED,
         train=TrainSettings(rows_per_batch=4, lr_peak=5e-4, max_tokens=768, save_every=10),
     ),
     # The paper's own: AraLLaMA-2-base 7B, lr 4e-5, batch 1, 20 epochs; LoRA's rank and the split are ours (not public).
@@ -129,6 +169,34 @@ def _first_stage(settings: Settings) -> list[Step]:
     ]
 
 
+def wanted(job: Job) -> Iterator[pa.Table]:
+    """What is wanted: slots drawn for each variety."""
+    for variety in job.settings["varieties"]:
+        drawn = story_writer.wanted(job.settings["n"], variety, job.settings["seed"])
+        yield wanted_rows(drawn, STORIES, variety)
+
+
+def apart(table: pa.Table, job: Job) -> pa.Table:
+    """Written stories that are learnt; one that asks for the same as a test prompt is dropped."""
+    held = set()
+    for rows_of in read_rows(job.inputs["split"], ["split", "group"]):
+        unseen = rows_of.filter(pc.equal(rows_of["split"], "test"))
+        held.update(unseen["group"].to_pylist())
+    made = rows.replace(table, split="train")
+    groups = table["group"].to_pylist()
+    return rows.drop(made, ["held out: a test prompt asks for the same" if one in held else None for one in groups])
+
+
+def _written(settings: Settings) -> list[Step]:
+    """What is wanted -> every reply -> the survey."""
+    own = settings.writing
+    drawn = {"n": settings.written, "varieties": own.varieties, "seed": settings.seed}
+    asked = Step("wanted", wanted, drawn, files={"slots": stories.DATA}, kind="stream")
+    writer = Stories(limits=own.limits, must=own.must, style=own.style)  # type: ignore[arg-type]  # it checks the style
+    told = synthesised("written", asked, writer, own.writer)
+    return [asked, told, survey("written-survey", asked, told, {})]
+
+
 def shuffled(job: Job) -> Iterator[pa.Table]:
     """The training stories, each under the prompt of another story of its variety."""
     table = pa.concat_tables(job.read("rows"))
@@ -169,13 +237,18 @@ def steps(settings: Settings) -> list[Step]:
     student = settings.student
     stage = _first_stage(settings) if settings.english else []
     first = stage[-1] if stage else None
-    tuned = shared.train("tuned", {"learnt": learnt, "checked": checked}, student, settings.train, first)
+    more = _written(settings) if settings.written else []
+    lessons = {"learnt": learnt, "checked": checked}
+    if more:
+        more.append(Step("written-apart", apart, None, {"written": more[1], "split": divided}))
+        lessons["written"] = more[-1]
+    tuned = shared.train("tuned", lessons, student, settings.train, first)
     systems = {
         "untuned": shared.replies("untuned", asked, student, settings.decoding),
         "tuned-replies": shared.replies("tuned-replies", asked, student, settings.decoding, tuned),
     }
     labels = {"untuned": "untuned", "tuned-replies": "tuned"}
-    made = [*stage, *by_variety.values(), divided, learnt, asked, tuned]
+    made = [*stage, *by_variety.values(), divided, *more, learnt, asked, tuned]
     if settings.shuffled_arm:
         mixed = Step("shuffled", shuffled, {"seed": settings.seed}, {"rows": learnt}, kind="stream")
         arm = shared.train("tuned-shuffled", {"shuffled": mixed, "checked": checked}, student, settings.train, first)

@@ -12,7 +12,7 @@ from typing import Any
 
 from mashq import __version__
 from mashq.report.plots import Series
-from mashq.report.record import COUNTS, Evaluation, Model, Run, Step, read_evaluation, read_model
+from mashq.report.record import COUNTS, Evaluation, Model, Run, Step, read_evaluation, read_model, read_survey
 from mashq.report.samples import draw_replies, draw_rows, shown
 
 __all__ = ["ALPHA", "LEAST_GROUPS", "build", "flat"]
@@ -61,6 +61,7 @@ def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
         "steps": [_step(step) for step in run.steps],
         "data_card": f"data_card{'' if alone else f'-{run.recipe}-{run.name}'}.md" if data else None,
         "data": data,
+        "surveys": [_survey(step) for step in run.of("survey")],
         "models": models,
         "evaluations": [
             # What no score of such a run can show, most telling first.
@@ -148,6 +149,11 @@ def _licences(run: Run, models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for one in step.judges
     ]
     return {"rows": rows, "models": notices}
+
+
+def _survey(step: Step) -> dict[str, Any]:
+    found = read_survey(step)
+    return {"step": step.name, **found, "diversity": flat(found["diversity"])}
 
 
 def _model(step: Step, model: Model) -> dict[str, Any]:

@@ -125,6 +125,7 @@ class _View:
             **run,
             "key": f"r{index}",
             "data": [self._data(data) for data in run["data"]],
+            "surveys": [self._survey(survey) for survey in run["surveys"]],
             "models": [self._model(model) for model in run["models"]],
             "evaluations": [self._evaluation(evaluation) for evaluation in run["evaluations"]],
             "limits": [self._limit(limit) for limit in run["limits"]],
@@ -168,6 +169,32 @@ class _View:
             for value, rows in order[:MOST_SLICES]
         ]
         return {"rows": rows, "hidden": len(order) - len(rows)}
+
+    def _survey(self, survey: Mapping[str, Any]) -> dict[str, Any]:
+        tries = [{**line, "bar": self._bar(line["kept"], line["replies"])} for line in survey["tries"]]
+        checks = [
+            {
+                **line,
+                "name": self.words.term("check_name", line["check"]),
+                "share": line["passed"] / line["replies"],
+                "kept_share": line["kept_passed"] / line["kept"] if line["kept"] else None,
+                "bar": self._bar(line["passed"], line["replies"]),
+            }
+            for line in survey["checks"]
+        ]
+        grid = survey["grid"]
+        if grid:
+            lines = zip(grid["rows"], grid["kept"], grid["wanted"], strict=True)
+            grid = {**grid, "lines": [self._heat(row["name"], kept, wanted) for row, kept, wanted in lines]}
+        return {**survey, "tries": tries, "checks": checks, "grid": grid}
+
+    def _heat(self, name: str, kept: Sequence[int], wanted: Sequence[int]) -> dict[str, Any]:
+        label = f"{name}: {sum(kept)} / {sum(wanted)}"
+        return {"name": name, "kept": sum(kept), "wanted": sum(wanted), "plot": plots.heat(kept, wanted, label=label)}
+
+    def _bar(self, part: int, whole: int) -> Markup:
+        share = part / whole if whole else 0.0
+        return plots.bar(share, kind="plain", label=f"{100 * share:.1f}%")
 
     def _model(self, model: Mapping[str, Any]) -> dict[str, Any]:
         if not model["first"]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from markupsafe import Markup, escape
 
-__all__ = ["Scale", "Series", "axis", "bar", "curve", "interval", "number", "scale_over", "stack"]
+__all__ = ["Scale", "Series", "axis", "bar", "curve", "heat", "interval", "number", "scale_over", "stack"]
 
 ROW_HEIGHT = 22  # px of one dot-and-interval row
 CURVE_HEIGHT = 260  # px
@@ -134,6 +134,26 @@ def stack(parts: Sequence[tuple[float, str]], *, label: str) -> Markup:
         start += width
     return Markup(
         f'<svg class="stack" role="img" aria-label="{escape(label)}" width="100%" height="14">{"".join(pieces)}</svg>'
+    )
+
+
+HEAT = ("absent", "none", "part", "most", "full")  # nothing wanted; nothing, under half, half or more, all of it there
+
+
+def heat(kept: Sequence[int], wanted: Sequence[int], *, label: str) -> Markup:
+    """One line of a heat map: a cell for each pair, coloured by the share that is there; equal neighbours are one."""
+    kinds = [
+        "absent" if not w else "full" if k >= w else "none" if not k else "most" if 2 * k >= w else "part"
+        for k, w in zip(kept, wanted, strict=True)
+    ]
+    pieces, start = [], 0
+    for kind, run in groupby(kinds):
+        length = len(list(run))
+        x, width = 100 * start / len(kinds), 100 * length / len(kinds)
+        pieces.append(f'<rect class="{kind}" x="{x:.2f}%" width="{width:.2f}%" height="10"/>')
+        start += length
+    return Markup(
+        f'<svg class="heat" role="img" aria-label="{escape(label)}" width="100%" height="10">{"".join(pieces)}</svg>'
     )
 
 

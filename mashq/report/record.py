@@ -13,7 +13,7 @@ from typing import Any
 
 from mashq.rows import MashqError
 
-__all__ = ["COUNTS", "Evaluation", "Model", "Run", "Step", "read_evaluation", "read_model", "read_run"]
+__all__ = ["COUNTS", "Evaluation", "Model", "Run", "Step", "read_evaluation", "read_model", "read_run", "read_survey"]
 
 COUNTS = ("in", "made", "kept", "dropped", "merged", "unsampled")
 
@@ -32,7 +32,7 @@ class Step:
 
     @property
     def produces(self) -> str:
-        """`rows`, `model`, `evaluation` or `report`."""
+        """`rows`, `model`, `evaluation`, `survey` or `report`."""
         return str(self.manifest.get("produces", "rows"))
 
     @property
@@ -64,7 +64,7 @@ class Run:
     steps: tuple[Step, ...] = field(repr=False)
 
     def of(self, produces: str) -> Iterator[Step]:
-        """The steps that produce `rows`, `model` or `evaluation`."""
+        """The steps that produce `rows`, `model`, `evaluation` or `survey`."""
         return (step for step in self.steps if step.produces == produces)
 
     def upstream(self, step: Step) -> list[Step]:
@@ -131,6 +131,11 @@ def read_model(step: Step) -> Model:
     card = _read_json(card_path, "a model's card") if card_path.is_file() else {}
     log = tuple(_read_lines(log_path)) if log_path.is_file() else ()
     return Model(card, log, readme if readme.is_file() else None)
+
+
+def read_survey(step: Step) -> dict[str, Any]:
+    """`survey.json` of a writing step's survey. Raises MashqError where it is absent."""
+    return _read_json(step.folder / "survey.json", "a survey of what was written")
 
 
 def read_evaluation(step: Step) -> Evaluation:

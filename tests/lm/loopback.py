@@ -38,9 +38,15 @@ def answer_to(body: dict[str, Any]) -> str:
 class Loopback:
     """Runs in a thread. `plan` is told the number of the request and its body."""
 
-    def __init__(self, plan: Callable[[int, dict[str, Any]], Act] | None = None, models: tuple[str, ...] = ("tiny",)):
+    def __init__(
+        self,
+        plan: Callable[[int, dict[str, Any]], Act] | None = None,
+        models: tuple[str, ...] = ("tiny",),
+        port: int = 0,
+    ):
         self.plan = plan or (lambda number, body: Act())
         self.models = models
+        self.port = port  # 0: any free one
         self.asked: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.headers: list[str] = []
@@ -56,7 +62,9 @@ class Loopback:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self._server = self._loop.run_until_complete(
+            asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=2048)
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         self._ready.set()
         self._loop.run_forever()
@@ -84,8 +92,8 @@ class Loopback:
         try:
             while await self._one(reader, writer):
                 pass
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the other end went away, or the server is stopped: Python 3.11 logs a cancelled task as an error
         finally:
             writer.close()
 

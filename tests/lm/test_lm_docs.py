@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
-from loopback import serving
+from loopback import Act, serving
 
 from mashq.lm.llamacpp import LlamaCpp
 from mashq.lm.openai import OpenAI
@@ -21,10 +23,17 @@ def test_the_python_on_the_page_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
-    with serving() as server:
-        exec(code.replace("http://localhost:8000/v1", server.url), {})
-    assert "ما عاصمة المغرب؟" in capsys.readouterr().out
+    asking, in_json = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    said = {"message": {"content": 'الجواب:\n```json\n{"city": "الرباط"}\n```'}, "finish_reason": "stop"}
+
+    def plan(_: int, body: dict[str, Any]) -> Act:
+        return Act(body=json.dumps({"choices": [said]}).encode()) if "response_format" in body else Act()
+
+    with serving(plan) as server:
+        exec(asking.replace("http://localhost:8000/v1", server.url), {})
+        assert "ما عاصمة المغرب؟" in capsys.readouterr().out
+        exec(in_json.replace("http://localhost:8000/v1", server.url), {})
+        assert capsys.readouterr().out == "{'city': 'الرباط'}\n"
     assert (tmp_path / "runs" / "ledger.jsonl").read_text("utf-8").count("\n") == 3
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from mashq.lm import Budget, Decoding, Ledger, Reply, Request, generate, key_of, open_model, seed_of
 from mashq.lm.echo import Echo, Scripted
+from mashq.lm.progress import line
 from mashq.rows import MashqError
 
 SHORT = Decoding(max_new_tokens=8)
@@ -167,6 +168,28 @@ def test_the_bar_tells_what_was_done(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "2/2" in said
     assert "1 failed" in said
     assert "0.00 spent" in said
+
+
+def test_the_log_tells_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("mashq.lm.progress.LOG_EVERY_S", 0.0)
+    budget = Budget(money=1, price_in=1e3, price_out=1e3)
+    model = Scripted([Reply.failed("no"), "b", "c"], name="t")
+    with caplog.at_level(logging.INFO, "mashq.lm"):
+        generate(model, [ask("a"), ask("b"), ask("c"), ask("c")], ledger=None, budget=budget, progress=True)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 4  # one a reply, and the last
+    assert told[1].startswith("asked 2 of 3: ")
+    assert "1 failed" in told[1]
+    assert told[1].endswith(" left")
+    assert told[-1].endswith("1 failed, 0.00 spent")
+
+
+def test_a_line_of_progress_says_rates_and_time_left() -> None:
+    told = line(done=30, failed=2, tokens=600, seconds=10.0, in_flight=8, money=1.25, left=10_900)
+    assert told == "60 tokens/s, 3.0 requests/s, 8 in flight, 2 failed, 1.25 spent, 1:00:33 left"
+    assert line(0, 0, 0, 0.0, 0, None, 5) == "0 tokens/s, 0.0 requests/s"
 
 
 # --- scripts ---------------------------------------------------------------------------------------------------------
@@ -348,6 +371,54 @@ def test_two_processes_write_one_ledger_without_harm(ledger: Path) -> None:
     assert {len(line["text"].split()) for line in lines} == {201}
     with Ledger(ledger) as book:
         assert (len(book), book.damaged) == (300, 0)
+
+
+APPENDER = """
+import sys
+from pathlib import Path
+from mashq.lm import Ledger, Reply
+with Ledger(Path(sys.argv[1])) as book:
+    for number in range(int(sys.argv[3])):
+        reply = Reply(text="كلمة " * (number % 700), finish="stop", new_tokens=number)
+        book.put(bytes([int(sys.argv[2])]) + number.to_bytes(15), "m", reply)
+        print(number, flush=True)
+"""
+
+
+def test_two_write_while_a_third_reads_and_no_line_is_damaged(ledger: Path) -> None:
+    command = [sys.executable, "-c", APPENDER, str(ledger)]
+    with Ledger(ledger) as book:
+        writers = [subprocess.Popen([*command, who, "1500"], stdout=subprocess.DEVNULL) for who in "12"]
+        while any(writer.poll() is None for writer in writers):
+            book.refresh()
+            assert book.damaged == 0
+        book.refresh()
+        assert (len(book), book.damaged) == (3000, 0)
+        for number in (0, 699, 1499):
+            found = book.get(b"\x01" + number.to_bytes(15))
+            assert found is not None
+            assert found.text == "كلمة " * (number % 700)
+
+
+@pytest.mark.parametrize("after", [1, 17, 260, 900])
+def test_kill_9_while_writing_loses_nothing_that_was_told(ledger: Path, after: int) -> None:
+    """A writer says each number once it is kept; another goes on writing beside it."""
+    command = [sys.executable, "-c", APPENDER, str(ledger)]
+    other = subprocess.Popen([*command, "2", "1000"], stdout=subprocess.DEVNULL)
+    killed = subprocess.Popen([*command, "1", "100000"], stdout=subprocess.PIPE, text=True)
+    assert killed.stdout is not None
+    for told in killed.stdout:
+        if int(told) >= after:
+            break
+    killed.kill()
+    rest = killed.stdout.read().split("\n")[:-1]  # a last number may be cut off
+    killed.communicate()
+    assert other.wait(60) == 0
+    last = max([after, *map(int, rest)])
+    with Ledger(ledger) as book:
+        assert all(book.get(b"\x01" + number.to_bytes(15)) for number in range(last + 1))
+        assert last + 1 <= len(book) - 1000 <= last + 2
+        assert book.damaged == 0
 
 
 def test_a_reply_is_in_the_file_before_it_is_counted(ledger: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from mashq.lm import Decoding, Request, generate, open_model
-from mashq.lm.llamacpp import LlamaCpp
+from mashq.lm import Decoding, Request, generate, open_model, parsed
+from mashq.lm.llamacpp import LlamaCpp, serve
 from mashq.rows import MashqError
 
 pytestmark = pytest.mark.model
@@ -76,3 +81,50 @@ def test_its_server_answers_like_the_engine(model: LlamaCpp, tmp_path: Path) -> 
     ]
     chat = Request(messages=(("user", "مرحبا"),), decoding=decoding)
     assert generate(door, [chat], ledger=None, budget=None)[0].new_tokens > 0
+
+
+CITY = '"properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"]'
+SCHEMA = f'{{"type": "object", {CITY}, "additionalProperties": false}}'
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "connect-a-model.md"
+
+
+def test_a_schema_holds_the_engine_and_its_server(model: LlamaCpp) -> None:
+    decoding = Decoding(max_new_tokens=60)
+    asked = Request(prompt="عاصمة مصر بصيغة JSON:\n", decoding=decoding, schema=SCHEMA)
+    chat = Request(messages=(("user", "ما عاصمة مصر؟"),), decoding=decoding, schema=SCHEMA)
+    door = open_model(model.server().listening_address + "/v1")
+    (inside,) = generate(model, [asked], ledger=None, budget=None)
+    outside = generate(door, [asked, chat], ledger=None, budget=None)
+    for reply in (inside, *outside):
+        value = parsed(reply.text)
+        assert isinstance(value, dict)
+        assert list(value) == ["city"]
+
+
+def test_a_prompt_that_does_not_fit_its_server_is_named_so(model: LlamaCpp) -> None:
+    door = open_model(model.server().listening_address + "/v1")
+    (reply,) = generate(
+        door, [Request(prompt="كان " * 300, decoding=Decoding(max_new_tokens=4))], ledger=None, budget=None
+    )
+    assert str(reply.error).startswith("too long: http://127.0.0.1:")
+
+
+def test_the_command_on_the_page_serves_the_embedded_model() -> None:
+    (code,) = re.findall(r'^python -c "(.*)"$', PAGE.read_text("utf-8"), re.M)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", code.replace("8080", str(port))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        assert url == f"http://127.0.0.1:{port}/v1"
+        door = open_model(url)
+        assert door.identity == f"openai:{url}#gemma3-270m"
+        requests = [Request(prompt=prompt, decoding=Decoding(max_new_tokens=8)) for prompt in PROMPTS]
+        replies = generate(door, requests, ledger=None, budget=None)
+        assert "باريس" in replies[0].text
+        with pytest.raises(MashqError, match=f"port {port} cannot be had"):
+            serve("gemma3-270m", port=port)
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) == 0

@@ -6,6 +6,7 @@ import email.utils
 import http.server
 import json
 import logging
+import resource
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from typing import Any
 import pytest
 from loopback import Act, answer_to, serving, words_of
 
-from mashq.lm import Budget, Decoding, Ledger, Reply, Request, generate, open_model
+from mashq.lm import Budget, Decoding, Ledger, Reply, Request, generate, open_model, openai
 from mashq.rows import MashqError
 
 SHORT = Decoding(max_new_tokens=8)
@@ -162,19 +163,33 @@ def test_a_stalled_socket_is_left_and_tried_again() -> None:
 
 
 @pytest.mark.parametrize("as_date", [False, True])
-def test_retry_after_holds_everyone_back(as_date: bool) -> None:
+def test_many_refusals_hold_everyone_back(as_date: bool) -> None:
     times: list[float] = []
 
     def plan(number: int, _: dict[str, Any]) -> Act:
         times.append(time.time())
         # a date has whole seconds: 2 from now is at least 1
         wait = email.utils.formatdate(time.time() + 2, usegmt=True) if as_date else "1"
-        return Act(status=429, headers={"retry-after": wait}) if number == 0 else Act(delay_s=0.05)
+        return Act(status=429, headers={"retry-after": wait}) if number < 8 else Act(delay_s=0.2)
 
-    replies, _ = run(plan, many(6), concurrency=2)
+    replies, _ = run(plan, many(24), concurrency=16)
     assert {reply.finish for reply in replies} == {"stop"}
-    early = [moment for moment in times[1:] if moment - times[0] < 0.9]
-    assert len(early) <= 1  # the one in flight beside it
+    assert len(times) == 32
+    first = [moment for moment in times if moment - times[0] < 0.9]
+    assert len(first) <= 16 + 3  # those that were in flight, and who went in before the third refusal
+
+
+def test_a_single_refusal_holds_up_nobody_else() -> None:
+    times: list[float] = []
+
+    def plan(number: int, _: dict[str, Any]) -> Act:
+        times.append(time.time())
+        return Act(status=429, headers={"retry-after": "1"}) if number == 0 else Act(delay_s=0.01)
+
+    replies, _ = run(plan, many(30), concurrency=4)
+    assert {reply.finish for reply in replies} == {"stop"}
+    assert sum(moment - times[0] < 0.9 for moment in times) == 30
+    assert times[-1] - times[0] >= 1  # the refused one waited as it was told
 
 
 def test_a_server_that_asks_for_an_hour_is_told_not_waited_for() -> None:
@@ -212,6 +227,258 @@ def test_a_server_that_wants_another_name_for_the_limit_gets_it() -> None:
 
     replies, _ = run(plan, many(3))
     assert {reply.finish for reply in replies} == {"stop"}
+
+
+# --- how many are in flight -------------------------------------------------------------------------------------------
+
+
+def test_a_thousand_are_in_flight_where_the_server_keeps_up() -> None:
+    with serving(lambda *_: Act(delay_s=1.0)) as server:
+        model = open_model(server.url + "#tiny", concurrency=1000)
+        model.pace.window = 1000  # as found by an earlier call
+        replies = generate(model, many(2000), ledger=None, budget=None)
+        assert {reply.finish for reply in replies} == {"stop"}
+        assert server.most_in_flight == 1000
+
+
+def test_the_window_grows_from_small_and_connections_with_it() -> None:
+    with serving(lambda *_: Act(delay_s=0.05)) as server:
+        model = open_model(server.url + "#tiny", concurrency=128)
+        generate(model, many(16), ledger=None, budget=None)
+        assert server.most_in_flight <= 16
+        assert server.connections <= 16
+        generate(model, many(1500), ledger=None, budget=None)
+        assert server.most_in_flight > 64
+
+
+def test_refusals_shrink_the_window_to_what_the_server_takes() -> None:
+    """A server that takes 6 at a time and answers 429 to the others."""
+    with serving() as server:
+        server.plan = lambda *_: Act(status=429) if server.in_flight > 6 else Act(delay_s=0.02)
+        model = open_model(server.url + "#tiny", concurrency=64, retries=50)
+        replies = generate(model, many(400), ledger=None, budget=None)
+        assert {reply.finish for reply in replies} == {"stop"}
+        assert model.pace.window <= 12
+        assert len(server.asked) < 2 * 400
+
+
+def test_connections_are_as_many_as_are_used() -> None:
+    _, server = run(lambda *_: Act(), many(3), concurrency=500)
+    assert server.connections <= 3
+
+
+def test_more_open_files_are_asked_for_and_what_there_is_is_kept_to(caplog: pytest.LogCaptureFixture) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (600, before[1]))
+        assert openai._files_for(300) == 300
+        assert openai._files_for(800) == 800
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 800 + openai.SPARE_FILES
+        if before[1] != resource.RLIM_INFINITY:
+            assert openai._files_for(2 * before[1]) == before[1] - openai.SPARE_FILES
+            assert "need as many open files" in caplog.text
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_rate_of_requests_is_kept() -> None:
+    started = time.monotonic()
+    replies, _ = run(lambda *_: Act(), many(11), requests_per_minute=1200)  # one in 50 ms
+    assert {reply.finish for reply in replies} == {"stop"}
+    assert 0.5 <= time.monotonic() - started < 2
+
+
+def test_a_rate_of_tokens_is_kept_and_corrected_by_what_came() -> None:
+    """Each is thought to cost 8 + 4 + 8 tokens and costs 5: the first wait for the guess, later ones for what was."""
+    started = time.monotonic()
+    replies, _ = run(lambda *_: Act(), many(60), tokens_per_minute=60_000 / 4)  # 250 tokens a second
+    seconds = time.monotonic() - started
+    assert {reply.finish for reply in replies} == {"stop"}
+    assert 59 * 5 / 250 <= seconds < 60 * 20 / 250
+
+
+# --- what is done about each kind of failure --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("act", "kind", "tries"),
+    [
+        (Act(status=429), "limit", 13),
+        (Act(status=529), "limit", 13),
+        (Act(status=500), "server", 7),
+        (Act(cut_after=60), "connection", 7),
+        (Act(body=b"{}"), "malformed", 3),
+        (Act(delay_s=5), "timeout", 3),
+        (Act(finish="content_filter"), "refused", 1),
+        (Act(status=400, body=b'{"error": {"code": "content_filter"}}'), "refused", 1),
+        (Act(body=b'{"choices": [{"message": {"content": null, "refusal": "No."}}]}'), "refused", 1),
+        (Act(status=400, body=b'{"error": {"code": "context_length_exceeded"}}'), "too long", 1),
+        (Act(status=400, body=b"This model's maximum context length is 4096 tokens"), "too long", 1),
+        (Act(status=400, body=b'{"error": {"type": "exceed_context_size_error"}}'), "too long", 1),
+        (Act(status=422, body=b"what?"), "request", 1),
+    ],
+)  # fmt: skip
+def test_each_kind_has_its_name_and_number_of_tries(act: Act, kind: str, tries: int) -> None:
+    (reply,), server = run(lambda *_: act, many(1), timeout_s=0.1)
+    assert str(reply.error).startswith(f"{kind}: {server.url}: ")
+    assert len(server.asked) == tries
+
+
+def test_a_kind_can_have_its_own_number_of_tries_or_stop_the_run(ledger: Path) -> None:
+    def plan(_: int, body: dict[str, Any]) -> Act:
+        return Act(finish="content_filter" if "3" in words_of(body) else "stop")
+
+    replies, server = run(plan, many(5), on_error={"refused": 2})
+    assert (str(replies[3].error).split(":")[0], len(server.asked)) == ("refused", 4 + 3)
+    told = r"refused: the reply ended with 'content_filter'\. on_error\['refused'\] says to stop"
+    with pytest.raises(MashqError, match=told):
+        run(plan, many(5), ledger, on_error={"refused": "stop"}, concurrency=1)
+    assert len(Ledger(ledger)) == 3
+
+
+@pytest.mark.parametrize(
+    ("on_error", "message"),
+    [
+        ({"refusal": 1}, r"on_error has no kind 'refusal' .*Did you mean 'refused'"),
+        ({"limit": "often"}, r"on_error\['limit'\].*a number of tries or 'stop'"),
+        ({"limit": -1}, "a number of tries or 'stop'"),
+    ],
+)
+def test_a_policy_that_says_nothing_is_refused(on_error: dict[str, Any], message: str) -> None:
+    with pytest.raises(MashqError, match=message):
+        open_model("http://h/v1#m", on_error=on_error)
+
+
+def test_settings_out_of_range_are_told_together() -> None:
+    with pytest.raises(MashqError, match=r"concurrency is 1 or more, got 0; .*poll_s is above 0"):
+        open_model("http://h/v1#m", concurrency=0, poll_s=0)
+
+
+def test_an_empty_account_is_no_limit_to_wait_for() -> None:
+    body = b'{"error": {"code": "insufficient_quota", "message": "You exceeded your current quota"}}'
+    with pytest.raises(MashqError, match="the account is empty"):
+        run(lambda *_: Act(status=429, body=body), many(5))
+
+
+def test_a_key_that_is_withdrawn_in_the_middle_ends_the_run(ledger: Path) -> None:
+    with pytest.raises(MashqError, match="requests in a row failed after 1 tries each, the last with: HTTP 401"):
+        run(lambda number, _: Act(status=401 if number > 20 else 200), many(500), ledger, concurrency=4)
+    assert len(Ledger(ledger)) == 21
+
+
+SERVER = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from loopback import Act, Loopback
+server = Loopback(lambda *_: Act(delay_s=0.02), port=int(sys.argv[2])).start()
+print(server.url, flush=True)
+time.sleep(600)
+"""
+
+
+def started(port: int = 0) -> tuple[subprocess.Popen[str], str]:
+    """A server in a process of its own, and its address."""
+    command = [sys.executable, "-c", SERVER, str(Path(__file__).parent), str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
+
+
+def ended(server: subprocess.Popen[str]) -> None:
+    server.kill()
+    server.communicate()
+
+
+def test_a_server_that_is_killed_and_started_again_is_waited_for(
+    ledger: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, url = started()
+
+    def away() -> None:
+        nonlocal server
+        time.sleep(0.3)
+        ended(server)
+        time.sleep(0.7)
+        server, _ = started(int(url.split(":")[2].split("/")[0]))
+
+    other = threading.Thread(target=away)
+    other.start()
+    try:
+        with caplog.at_level(logging.INFO):
+            replies = generate(open_model(url + "#tiny", concurrency=8), many(400), ledger=ledger, budget=None)
+    finally:
+        other.join()
+        ended(server)
+    assert {reply.finish for reply in replies} == {"stop"}
+    assert len(Ledger(ledger)) == 400
+    told = [record.message for record in caplog.records if "server" in record.message]
+    assert len(told) == 2
+    assert "waiting up to 300 s for it (patience_s)" in told[0]
+    assert "answers again after" in told[1]
+
+
+def test_a_server_that_stays_away_ends_the_run_after_the_patience(ledger: Path) -> None:
+    server, url = started()
+    threading.Timer(0.3, server.kill).start()
+    model = open_model(url + "#tiny", concurrency=8, patience_s=1)
+    with pytest.raises(
+        MashqError, match=r"did not come back within 1 s \(patience_s\): no connection: .*ledger: start"
+    ):
+        generate(model, many(4000), ledger=ledger, budget=None)
+    ended(server)
+    assert 8 <= len(Ledger(ledger)) < 4000
+
+
+def test_a_server_that_loads_its_model_is_waited_for() -> None:
+    loading = Act(status=503, body=b'{"error": {"code": 503, "message": "Loading model"}}')
+    replies, _ = run(lambda number, _: loading if number < 30 else Act(), many(2), retries=0)
+    assert {reply.finish for reply in replies} == {"stop"}
+
+
+# --- schemas ----------------------------------------------------------------------------------------------------------
+
+SCHEMA = '{"type":"object","properties":{"b":{"type":"string"},"a":{"type":"integer"}}}'
+
+
+def test_a_schema_is_sent_in_the_servers_words() -> None:
+    requests = [
+        Request(messages=(("user", "a"),), decoding=SHORT, schema=SCHEMA),
+        Request(prompt="b", decoding=SHORT, schema=SCHEMA),
+    ]
+    _, server = run(lambda *_: Act(), requests, concurrency=1)
+    form = {"type": "json_schema", "json_schema": {"name": "reply", "strict": False, "schema": json.loads(SCHEMA)}}
+    assert [body["response_format"] for body in server.asked] == [form, form]
+    assert [body.get("json_schema") for body in server.asked] == [None, json.loads(SCHEMA)]  # llama.cpp's other name
+    assert list(server.asked[0]["response_format"]["json_schema"]["schema"]["properties"]) == ["b", "a"]
+
+
+def test_a_server_without_schemas_is_told_once_and_asked_without(caplog: pytest.LogCaptureFixture) -> None:
+    requests = [Request(messages=(("user", f"{i}"),), decoding=SHORT, schema=SCHEMA) for i in range(40)]
+    replies, server = run(
+        lambda _, body: Act(status=400, body=b"what?") if "response_format" in body else Act(), requests, concurrency=2
+    )
+    assert {reply.finish for reply in replies} == {"stop"}
+    assert caplog.text.count("does not hold replies to this JSON schema") == 1
+    assert sum("response_format" in body for body in server.asked) <= 2
+
+
+def test_a_request_that_is_wrong_in_itself_does_not_cost_the_others_their_schema() -> None:
+    requests = [Request(messages=(("user", f"{i}"),), decoding=SHORT, schema=SCHEMA) for i in range(10)]
+    replies, server = run(
+        lambda _, body: Act(status=400, body=b"what?") if words_of(body) == "3" else Act(), requests, concurrency=1
+    )
+    assert [reply.finish for reply in replies].count("error") == 1
+    assert sum("response_format" in body for body in server.asked) == 10
+
+
+# --- requests that begin alike ----------------------------------------------------------------------------------------
+
+
+def test_requests_with_one_system_text_go_one_after_another() -> None:
+    requests = [ask(f"{i}", system="ا" if i % 2 else "ب") for i in range(8)]
+    replies, server = run(lambda *_: Act(), requests, concurrency=1)
+    assert [words_of(body) for body in server.asked] == ["0", "2", "4", "6", "1", "3", "5", "7"]
+    assert [reply.text for reply in replies] == [f"[{'ا' if i % 2 else 'ب'}] {i}" for i in range(8)]
 
 
 # --- what stops everything -------------------------------------------------------------------------------------------

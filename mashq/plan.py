@@ -1,0 +1,156 @@
+"""What a recipe would ask of language models, before anything is sent: requests, tokens, money, time.
+
+What is wanted is made for it (that asks nobody), prompts are written for a sample of it, and the rest is arithmetic
+over three cases: every first reply is kept; a stated share of replies is; nothing is and every try is used up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from mashq.lm import Ledger, Request, key_of, open_model
+from mashq.lm.budget import CHARACTERS_PER_TOKEN
+from mashq.rows import MashqError, expected_got
+from mashq.run import Step, Store, read_rows
+from mashq.synthesis import Asked, Wanted
+from mashq.synthesis_step import Writing, wanted_of
+
+__all__ = ["Case", "Plan", "Prices", "planned", "writing_steps"]
+
+SAMPLE = 400  # texts whose prompts are written to know their length
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What is assumed. price_in and price_out: for a million tokens; kept: share of replies that are worth keeping."""
+
+    price_in: float = 0.0
+    price_out: float = 0.0
+    kept: float = 0.7
+    reply_tokens: int = 0  # of a usual reply; 0: half of what a reply may have
+    tokens_per_second: float = 0.0  # of replies, all in flight together; 0: no time is told
+
+    def __post_init__(self) -> None:
+        if not 0 < self.kept <= 1:
+            raise MashqError(expected_got("plan: kept", "a share above 0 and at most 1", f"{self.kept:g}"))
+
+
+class Case(NamedTuple):
+    """One case: requests, tokens, money, seconds (0: not known)."""
+
+    name: str
+    requests: int
+    tokens_in: int
+    tokens_out: int
+    money: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one writing step would ask. prompt_tokens: of a usual first prompt; paid: first prompts whose reply the
+    ledger has."""
+
+    step: str
+    model: str
+    wanted: int
+    prompt_tokens: int
+    paid: int
+    cases: tuple[Case, ...]
+
+    def lines(self, currency: str = "") -> Iterator[str]:
+        """The plan as a table for a terminal."""
+        yield f"{self.step}: {self.wanted:,} texts by {self.model}, prompts of about {self.prompt_tokens:,} tokens"
+        if self.paid:
+            yield f"  {self.paid:,} first prompts have their reply in the ledger and cost nothing again"
+        yield f"  {'':<9} {'requests':>10} {'tokens in':>15} {'tokens out':>15} {'money' + currency:>12} {'hours':>8}"
+        for one in self.cases:
+            money = f"{one.money:,.2f}" if one.money else "-"
+            hours = f"{one.seconds / 3600:,.1f}" if one.seconds else "-"
+            yield (
+                f"  {one.name:<9} {one.requests:>10,} {one.tokens_in:>15,} {one.tokens_out:>15,} {money:>12} {hours:>8}"
+            )
+
+
+def writing_steps(steps: Sequence[Step]) -> list[Step]:
+    """The steps of a recipe that write with a model, and what they need, each once, in order."""
+    found: dict[str, Step] = {}
+
+    def visit(step: Step) -> None:
+        for needed in step.inputs.values():
+            visit(needed)
+        if isinstance(step.aside, Writing):
+            found.setdefault(step.fingerprint, step)
+
+    for step in steps:
+        visit(step)
+    return list(found.values())
+
+
+def planned(store: Store, step: Step, prices: Prices) -> Plan:
+    """The plan of one writing step. Makes what is wanted in the store.
+
+    Raises MashqError where that itself waits for replies of another writing step that is not made.
+    """
+    needed = step.inputs["wanted"]
+    if before := [one.name for one in writing_steps([needed]) if not (store.folder(one) / "manifest.json").exists()]:
+        raise MashqError(f"plan: {step.name} writes from what {', '.join(before)} will have written: make that first.")
+    wanted = [one for table in read_rows(store.make(needed).folder) for one in wanted_of(table)]
+    writing: Writing = step.aside
+    asked, model = writing.settings.asked, open_model(writing.settings.model, **writing.settings.options)
+    first = [_request(writing, one) for one in wanted]
+    some = first[:: max(1, len(first) // SAMPLE)]
+    prompt = sum(one.characters for one in some) / max(len(some), 1) / CHARACTERS_PER_TOKEN
+    reply = prices.reply_tokens or asked.decoding.max_new_tokens // 2
+    rounds = ((1.0, "least"), (prices.kept, "expected"), (0.0, "most"))
+    cases = [
+        _case(
+            name,
+            len(wanted),
+            _per_text(kept, asked),
+            prompt,
+            asked.decoding.max_new_tokens if not kept else reply,
+            prices,
+        )
+        for kept, name in rounds
+    ]
+    paid = _paid(store.root / "ledger" / "replies", model.identity, first)
+    return Plan(step.name, writing.settings.model, len(wanted), round(prompt), paid, tuple(cases))
+
+
+def _request(writing: Writing, wanted: Wanted) -> Request:
+    prompt = writing.writer.ask(wanted, 0, ())
+    decoding = writing.settings.asked.decoding
+    if isinstance(prompt, str):
+        return Request(prompt=prompt, decoding=decoding)
+    return Request(messages=prompt, decoding=decoding)
+
+
+def _per_text(kept: float, asked: Asked) -> tuple[float, float]:
+    """First prompts and repairs that a text takes, where a reply is kept with this chance and a repair likewise."""
+    fails = (1 - kept) ** asked.samples
+    repairs = fails if asked.repair else 0.0
+    on = fails * (1 - kept) if asked.repair else fails  # the chance that another attempt follows
+    attempts = sum(on**number for number in range(asked.tries))
+    return attempts * asked.samples, attempts * repairs
+
+
+def _case(name: str, texts: int, per_text: tuple[float, float], prompt: float, reply: int, prices: Prices) -> Case:
+    first, repairs = (texts * each for each in per_text)
+    tokens_in = first * prompt + repairs * (
+        2 * prompt + reply
+    )  # a repair repeats prompt and reply, and says what is wrong
+    tokens_out = (first + repairs) * reply
+    money = (tokens_in * prices.price_in + tokens_out * prices.price_out) / 1e6
+    seconds = tokens_out / prices.tokens_per_second if prices.tokens_per_second else 0.0
+    return Case(name, round(first + repairs), round(tokens_in), round(tokens_out), money, seconds)
+
+
+def _paid(ledger: Path, identity: str, requests: Sequence[Request]) -> int:
+    if not ledger.exists():
+        return 0
+    with Ledger(ledger) as book:
+        return sum(book.get(key_of(identity, one)) is not None for one in requests)
