@@ -49,9 +49,10 @@ class Draft:
     fields: columns of its row: messages (the conversation, or the prompt without the answer), references, text, task
     ...; empty where the reply cannot be read. reason: why it cannot be kept, the fault first, with value and limit.
     score: 0 to 1, the share of checks it passes: of several drafts without a reason the best is kept. checks: each by
-    name, None where it passes, else why not; they are counted in the survey. mend: for a near miss, what the model is told in a repair round, in the language of the prompt; None where that is hopeless.
-    opening: its first words, which later attempts are told to avoid; "" where that does not matter. alike: the text by
-    which near-duplicates are found; "" where there is none to compare.
+    name, None where it passes, else why not; they are counted in the survey. mend: for a near miss, what the model is
+    told in a repair round, in the language of the prompt; None where that is hopeless. opening: its first words, which
+    later attempts are told to avoid; "" where that does not matter. alike: the text by which near-duplicates are found;
+    "" where there is none to compare.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)

@@ -3,10 +3,10 @@
 Paper 4 (arXiv 2407.07551). Reads the released AraStories files. Beside the tuned student stands an arm tuned on the
 same stories under shuffled prompts of the same variety: what it gains too is "writes stories", not "obeys".
 
-With `written` a model writes more stories from drawn slots, in these and other varieties (the paper's own were GPT-4's),
-and those that obey their slots are learnt beside the released ones. With `english` a first stage comes before: English
-stories with their prompts (the shape of TinyStories' JSON) are translated sentence by sentence, those that pass are
-learnt, and the released stories after them (the paper's Model B).
+With `written` a model writes more stories from drawn slots, in these and other varieties (the paper's own were those of
+GPT-4), and those that obey their slots are learnt beside the released ones. With `english` a first stage comes before:
+English stories with their prompts (the shape of TinyStories' JSON) are translated sentence by sentence, those that pass
+are learnt, and the released stories after them (the paper's Model B).
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ class Settings:
     shuffled_arm: bool = True  # also tune on shuffled prompts
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=150))
     metrics: tuple[str, ...] = ("bits_per_byte", "perplexity", "rougeL", "chrF++")
+    tune: bool = True  # false: make the data and the report on them, and tune no student
     written: int = 0  # stories of each variety that a model writes; 0 = none
     writing: Writing = field(default_factory=Writing)
     english: str = ""  # English stories for a first stage: JSON of TinyStories' shape, or text; "" = no first stage
@@ -242,6 +243,8 @@ def steps(settings: Settings) -> list[Step]:
     if more:
         more.append(Step("written-apart", apart, None, {"written": more[1], "split": divided}))
         lessons["written"] = more[-1]
+    if not settings.tune:
+        return [*stage, *by_variety.values(), divided, *more]
     tuned = shared.train("tuned", lessons, student, settings.train, first)
     systems = {
         "untuned": shared.replies("untuned", asked, student, settings.decoding),
