@@ -37,7 +37,7 @@ class Writer(Loopback):
 def made(url: str, runs: Path, count: int) -> tuple[float, float, float]:
     """Make the conversations and their survey: seconds, CPU seconds, peak memory in MB."""
     sets = ["style=messages", "frame=", "train=false", f"grid.n={count}", f"writer.model={url}#loopback"]
-    sets += ["writer.licence=CC0-1.0", "writer.asked.tries=5", "writer.options={concurrency: 128}"]
+    sets += ["writer.licence=CC0-1.0", "writer.asked.tries=10", "writer.options={concurrency: 128}"]
     command = [sys.executable, "-m", "mashq.cli", "make", "dialogue/survey", "--size", "paper", "--runs", str(runs)]
     for one in sets:
         command += ["--set", one]
@@ -115,7 +115,7 @@ writes 60,000 conversations takes hours.
 
 The heat map, from the same `survey.json` as the report's (a line a topic, a column a country; {seen}):
 
-![kept of wanted in each cell](../pictures/dialogue_grid.png)
+![kept of wanted in each cell](../images/dialogue_grid.png)
 """
 
 
@@ -147,7 +147,7 @@ def main() -> None:
         counts, found = server.counts(), survey_of(Path(folder))
         reasons = reasons_of(Path(folder))
     if asked.write:
-        picture(found["grid"], Path(asked.write).parents[1] / "pictures" / "dialogue_grid.png")
+        picture(found["grid"], Path(asked.write).parents[1] / "images" / "dialogue_grid.png")
     give(page(found, counts, reasons, cost), asked.write)
 
 

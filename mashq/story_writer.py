@@ -30,7 +30,7 @@ from mashq.synthesis import Draft, Wanted
 __all__ = ["Stories", "cleaned", "mend_text", "slots_of", "wanted"]
 
 Style = Literal["messages", "completion"]
-RULES = 1  # raise it when replies are asked for, cleaned or weighed otherwise
+RULES = 2  # raise it when replies are asked for, cleaned or weighed otherwise
 OPENING_WORDS = 3  # of a story: what later attempts are told to avoid
 MOST_AVOIDED = 5  # openings named in one prompt, the latest
 MOST_CHARACTERS = 50_000  # of a reply that is looked at; the longest released story has 2,500
@@ -142,8 +142,9 @@ class Stories:
         if not reply.strip():
             return ""
         opening = _opening(slots, key, attempt)
-        # An opening that ends in و, "and", is the first letter of the word that follows.
-        return opening + (reply.strip() if opening.endswith(" و") else f" {reply.strip()}")
+        # As it came: "عاش" may go on as "عاشت", and what begins with a space is a new word. Only the letter و, "and",
+        # is written together with the word after it.
+        return opening + (reply.strip() if opening.endswith(" و") else reply.rstrip())
 
     def _mend(self, slots: Slots, fault: str | None, failed: Sequence[str], checks: int) -> str | None:
         """What to write anew, where it is one or the other slot or the length, and the text is sound otherwise."""

@@ -14,8 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from mashq import rows
-from mashq.lm import Budget, Model, Reply, Request, generate, key_of, licence, open_model
-from mashq.mt import public_name
+from mashq.lm import Budget, Model, Reply, Request, generate, key_of, licence, open_model, public_name
 from mashq.rows import MashqError
 from mashq.run import Job, Step
 from mashq.synthesis import Asked, Judging, Synthesis, Wanted, Writer, Written

@@ -69,6 +69,8 @@ def test_a_model_without_a_chat_template_goes_on_from_an_opening_that_becomes_th
         story = writer.read(ONE, attempt, " " + STORY).fields["references"][0]
         assert story.startswith(opening) and story.endswith(STORY)
         assert ("و " + STORY) not in story
+        glued = writer.read(ONE, attempt, f"ت{STORY}").fields["references"][0]
+        assert glued == f"{opening}ت{STORY}"  # "عاش" goes on as "عاشت"
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from mashq.lm.engine import Ask, Batched, Done, Model, Served, Take, generate
 from mashq.lm.ledger import Ledger
 from mashq.lm.request import Decoding, Messages, Reply, Request, as_messages, key_of, seed_of
 from mashq.lm.structured import canonical, parsed
-from mashq.lm.weights import gguf, licence, load, notice, weights
+from mashq.lm.weights import gguf, licence, load, notice, public_name, weights
 from mashq.settings import taken
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "notice",
     "open_model",
     "parsed",
+    "public_name",
     "seed_of",
     "weights",
 ]

@@ -34,6 +34,7 @@ __all__ = [
     "licence",
     "load",
     "notice",
+    "public_name",
     "quiet",
     "weights",
 ]
@@ -434,6 +435,15 @@ def notice(spec: str) -> str:
         return EMBEDDED[spec].notice
     path = Path(spec).expanduser()
     return _text(path / "NOTICE") or _text(path / "NOTICE.txt") or _text(path.with_name(path.name + ".NOTICE"))
+
+
+def public_name(spec: str) -> str:
+    """The name as the user gave it; of a path, also after `kind:`, its last part alone."""
+    kind, colon, rest = spec.partition(":")
+    path = Path(rest if colon else spec).expanduser()
+    if kind in ("http", "https") or not path.exists():
+        return spec
+    return f"{kind}{colon}{path.resolve().name}" if colon else path.resolve().name
 
 
 def _plain(spec: str) -> str:

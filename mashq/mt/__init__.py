@@ -19,7 +19,7 @@ import yaml
 from mashq.rows import MashqError, nearest
 from mashq.settings import taken
 
-__all__ = ["Engine", "Output", "check_variety", "open_engine", "public_name", "targets", "varieties"]
+__all__ = ["Engine", "Output", "check_variety", "open_engine", "targets", "varieties"]
 
 DATA = Path(__file__).parent.parent / "data" / "target_tokens.yaml"
 
@@ -94,15 +94,6 @@ def open_engine(spec: str, *, variety: str = "msa", **settings: Any) -> Engine:
         raise MashqError(_unknown(spec, tuple(invented.ENGINES)))
     taken(f"translation engine '{spec}'", ctranslate.CTranslate, settings, apart=("variety",))
     return ctranslate.CTranslate(spec, variety=variety, **settings)
-
-
-def public_name(spec: str) -> str:
-    """The name as the user gave it; of a path, also after `kind:`, its last part alone."""
-    kind, colon, rest = spec.partition(":")
-    path = Path(rest if colon else spec).expanduser()
-    if kind in ("http", "https") or not path.exists():
-        return spec
-    return f"{kind}{colon}{path.resolve().name}" if colon else path.resolve().name
 
 
 def _unknown(spec: str, known: Sequence[str]) -> str:

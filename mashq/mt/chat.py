@@ -15,7 +15,7 @@ from typing import Any
 
 from mashq import lm
 from mashq.licences import named
-from mashq.mt import Output, public_name, targets
+from mashq.mt import Output, targets
 from mashq.rows import MashqError, expected_got
 
 __all__ = ["Chat", "cleaned"]
@@ -55,7 +55,7 @@ class Chat:
     def __init__(self, spec: str, *, variety: str = "msa", style: str = "auto", **settings: Any):
         if style not in STYLES:
             raise MashqError(expected_got(f"translation engine 'lm:{spec}': style", " or ".join(STYLES), f"'{style}'"))
-        self.name = f"lm:{public_name(spec)}"
+        self.name = f"lm:{lm.public_name(spec)}"
         self.model = lm.open_model(spec, **settings)
         self.style = ("messages" if _chats(spec) else "completion") if style == "auto" else style
         if self.style == "completion" and variety != "msa":

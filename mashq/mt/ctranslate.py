@@ -25,8 +25,9 @@ from typing import Any, NamedTuple
 
 from mashq.encode import token_batches
 from mashq.licences import named
+from mashq.lm import public_name
 from mashq.lm.weights import _first_line, _hash_together, _listing, _need, _once, cache, licence, quiet, weights
-from mashq.mt import Output, public_name, targets
+from mashq.mt import Output, targets
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.settings import check_limits
 

@@ -87,7 +87,7 @@ SIZES = {
         writer=WriterSettings(
             model="http://localhost:8000/v1#jais-13b-chat",
             asked=Asked(
-                decoding=Decoding(max_new_tokens=1200, temperature=0.3, top_p=0.9, repetition_penalty=1.2), samples=1
+                decoding=Decoding(max_new_tokens=1200, temperature=0.3, top_p=0.9, repetition_penalty=1.2), tries=8
             ),
         ),
         train=True,
