@@ -14,6 +14,7 @@ import functools
 import hashlib
 import json
 import random
+import re
 from collections.abc import Sequence
 
 import llm_server
@@ -106,7 +107,7 @@ def conversation(messages: Sequence[tuple[str, str]]) -> str:
     asked = next((text for role, text in messages if role == "user"), "")
     topics, places, counts = _known()
     topic = next((one for one in topics if one.name in asked), None)
-    country = next((one.name for one in places if one.name in asked), None)
+    country = next((one.name for one in places if re.search(rf"(?<!\w){one.name}(?!\w)", asked)), None)
     if topic is None or country is None:
         return REFUSAL
     exchanges = next((number for said, number in counts if said in asked), 2)
