@@ -102,12 +102,18 @@ def _known() -> tuple[list[dialogues.Topic], list[dialogues.Country], list[tuple
     return topics, places, counts
 
 
+@functools.cache
+def _places() -> re.Pattern[str]:
+    names = "|".join(one.name for one in _known()[1])  # the longest first
+    return re.compile(rf"(?<!\w)(?:{names})(?!\w)")
+
+
 def conversation(messages: Sequence[tuple[str, str]]) -> str:
     """The reply to a prompt of `mashq.dialogues`; a prompt that is none of its gets a refusal."""
     asked = next((text for role, text in messages if role == "user"), "")
-    topics, places, counts = _known()
+    topics, _, counts = _known()
     topic = next((one for one in topics if one.name in asked), None)
-    country = next((one.name for one in places if re.search(rf"(?<!\w){one.name}(?!\w)", asked)), None)
+    country = max(_places().findall(asked), key=len, default=None)
     if topic is None or country is None:
         return REFUSAL
     exchanges = next((number for said, number in counts if said in asked), 2)

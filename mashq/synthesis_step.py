@@ -43,9 +43,7 @@ class WriterSettings:
     """Who writes, how much is asked, and what it may cost."""
 
     model: str = "llamacpp:gemma3-270m"  # who writes: any model of `mashq.lm`
-    options: dict[str, Any] = field(
-        default_factory=dict
-    )  # the model's own: concurrency, timeout_s, requests_per_minute
+    options: dict[str, Any] = field(default_factory=dict)  # its own settings: concurrency, requests_per_minute ...
     licence: str = ""  # of what the model writes, SPDX; "" = the model's own
     asked: Asked = field(default_factory=Asked)
     judge: str = ""  # a model that judges drafts; "" = nobody

@@ -35,9 +35,7 @@ class Settings:
     style: str = "messages"  # messages: chat models; completion: models that go on from a text
     frame: str = ""  # of completions: example, jais-13b, jais-family
     layouts: tuple[str, ...] = ()  # that conversations are asked for in; () = those that suit the frame
-    exchanges: tuple[
-        int, ...
-    ] = ()  # user messages of a conversation, drawn evenly; () = as data/dialogues/prompts.yaml
+    exchanges: tuple[int, ...] = ()  # user messages of a conversation, drawn evenly; () = as prompts.yaml has it
     limits: Limits = field(default_factory=Limits)
     writer: WriterSettings = field(default_factory=WriterSettings)
     train: bool = False  # tune a student on the conversations, and measure its gain on what it has not seen
@@ -63,7 +61,7 @@ EMBEDDED = Settings(
     style="completion",
     frame="example",
     exchanges=(1, 2),
-    limits=Limits(),
+    limits=Limits(least_exchanges=1),
     writer=WriterSettings(
         asked=Asked(
             decoding=Decoding(
