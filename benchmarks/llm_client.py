@@ -313,7 +313,7 @@ def trouble(stage: Stage, clients: Sequence[Client], count: int, limit_s: float)
             made = stage.run(client, stage.home(), asked, limit_s, nice=10)
             tell(f"trouble {client.name}, {name}", made)
             rows.append({"client": client.name, "trouble": name} | asdict(made))
-    return {"count": count, "limit_s": limit_s, "runs": rows}
+    return {"count": count, "runs": rows}
 
 
 def tell(what: str, made: Run) -> None:
@@ -360,12 +360,12 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--parts", default="speed,crash,trouble", help="which to run (default %(default)s)")
     parser.add_argument("--only", default=",".join(["mashq", *PEERS]), help="which clients to run")
     parser.add_argument("--requests", type=int, default=2000, help="of speed (default %(default)s)")
-    parser.add_argument("--repeats", type=int, default=5, help="interleaved, of speed (default %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="interleaved, of speed (default %(default)s)")
     parser.add_argument("--crash-requests", type=int, default=20_000, help="of mashq (default %(default)s)")
-    parser.add_argument("--peer-crash-requests", type=int, default=2000, help="of a peer (default %(default)s)")
+    parser.add_argument("--peer-crash-requests", type=int, default=5000, help="of a peer (default %(default)s)")
     parser.add_argument("--trouble-requests", type=int, default=1000, help="of trouble (default %(default)s)")
     parser.add_argument("--kills", type=int, default=3, help="how often each is killed (default %(default)s)")
-    parser.add_argument("--limit", type=float, default=180, help="seconds of a run in trouble (default %(default)s)")
+    parser.add_argument("--limit", type=float, default=150, help="seconds of a run in trouble (default %(default)s)")
     parser.add_argument("--results", type=Path, help="JSON file that keeps what was measured")
     parser.add_argument("--write", type=Path, help="write the page to this file")
     return parser.parse_args()

@@ -120,7 +120,7 @@ CLIENTS = {"mashq": mashq, "curator": curator, "data_designer": data_designer, "
 
 
 def main() -> None:
-    """Run the job and write its texts. Exits at once behind that: what a client does at its end counts, too."""
+    """Run the job and write its texts; how the process ends is left to the client."""
     name, path = sys.argv[1:]
     job = json.loads(Path(path).read_text(encoding="utf-8"))
     texts = CLIENTS[name](job)

@@ -9,7 +9,7 @@ from typing import Any
 from sheet import machine
 
 TITLE = "# Asking a model server: mashq beside Curator, DataDesigner and distilabel"
-COMMAND = "python benchmarks/llm_client.py --peers PEERS --write docs/benchmarks/llm_client.md"
+COMMAND = "python benchmarks/llm_client.py --peers PEERS --results FILE --write docs/benchmarks/llm_client.md"
 # What a reader must know before two rows are held against each other.
 NOT_COMPARABLE = [
     "Beside asking, each client keeps what it is made to keep: mashq a ledger that is synced to the disk, Curator "
@@ -31,7 +31,7 @@ Runs = Sequence[Mapping[str, Any]]
 def page(kept: Mapping[str, Any], labels: Mapping[str, str], in_flight: int, timeout_s: float) -> str:
     """The whole page. `kept`: the parts that were run; `labels`: clients in the order of the tables."""
     theirs = ", ".join(kept.get("versions", {}).values()) or "not installed"
-    lines = [TITLE, "", f"Made by `{COMMAND}`.", ""]
+    lines = [TITLE, "", f"Made by `{COMMAND}`, in one run or in several with `--parts` and `--only`.", ""]
     lines += [f"* Machine: {machine('mashq')}. The others, each in an environment of its own: {theirs}."]
     lines += [f"* {in_flight} requests in flight and {timeout_s:g} s for one try, for everyone. One client at a time."]
     lines += _loads(kept)
@@ -208,7 +208,7 @@ def _trouble(part: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
         "",
         f"{part['count']:,} requests, 50 ms latency, one run each. Which tries fail is decided by the messages and the "
         "number of the try, so everyone meets the same. A cell: rows right at the end, seconds of the whole run, "
-        f"requests sent. A run was ended after {part['limit_s']:g} s; what it had by then is not counted.",
+        "requests sent. A run that did not end in time was ended; what it had by then is not counted.",
         "",
         "| trouble | " + " | ".join(labels.values()) + " |",
         "|---|" + "---|" * len(labels),

@@ -151,7 +151,7 @@ class Server:
         counts.open += 1
         counts.most_open = max(counts.most_open, counts.open)
         if number == 1:
-            self._tell_waiting()
+            self.tell_waiting()
         if counts.requests == self.manners.dies_at:
             asyncio.get_running_loop().create_task(self.go_away())
             return
@@ -166,11 +166,13 @@ class Server:
         else:
             link.answer(data, fault == "cut")
 
-    def _tell_waiting(self) -> None:
+    def tell_waiting(self) -> None:
+        """Answer those who wait for as many unique requests as there are now."""
         unique = len(self.counts.seen)
         for wanted, future in self.waiting:
             if unique >= wanted and not future.done():
                 future.set_result(None)
+        self.waiting = [(wanted, future) for wanted, future in self.waiting if not future.done()]
 
 
 _body = msgspec.json.Decoder(Body)
@@ -271,9 +273,8 @@ async def obey(server: Server, wish: Mapping[str, Any]) -> dict[str, Any]:
     if "wait_for" in wish:
         future = asyncio.get_running_loop().create_future()
         server.waiting.append((wish["wait_for"], future))
-        server._tell_waiting()
+        server.tell_waiting()
         await future
-        server.waiting.clear()
     return server.counts.told()
 
 

@@ -22,7 +22,8 @@ from mashq.rows import MashqError, expected_got, nearest
 from mashq.run import Job, Step
 from mashq.sources import SourceSettings
 from mashq.synthesis import Asked
-from mashq.synthesis_step import WriterSettings, synthesised, wanted_rows
+from mashq.synthesis_step import WriterSettings, Writing, synthesised, wanted_rows
+from mashq.synthesis_survey import survey
 
 KINDS = ("tasks", "evolve", "passages", "requests")
 SOURCE = "mashq-instructions"
@@ -67,7 +68,9 @@ def steps(settings: Settings) -> list[Step]:
     if settings.kind not in made:
         known = ", ".join(KINDS)
         raise MashqError(f"instructions: no kind '{settings.kind}' ({known}).{nearest(settings.kind, KINDS)}")
-    return made[settings.kind](settings)
+    found = made[settings.kind](settings)
+    written = [step for step in found if isinstance(step.aside, Writing)]
+    return [*found, *(survey(f"{step.name}-survey", step.inputs["wanted"], step, {}) for step in written)]
 
 
 def _own(path: str) -> Path | None:
