@@ -82,10 +82,12 @@ class Loopback:
 
     async def _end(self) -> None:
         self._server.close()
+        await asyncio.sleep(0.01)  # connections just taken begin: a task that never began closes nothing
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.01)  # and transports say good-bye
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

@@ -424,6 +424,7 @@ def test_no_sentence_is_left_over_and_none_holds_an_invisible_mark():
         "gallery_path_",
         "gallery_allowed_",
         "gallery_use_",
+        "written_",
     )
     unused = [key for key in flat if not re.search(rf"""["']{key}["']""", code) and not key.startswith(families)]
     assert unused == []
