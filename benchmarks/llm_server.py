@@ -4,7 +4,7 @@ What it says is a function of the messages (`answer_to`), so whoever asks can be
 elsewhere. It knows a request by its messages: the first of a kind is unique, every later one a repeat. Which tries
 fail, and how, is a function of the seed, the messages and the number of the try (`fate`), the same for every client.
 
-    python benchmarks/llm_server.py        # prints {"port": ..., "control": ...} and serves until it is ended
+    python benchmarks/llm_server.py        # prints {"port": ..., "control": ...} and serves until its input ends
 
 `POST /` to the control port, each with a JSON body: {"reset": {...}} takes the fields of `Manners` and forgets all
 counts, {"counts": true} gives them, {"wait_for": 800} answers once that many unique requests have come.
@@ -279,7 +279,7 @@ async def obey(server: Server, wish: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def serve() -> None:
-    """Serve until ended; the ports are printed first."""
+    """Serve until standard input ends; the ports are printed first."""
     server = Server()
     await server.listen()
 

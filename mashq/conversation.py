@@ -374,12 +374,12 @@ def _object_turns(pairs: _Pairs, depth: int) -> Iterator[tuple[str, str]]:
     role = next((named[key] for key in keys["role"] if isinstance(named.get(key), str)), None)
     content = next((named[key] for key in keys["content"] if isinstance(named.get(key), str)), None)
     if role is not None and content is not None and (speaker := _role(role)):
-        yield speaker, content
+        yield speaker, _plain(content)  # an escape in JSON may bring back what was taken out before
         return
     for key, value in pairs:
         speaker = _role(str(key))
         if speaker and isinstance(value, str):
-            yield speaker, value
+            yield speaker, _plain(value)
         elif folded_lower(str(key)) in keys["messages"] and isinstance(value, list | tuple):
             yield from _json_turns(value, depth + 1)
 

@@ -160,7 +160,7 @@ class Grid:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         shares = ("test_topics", "test_countries", "test_cells")
         limits = {name: (0 <= getattr(self, name) < 1, "at least 0 and below 1") for name in shares}
-        check_limits("dialogues", self, {"n": (self.n >= 0, "0 or more"), **limits})
+        check_limits("dialogues", self, {"n": (self.n >= 1, "1 or more"), **limits})
         _known("topic", self.topics, topics())
         _known("country", self.countries, countries())
         _known("variety", [self.variety], varieties())
@@ -268,7 +268,7 @@ FRAME_LAYOUTS = {
     "example": ("labelled",),
 }
 FRAMES = tuple(name for name in FRAME_LAYOUTS if name)
-MOST_AVOIDED = 8  # openings that a prompt asks to avoid, the latest
+MOST_AVOIDED = 8  # openings that a prompt asks to avoid, the first: the most frequent
 # Attempts move through the personas by a step without a common factor with their number, so that all come up.
 PERSONA_STEP = 7
 
@@ -331,7 +331,7 @@ class Conversations:
         self.layouts = tuple(layouts) or FRAME_LAYOUTS[frame]
         self.exchanges = tuple(exchanges)
         self.limits = limits or Limits()
-        self.stop = ("\n###", "\nالموضوع:") if frame == "example" else ()  # what a base model goes on with
+        self.mends = style == "messages"  # a model that goes on from a text is not told what was wrong
         self.identity = self._identity()
 
     def _identity(self) -> str:
@@ -485,8 +485,8 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 def _avoid(openings: Sequence[str]) -> str:
     """The line that asks not to begin as others did; "" where there is none."""
     said = [" ".join(opening.split())[:60] for opening in openings]
-    latest = [f"«{opening}»" for opening in said if opening][-MOST_AVOIDED:]
-    return _data("prompts")["avoid"].replace("{openings}", "، ".join(latest)) if latest else ""
+    most = [f"«{opening}»" for opening in said if opening][:MOST_AVOIDED]
+    return _data("prompts")["avoid"].replace("{openings}", "، ".join(most)) if most else ""
 
 
 def _opening(turns: Turns) -> str:

@@ -144,12 +144,12 @@ def _of_object(text: str, labels: Mapping[str, Sequence[str]]) -> dict[str, str]
     return found
 
 
-def _plain(value: Any) -> str:
-    """A JSON value as text: a list line by line; nothing for what is no text."""
+def _plain(value: Any, depth: int = 0) -> str:
+    """A JSON value as text: a list line by line; nothing for what is no text, or lists in lists in lists."""
     if isinstance(value, str):
         return "\n".join(value.splitlines()).strip()
     if isinstance(value, bool) or value is None or isinstance(value, dict):
         return ""
     if isinstance(value, list):
-        return "\n".join(line for line in map(_plain, value) if line)
+        return "\n".join(line for one in value if depth < 3 and (line := _plain(one, depth + 1)))
     return str(value)

@@ -1,13 +1,15 @@
 """What a recipe would ask of language models, before anything is sent: requests, tokens, money, time.
 
 What is wanted is made for it (that asks nobody), prompts are written for a sample of it, and the rest is arithmetic
-over three cases: every first reply is kept; a stated share of replies is; nothing is and every try is used up.
+over three cases: every first reply is kept; a stated share of replies is; nothing is and every try is used up. A model
+named without `#model` is asked for its name.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,19 +17,20 @@ from mashq.lm import Ledger, Request, key_of, open_model
 from mashq.lm.budget import CHARACTERS_PER_TOKEN
 from mashq.rows import MashqError, expected_got
 from mashq.run import Step, Store, read_rows
-from mashq.synthesis import Asked, Wanted
+from mashq.synthesis import Asked, Draft, Judging, Wanted
 from mashq.synthesis_step import Writing, wanted_of
 
 __all__ = ["Case", "Plan", "Prices", "planned", "writing_steps"]
 
 SAMPLE = 400  # texts whose prompts are written to know their length
+MENDING, VERDICT = 60, 8  # tokens of what is said of a near miss, or asked of a judge; of a judge's yes or no
 
 
 @dataclass(frozen=True)
 class Prices:
     """What is assumed. price_in and price_out: for a million tokens; kept: share of replies that are worth keeping."""
 
-    price_in: float = 0.0
+    price_in: float = 0.0  # 0: that of the step's own budget
     price_out: float = 0.0
     kept: float = 0.7
     reply_tokens: int = 0  # of a usual reply; 0: half of what a reply may have
@@ -36,6 +39,9 @@ class Prices:
     def __post_init__(self) -> None:
         if not 0 < self.kept <= 1:
             raise MashqError(expected_got("plan: kept", "a share above 0 and at most 1", f"{self.kept:g}"))
+        for name in ("price_in", "price_out", "tokens_per_second"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise MashqError(expected_got(f"plan: {name}", "0 or more", f"{getattr(self, name):g}"))
 
 
 class Case(NamedTuple):
@@ -61,12 +67,12 @@ class Plan:
     paid: int
     cases: tuple[Case, ...]
 
-    def lines(self, currency: str = "") -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         """The plan as a table for a terminal."""
         yield f"{self.step}: {self.wanted:,} texts by {self.model}, prompts of about {self.prompt_tokens:,} tokens"
         if self.paid:
             yield f"  {self.paid:,} first prompts have their reply in the ledger and cost nothing again"
-        yield f"  {'':<9} {'requests':>10} {'tokens in':>15} {'tokens out':>15} {'money' + currency:>12} {'hours':>8}"
+        yield f"  {'':<9} {'requests':>10} {'tokens in':>15} {'tokens out':>15} {'money':>12} {'hours':>8}"
         for one in self.cases:
             money = f"{one.money:,.2f}" if one.money else "-"
             hours = f"{one.seconds / 3600:,.1f}" if one.seconds else "-"
@@ -102,21 +108,20 @@ def planned(store: Store, step: Step, prices: Prices) -> Plan:
     writing: Writing = step.aside
     asked, model = writing.settings.asked, open_model(writing.settings.model, **writing.settings.options)
     first = [_request(writing, one) for one in wanted]
-    some = first[:: max(1, len(first) // SAMPLE)]
+    every = max(1, len(first) // SAMPLE)
+    some, some_wanted = first[::every], wanted[::every]
     prompt = sum(one.characters for one in some) / max(len(some), 1) / CHARACTERS_PER_TOKEN
     reply = prices.reply_tokens or asked.decoding.max_new_tokens // 2
-    rounds = ((1.0, "least"), (prices.kept, "expected"), (0.0, "most"))
-    cases = [
-        _case(
-            name,
-            len(wanted),
-            _per_text(kept, asked),
-            prompt,
-            asked.decoding.max_new_tokens if not kept else reply,
-            prices,
-        )
-        for kept, name in rounds
-    ]
+    budget = writing.settings.budget
+    prices = replace(
+        prices, price_in=prices.price_in or budget.price_in, price_out=prices.price_out or budget.price_out
+    )
+    mends = asked.repair and getattr(writing.writer, "mends", True)
+    questions = _questions(writing, some_wanted) if writing.settings.judge else 0.0
+    cases = []
+    for kept, name in ((1.0, "least"), (prices.kept, "expected"), (0.0, "most")):
+        limit = asked.decoding.max_new_tokens if not kept else reply
+        cases.append(_case(name, len(wanted), _per_text(kept, asked, mends), prompt, limit, questions, prices))
     paid = _paid(store.root / "ledger" / "replies", model.identity, first)
     return Plan(step.name, writing.settings.model, len(wanted), round(prompt), paid, tuple(cases))
 
@@ -129,24 +134,34 @@ def _request(writing: Writing, wanted: Wanted) -> Request:
     return Request(messages=prompt, decoding=decoding)
 
 
-def _per_text(kept: float, asked: Asked) -> tuple[float, float]:
+def _questions(writing: Writing, wanted: Sequence[Wanted]) -> float:
+    """How many questions a judge is asked of one sound text, on average."""
+    if not isinstance(writing.writer, Judging) or not wanted:
+        return 0.0
+    drafts = ((one, Draft({"references": ["نص"]})) for one in wanted)
+    return sum(len(writing.writer.questions(one, draft)) for one, draft in drafts) / len(wanted)
+
+
+def _per_text(kept: float, asked: Asked, mends: bool) -> tuple[float, float]:
     """First prompts and repairs that a text takes, where a reply is kept with this chance and a repair likewise."""
     fails = (1 - kept) ** asked.samples
-    repairs = fails if asked.repair else 0.0
-    on = fails * (1 - kept) if asked.repair else fails  # the chance that another attempt follows
+    repairs = fails if mends else 0.0
+    on = fails * (1 - kept) if mends else fails  # the chance that another attempt follows
     attempts = sum(on**number for number in range(asked.tries))
     return attempts * asked.samples, attempts * repairs
 
 
-def _case(name: str, texts: int, per_text: tuple[float, float], prompt: float, reply: int, prices: Prices) -> Case:
+def _case(
+    name: str, texts: int, per_text: tuple[float, float], prompt: float, reply: int, questions: float, prices: Prices
+) -> Case:
     first, repairs = (texts * each for each in per_text)
-    tokens_in = first * prompt + repairs * (
-        2 * prompt + reply
-    )  # a repair repeats prompt and reply, and says what is wrong
-    tokens_out = (first + repairs) * reply
+    judged = questions * (first + repairs if name == "most" else texts)  # at most every reply is sound and judged
+    # A repair repeats the prompt and the reply and says what is wrong; a question repeats the text.
+    tokens_in = first * prompt + repairs * (prompt + reply + MENDING) + judged * (reply + MENDING)
+    tokens_out = (first + repairs) * reply + judged * VERDICT
     money = (tokens_in * prices.price_in + tokens_out * prices.price_out) / 1e6
     seconds = tokens_out / prices.tokens_per_second if prices.tokens_per_second else 0.0
-    return Case(name, round(first + repairs), round(tokens_in), round(tokens_out), money, seconds)
+    return Case(name, round(first + repairs + judged), round(tokens_in), round(tokens_out), money, seconds)
 
 
 def _paid(ledger: Path, identity: str, requests: Sequence[Request]) -> int:

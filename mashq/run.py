@@ -118,6 +118,16 @@ class Job:
             self._seen.append(table.column("id"))
             yield table
 
+    def table(self, name: str) -> pa.Table:
+        """All kept rows of one input together. Raises MashqError where there is none."""
+        tables = list(self.read(name))
+        if not tables:
+            raise MashqError(
+                f"{self.name}: expected rows of '{name}', got none: all were dropped. Their reasons: "
+                f"mashq show {self.inputs[name].name.split('@')[0]} --dropped"
+            )
+        return pa.concat_tables(tables)
+
 
 @dataclass(frozen=True)
 class Made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -123,14 +124,30 @@ def stream_parts(
     for index, pieces in enumerate(_slices(tables, rows_per_part)):
         lineage += [piece.select(["id", "parents"]) for piece in pieces]
         name = f"part-{index:05}.parquet"
+        stands_for, noted = _stands_for(pieces), receipt_path(job.folder, name).with_suffix(".rows")
         if not receipt_path(job.folder, name).exists():
+            noted.write_text(stands_for, "utf-8")
             _write_part(job.folder, name, ((*_parted(piece, seen), Counter()) for piece in pieces))
+        elif noted.read_text("utf-8") != stands_for:
+            raise MashqError(
+                f"{job.name}: {name} holds other rows than this run would put there: what the step reads beside its "
+                "inputs has changed since it was interrupted. Make it anew with --force."
+            )
         receipts.append(read_receipt(job.folder, name))
     if not receipts:
         raise MashqError(f"{job.name}: expected rows, got none. Its input is empty, or every row was left out.")
     known = pa.chunked_array([chunk for ids in seen for chunk in ids.chunks], ID)
     receipts[0]["counts"].update(account(known, pa.concat_tables(lineage), job.name, job.unsampled))
     return receipts
+
+
+def _stands_for(pieces: Iterable[pa.Table]) -> str:
+    """A hash of the ids of rows in their order, and of which are dropped."""
+    digest = hashlib.blake2b(digest_size=8)
+    for piece in pieces:
+        digest.update(id_words(piece.column("id")).tobytes())
+        digest.update(pc.is_valid(piece.column("dropped")).to_numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _slices(tables: Iterable[pa.Table], rows: int) -> Iterator[list[pa.Table]]:

@@ -231,7 +231,7 @@ def split(name: str, rows: Step, settings: SplitSettings, rows_per_part: int = 5
 
 
 def _split(job: Job) -> Iterator[pa.Table]:
-    table = pa.concat_tables(job.read("rows"))
+    table = job.table("rows")
     groups = [
         group or id_hex(one) for group, one in zip(table["group"].to_pylist(), table["id"].to_pylist(), strict=True)
     ]
@@ -253,7 +253,7 @@ def take(name: str, rows: Step, which: str | None, most: int = 0, by: str = "var
 
 def _take(job: Job) -> Iterator[pa.Table]:
     asked = job.settings
-    table = pa.concat_tables(job.read("rows"))
+    table = job.table("rows")
     places = [place for place, value in enumerate(table["split"].to_pylist()) if asked["split"] in (None, value)]
     ids, strata = table["id"].to_pylist(), table[asked["by"]].to_pylist()
     kept: dict[Any, int] = {}

@@ -32,7 +32,7 @@ __all__ = ["Stories", "cleaned", "mend_text", "slots_of", "wanted"]
 Style = Literal["messages", "completion"]
 RULES = 2  # raise it when replies are asked for, cleaned or weighed otherwise
 OPENING_WORDS = 3  # of a story: what later attempts are told to avoid
-MOST_AVOIDED = 5  # openings named in one prompt, the latest
+MOST_AVOIDED = 5  # openings named in one prompt, the first: the most frequent
 MOST_CHARACTERS = 50_000  # of a reply that is looked at; the longest released story has 2,500
 MOST_FAILED = 0.5  # of the checks: a story that fails more is written anew, not mended
 
@@ -123,7 +123,7 @@ class Stories:
             score=0.0 if fault and "length" not in failed else 1 - len(failed) / len(found),
             checks=found,
             mend=self._mend(slots, fault, failed, len(found)) if reason else None,
-            opening=" ".join(story.split()[:OPENING_WORDS]).strip("«»\"'،,.:!؟ "),
+            opening=self._begins(story),
             alike=story,
         )
 
@@ -145,6 +145,10 @@ class Stories:
         # As it came: "عاش" may go on as "عاشت", and what begins with a space is a new word. Only the letter و, "and",
         # is written together with the word after it.
         return opening + (reply.strip() if opening.endswith(" و") else reply.rstrip())
+
+    def _begins(self, story: str) -> str:
+        """The first words, where the model chose them."""
+        return " ".join(story.split()[:OPENING_WORDS]).strip("«»\"'،,.:!؟ ") if self.style == "messages" else ""
 
     def _mend(self, slots: Slots, fault: str | None, failed: Sequence[str], checks: int) -> str | None:
         """What to write anew, where it is one or the other slot or the length, and the text is sound otherwise."""
@@ -212,10 +216,10 @@ def cleaned(reply: str) -> str:
 
 def _with_avoided(asked: str, variety: str, avoid: Sequence[str]) -> str:
     """The prompt, and in its own way of writing (sentences or a list) the openings not to use."""
-    latest = [f"«{opening}»" for opening in dict.fromkeys(avoid) if opening][-MOST_AVOIDED:]
-    if not latest:
+    most = [f"«{opening}»" for opening in dict.fromkeys(avoid) if opening][:MOST_AVOIDED]
+    if not most:
         return asked
-    told = said_to_writers(variety)["avoid"].replace("{}", " أو ".join(latest))
+    told = said_to_writers(variety)["avoid"].replace("{}", " أو ".join(most))
     return f"{asked}\n- {told}" if "\n- " in asked else f"{asked} {told}."
 
 

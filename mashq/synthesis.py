@@ -26,7 +26,6 @@ __all__ = ["Asked", "Draft", "Judging", "Synthesis", "Wanted", "Writer", "Writte
 
 OPENINGS_TOLD = 8  # of those used up, the most frequent
 OPENINGS_FREE = 20  # texts kept before an opening can be used up
-JUDGED = Decoding(max_new_tokens=64)  # how a judge answers a question: greedily, with yes or no and a few words
 
 
 @dataclass(frozen=True)
@@ -111,6 +110,7 @@ class Asked:
     alike: float = 0.7  # near-duplicates: estimated Jaccard of runs of five words, from here on; 1.01 = not looked for
     most_opening: float = 0.1  # share of the kept texts that may begin with the same words; 1 = any
     judge_least: float = 0.5  # share of the judge's questions answered with yes that a kept text needs
+    judge_tokens: int = 512  # that a judge may take to answer a question, its thoughts included
     at_once: int = 4096  # texts that are open side by side
 
     def __post_init__(self) -> None:
@@ -120,6 +120,7 @@ class Asked:
             "alike": (self.alike > 0, "above 0"),
             "most_opening": (0 < self.most_opening <= 1, "above 0 and at most 1"),
             "at_once": (self.at_once >= 1, "1 or more"),
+            "judge_tokens": (self.judge_tokens >= 1, "1 or more"),
             "judge_least": (0 <= self.judge_least <= 1, "0 to 1"),
         }
         check_limits("synthesis", self, limits)
@@ -291,21 +292,28 @@ class Synthesis:
             if one.draft.reason is None
             for question in writer.questions(one.wanted, one.draft)
         ]
-        said = self._judge([_request(question, JUDGED, 0) for _, question in asked])
-        verdicts: dict[int, list[bool]] = {}
+        decoding = Decoding(max_new_tokens=self.asked.judge_tokens)  # greedy
+        said = self._judge([_request(question, decoding, 0) for _, question in asked])
+        verdicts: dict[int, list[bool | None]] = {}
         for (number, _), reply in zip(asked, said, strict=True):
             verdict = None if reply.finish == "error" else writer.verdict(reply.text)
-            if verdict is not None:
-                verdicts.setdefault(number, []).append(verdict)
+            verdicts.setdefault(number, []).append(verdict)
         return deque(self._with_verdicts(one, verdicts.get(number, [])) for number, one in enumerate(drafts))
 
-    def _with_verdicts(self, one: Written, verdicts: Sequence[bool]) -> Written:
+    def _with_verdicts(self, one: Written, verdicts: Sequence[bool | None]) -> Written:
+        """A draft with what the judge said of it. A verdict that cannot be read counts for neither; one must be."""
         if not verdicts:
             return one
-        share = sum(verdicts) / len(verdicts)
-        least = self.asked.judge_least
-        reason = f"judge: {share:.2f} of {len(verdicts)} questions < {least}" if share < least else None
-        return replace(one, draft=replace(one.draft, reason=reason, score=(one.draft.score + share) / 2))
+        read = [verdict for verdict in verdicts if verdict is not None]
+        share = sum(read) / len(read) if read else 0.0
+        reason = None
+        if not read:
+            reason = f"judge: no verdict that can be read of {len(verdicts)} questions"
+        elif share < self.asked.judge_least:
+            reason = f"judge: {share:.2f} of {len(read)} questions < {self.asked.judge_least}"
+        checks = {**one.draft.checks, "judge": reason}
+        score = (one.draft.score + share) / 2
+        return replace(one, draft=replace(one.draft, reason=reason, score=score, checks=checks))
 
 
 def _request(prompt: Messages | str, decoding: Decoding, sample: int) -> Request:

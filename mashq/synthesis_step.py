@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from mashq import rows
-from mashq.lm import Budget, Model, Reply, Request, generate, key_of, licence, open_model, public_name
+from mashq.lm import Budget, Ledger, Model, Reply, Request, generate, key_of, licence, open_model, public_name
 from mashq.rows import MashqError
 from mashq.run import Job, Step
 from mashq.synthesis import Asked, Judging, Synthesis, Wanted, Writer, Written
@@ -24,7 +25,10 @@ __all__ = ["BudgetSettings", "WriterSettings", "Writing", "synthesised", "wanted
 
 @dataclass(frozen=True)
 class BudgetSettings:
-    """What a run may cost. None of it decides what is written: a spent budget stops the run, a larger one goes on."""
+    """What a writing step may cost, its judge at the same prices included.
+
+    None of it decides what is written: a spent budget stops the run, a larger one goes on.
+    """
 
     tokens: int | None = None  # of prompts and replies together; null = no limit
     money: float | None = None  # in the currency of the prices; null = no limit
@@ -127,7 +131,7 @@ def _model(role: str, spec: str, options: Mapping[str, Any], stated: str) -> dic
 def _synthesised(job: Job) -> Iterator[pa.Table]:
     writer, settings = job.aside.writer, job.aside.settings
     budget = settings.budget.open()
-    ledger = job.root / "ledger" / "replies"
+    ledger = Ledger(job.root / "ledger" / "replies")
     asking = _Asking(
         open_model(settings.model, **settings.options), ledger, budget, job.folder / ".progress" / "errors.jsonl"
     )
@@ -136,7 +140,8 @@ def _synthesised(job: Job) -> Iterator[pa.Table]:
         judge = open_model(settings.judge, **settings.judge_options)
         judging = _Asking(judge, ledger, budget, job.folder / ".progress" / "judge-errors.jsonl")
     engine = Synthesis(writer, settings.asked, asking, judging)
-    about = _About(job.name, writer.name, public_name(settings.model), settings.licence or licence(settings.model))
+    licensed = settings.licence or licence(settings.model)
+    about = _About(job.name, writer.name, public_name(settings.model), asking.identity, licensed)
     known: dict[str, tuple[bytes, str | None]] = {}  # of texts that are open: id and source of the row that wants it
 
     def wanted() -> Iterator[Wanted]:
@@ -146,8 +151,9 @@ def _synthesised(job: Job) -> Iterator[pa.Table]:
                 known[one.key] = (id_, source)
                 yield one
 
-    for several in _gathered(engine.write(wanted()), 2_000):
-        yield _as_rows(several, known, about)
+    with ledger:
+        for several in _gathered(engine.write(wanted()), 2_000):
+            yield _as_rows(several, known, about)
 
 
 def _gathered(written: Iterable[Sequence[Written]], most: int) -> Iterator[list[Written]]:
@@ -169,6 +175,7 @@ class _About:
     step: str
     template: str
     model: str
+    identity: str  # of the model
     licence: str
 
 
@@ -176,7 +183,7 @@ def _as_rows(several: Sequence[Written], known: dict[str, tuple[bytes, str | Non
     ids = pa.array([known[one.wanted.key][0] for one in several], rows.ID)
     numbers = np.array([one.number for one in several], dtype=np.uint64)
     made: dict[str, Any] = {
-        "id": rows.child_ids(ids, step=about.step, repetition=numbers),
+        "id": rows.child_ids(ids, step=about.step, template=about.identity, repetition=numbers),
         "parents": [[known[one.wanted.key][0]] for one in several],
         "source": [known[one.wanted.key][1] for one in several],
         "licence": [_licence(one.wanted.licence, about.licence) for one in several],
@@ -184,18 +191,30 @@ def _as_rows(several: Sequence[Written], known: dict[str, tuple[bytes, str | Non
         "template": about.template,
         "variety": [one.wanted.variety for one in several],
         "meta": [json.dumps(_meta(one, about), ensure_ascii=False) for one in several],
-        "dropped": pa.array([one.draft.reason for one in several], pa.string()),
+        "dropped": pa.array([_storable(one.draft.reason) for one in several], pa.string()),
     }
     fields = [one.draft.fields or {"text": one.reply.text} for one in several]  # what cannot be read stays to be seen
     for name in sorted({name for own in fields for name in own}):
-        made[name] = [own.get(name) for own in fields]
+        made[name] = [_storable(own.get(name)) for own in fields]
     for key in {one.wanted.key for one in several}:
         del known[key]
     return rows.conform(made, about.step)
 
 
+def _storable(value: Any) -> Any:
+    """A field without lone surrogates, which no file can hold: a model's JSON may spell half an emoji."""
+    if isinstance(value, str):
+        return value if value.isprintable() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {key: _storable(one) for key, one in value.items()}
+    return [_storable(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def _licence(of_rows: str | None, of_model: str) -> str:
-    return of_model if of_rows in (None, of_model) else f"{of_rows} AND {of_model}"
+    """What holds for a text made from rows by a model: both licences."""
+    parts = [part for part in dict.fromkeys(re.split(r" AND (?![^(]*\))", of_rows or "")) if part]
+    parts = [f"({part})" if " OR " in part and not part.startswith("(") else part for part in parts]
+    return " AND ".join(dict.fromkeys([*parts, of_model] if of_model else parts))
 
 
 def _meta(one: Written, about: _About) -> dict[str, Any]:
@@ -216,7 +235,7 @@ class _Asking:
     """Requests through a model and the ledger. A request that failed for good stays failed while the step is made: the
     rounds after it depend on it, and a run taken up again must go the same way. `--force` asks it anew."""
 
-    def __init__(self, model: Model, ledger: Path, budget: Budget | None, errors: Path):
+    def __init__(self, model: Model, ledger: Ledger, budget: Budget | None, errors: Path):
         self._model, self._ledger, self._budget, self._errors = model, ledger, budget, errors
         self._failed: dict[bytes, str] = {}
         if errors.exists():
@@ -226,6 +245,11 @@ class _Asking:
             for line in whole.splitlines():
                 key, why = msgspec.json.decode(line, type=tuple[str, str])
                 self._failed[bytes.fromhex(key)] = why
+
+    @property
+    def identity(self) -> str:
+        """The model's."""
+        return self._model.identity
 
     def __call__(self, requests: Sequence[Request]) -> list[Reply]:
         keys = [key_of(self._model.identity, request) for request in requests]

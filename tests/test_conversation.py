@@ -581,3 +581,13 @@ def test_reading_and_checking_is_fast():
     for reply in replies:
         faults(read_turns(reply), COFFEE)
     assert (time.process_time() - start) / len(replies) < 0.005
+
+
+@pytest.mark.parametrize("escape", ["\\ud83d", "\\u0000", "\\u001b", "\\u202e", "\\u200b"])
+def test_what_json_escapes_bring_back_is_taken_out_again(escape):
+    reply = f'[{{"role":"user","content":"مرحبا {escape} بك"}},{{"role":"assistant","content":"أهلا{escape}."}}]'
+    turns = read_turns(reply)
+    assert not isinstance(turns, str)
+    for _, content in turns.messages:
+        content.encode("utf-8")
+        assert not any(ord(char) < 32 or char in "\u202e\u200b" for char in content)

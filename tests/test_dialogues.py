@@ -164,7 +164,7 @@ some_topics = st.lists(st.sampled_from(list(dialogues.topics())), min_size=1, ma
 some_countries = st.lists(st.sampled_from(list(dialogues.countries())), min_size=1, max_size=12, unique=True)
 
 
-@given(st.integers(0, 400), some_topics, some_countries, st.integers(0, 3))
+@given(st.integers(1, 400), some_topics, some_countries, st.integers(0, 3))
 @settings(deadline=None)
 def test_every_grid_is_even_by_cell_topic_and_country(n, topics, countries, seed):
     wanted = grid(Grid(n=n, topics=topics, countries=countries, seed=seed))
@@ -296,11 +296,11 @@ def test_chat_models_get_messages_and_others_a_text_that_ends_where_they_go_on()
     assert WRITERS["base"].ask(EGYPT, 0, ()).endswith("\nالمستخدم:")
 
 
-def test_openings_to_avoid_stand_in_the_prompt_and_the_latest_only():
+def test_openings_to_avoid_stand_in_the_prompt_and_the_most_frequent_only():
     openings = [f"عبارة رقم {number}\nثانية" for number in range(30)]
     text = text_of(WRITERS["chat"].ask(EGYPT, 0, openings))
-    assert "لا تبدأ المحادثة بأي عبارة من هذه العبارات: «عبارة رقم 22 ثانية»، " in text
-    assert "رقم 21" not in text and "رقم 29" in text
+    assert "لا تبدأ المحادثة بأي عبارة من هذه العبارات: «عبارة رقم 0 ثانية»، " in text
+    assert "رقم 7 " in text and "رقم 8 " not in text
     assert "لا تبدأ" not in text_of(WRITERS["chat"].ask(EGYPT, 0, ()))
 
 

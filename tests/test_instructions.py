@@ -594,3 +594,10 @@ def test_wrong_settings_of_the_recipe_are_refused():
         recipe.steps(recipe.Settings(kind="evolve", rounds=0))
     with pytest.raises(MashqError, match="expected passages, got no --data FILE"):
         recipe.steps(recipe.Settings(kind="passages"))
+
+
+@pytest.mark.parametrize("depth", [5, 450, 3_000])
+def test_lists_in_lists_are_no_text_and_raise_nothing(depth):
+    reply = '{"التعليمة": ' + "[" * depth + '"نص"' + "]" * depth + ', "الناتج": "نص"}'
+    (one,) = wanted_tasks(1, seed=0)
+    assert SelfInstruct(seeds(), 3).read(one, 0, reply).reason

@@ -73,6 +73,11 @@ def test_a_model_without_a_chat_template_goes_on_from_an_opening_that_becomes_th
         assert glued == f"{opening}ت{STORY}"  # "عاش" goes on as "عاشت"
 
 
+def test_an_opening_that_was_given_is_not_the_model_s():
+    assert Stories(limits=SHORT, style="completion").read(ONE, 0, f" {STORY}").opening == ""
+    assert WRITER.read(ONE, 0, STORY).opening == "في صباح بارد"
+
+
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 

@@ -169,6 +169,16 @@ def test_a_judge_has_a_say_in_what_is_sound():
     assert [one.draft.score for one in written] == [0.45, 0.8]
 
 
+def test_a_judge_that_says_nothing_readable_keeps_nothing():
+    (written,), _ = run(lambda message, sample: f"0.9 {FILL}", tries=1, judge=lambda message, sample: "hm")
+    assert reasons(written) == ["judge: no verdict that can be read of 2 questions"]
+    assert written[0].draft.checks == {"judge": "judge: no verdict that can be read of 2 questions"}
+    (written,), _ = run(
+        lambda message, sample: f"0.9 {FILL}", tries=1, judge=lambda message, sample: Reply.failed("down")
+    )
+    assert reasons(written) == ["judge: no verdict that can be read of 2 questions"]
+
+
 def test_order_and_rounds_depend_on_replies_alone():
     def say(message, sample):
         number = int(message.split()[1][1:]) if message != "more" else 0

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mashq import rows, synthesis_step
-from mashq.lm import Decoding
+from mashq.lm import Decoding, Ledger
 from mashq.rows import MashqError
 from mashq.run import Step, Store, read_rows
 from mashq.synthesis import Asked, Draft, Wanted
@@ -107,6 +107,46 @@ def test_licences_of_rows_and_model_are_joined(tmp_path):
     done = made(tmp_path, licence="Apache-2.0")
     licences = {one for table in read_rows(done.folder, ["licence"]) for one in table["licence"].to_pylist()}
     assert licences == {"CC0-1.0 AND Apache-2.0"}
+
+
+@pytest.mark.parametrize(
+    ("of_rows", "of_model", "both"),
+    [
+        (None, "M", "M"),
+        ("", "M", "M"),
+        ("M", "M", "M"),
+        ("CC-BY-4.0", "M", "CC-BY-4.0 AND M"),
+        ("CC-BY-4.0 AND M", "M", "CC-BY-4.0 AND M"),
+        ("MIT OR GPL-3.0-only", "M", "(MIT OR GPL-3.0-only) AND M"),
+        ("(MIT OR GPL-3.0-only) AND M", "M", "(MIT OR GPL-3.0-only) AND M"),
+    ],
+)
+def test_two_licences_hold_together(of_rows, of_model, both):
+    assert synthesis_step._licence(of_rows, of_model) == both
+
+
+def test_half_an_emoji_in_a_field_or_a_reason_is_no_end_of_the_run(tmp_path):
+    @dataclass(frozen=True)
+    class Broken(Counting):
+        def read(self, wanted, attempt, reply):
+            half = "\ud83d"
+            if wanted.about["n"] == 1:
+                return Draft({"text": half}, reason=f"odd: {half}")
+            return Draft({"messages": [{"role": "user", "content": f"نص {half}"}], "references": [half]}, score=1.0)
+
+    done = made(tmp_path, 3, Broken())
+    kept = [row for table in read_rows(done.folder) for row in table.to_pylist()]
+    assert [row["references"] for row in kept] == [["?"], ["?"]]
+
+
+def test_texts_of_two_models_have_ids_of_their_own(tmp_path):
+    script = tmp_path / "said.jsonl"
+    script.write_text('"نعم"\n' * 40, "utf-8")
+    ids = []
+    for model in ("echo", f"scripted:{script}"):
+        done = made(tmp_path / model[:4], 5, model=model)
+        ids.append({one for table in read_rows(done.folder, ["id"]) for one in table["id"].to_pylist()})
+    assert len(ids[0]) == len(ids[1]) == 4 and not ids[0] & ids[1]
 
 
 def test_what_changes_the_fingerprint(tmp_path):
@@ -221,10 +261,10 @@ def test_a_failed_request_stays_failed_until_forced(tmp_path):
 
     requests = [Request(prompt=f"p{i}", decoding=Decoding(max_new_tokens=3)) for i in range(4)]
     ledger = tmp_path / "ledger"
-    first = synthesis_step._Asking(Failing(), ledger, None, book)(requests)
+    first = synthesis_step._Asking(Failing(), Ledger(ledger), None, book)(requests)
     assert [one.finish for one in first] == ["error", "stop", "error", "stop"]
     with book.open("ab") as file:
         file.write(b'["00')  # a line that a kill cut off
-    again = synthesis_step._Asking(Failing(), ledger, None, book)(requests)
+    again = synthesis_step._Asking(Failing(), Ledger(ledger), None, book)(requests)
     assert [one.finish for one in again] == ["error", "stop", "error", "stop"]
     assert len(calls) == 4

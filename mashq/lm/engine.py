@@ -78,27 +78,29 @@ def generate(
     model: Model,
     requests: Sequence[Request],
     *,
-    ledger: Path | None,
+    ledger: Path | Ledger | None,
     budget: Budget | None,
     progress: bool = False,
     concurrency: int | None = None,
 ) -> list[Reply]:
     """The reply to each request, in order. Equal requests are asked once; what the ledger knows is not asked at all.
 
-    A request that fails has an error reply, which is not kept. `progress` draws a bar where stderr is a terminal, and
-    elsewhere logs a line every half minute. `concurrency`: the most requests in flight; None: what the model says.
+    A request that fails has an error reply, which is not kept. `ledger`: its file, or one that is open. `progress` draws
+    a bar where stderr is a terminal, and elsewhere logs a line every half minute. `concurrency`: the most requests in
+    flight; None: what the model says.
 
     Raises MashqError where the budget is spent before the last request, and where no request can succeed (nothing
     reachable, key refused, disk full); every reply that came is in the ledger then, and the same call goes on from it.
     """
     with ExitStack() as stack:
-        ledger = None if ledger is None else Path(ledger)
-        book = None if ledger is None else stack.enter_context(Ledger(ledger))
+        book = ledger if isinstance(ledger, Ledger | None) else stack.enter_context(Ledger(Path(ledger)))
+        if book is not None:
+            book.refresh()
         work = _Work(model, requests, book, budget, concurrency or model.concurrency)
         if progress:
             work.progress = stack.enter_context(Progress(len(set(work.keys)), len(work.replies)))
         if isinstance(model, Served):
-            model.notes = ledger and ledger.with_name(ledger.name + ".batches")
+            model.notes = None if book is None else book.path.with_name(book.path.name + ".batches")
         if work.waiting:
             _outside_loop(lambda: model.answer(work.take, work.done, concurrency=work.concurrency))
         work.show(final=True)
@@ -181,7 +183,7 @@ class _Work:
         if key in self.replies:
             return  # computed again for its neighbours' sake; what was said first stands
         if self.book is not None:
-            self.book.put(key, self.identity, reply)
+            reply = self.book.put(key, self.identity, reply)
         if self.budget is not None:
             self.budget.release(*self._held.pop(ask.number))
         if reply.finish == "error":

@@ -143,10 +143,13 @@ class Ledger:
             cached=True,
         )
 
-    def put(self, key: bytes, model: str, reply: Reply) -> None:
-        """Keep a reply. An error is no reply: it is never kept, so the next run asks again."""
+    def put(self, key: bytes, model: str, reply: Reply) -> Reply:
+        """Keep a reply; gives the one that stands under the key, another process's where it was first.
+
+        An error is no reply: it is never kept, so the next run asks again.
+        """
         if reply.finish == "error":
-            return
+            return reply
         record = Record(
             key=key.hex(),
             model=model,
@@ -157,21 +160,34 @@ class Ledger:
             new_tokens=reply.new_tokens,
             seconds=round(reply.seconds, 4),
         )
-        self._append(_encode.encode(record) + b"\n")
+        if not self._append(key, _encode.encode(record) + b"\n"):
+            return self.get(key) or reply
         self._dirty = True
         if time.monotonic() - self._synced > SYNC_EVERY_S:
             self.sync()
+        return reply
 
-    def _append(self, line: bytes) -> None:
+    def _append(self, key: bytes, line: bytes) -> bool:
+        """Write a record, unless one has this key by now; False then."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             try:
+                if os.fstat(self._file).st_size > self._read_to:
+                    self.refresh()  # what other processes wrote since the last look
+                if os.fstat(self._file).st_size > self._read_to:  # and what a kill cut off in the middle
+                    os.write(self._file, b"\n")
+                    self.refresh()
+                if key in self._places:
+                    return False
                 written = os.write(self._file, line)
                 if written != len(line):
                     os.ftruncate(
                         self._file, os.fstat(self._file).st_size - written
                     )  # nobody else writes under the lock
                     raise OSError(errno.ENOSPC, "no space left on the disk")
+                self._places[key] = (self._read_to, len(line) - 1)
+                self._read_to += len(line)
+                return True
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
         except OSError as error:

@@ -84,7 +84,7 @@ def _files(settings: Settings) -> dict[str, Path]:
 
 
 def _gathered(job: Job, name: str) -> pa.Table:
-    return pa.concat_tables(list(job.read(name)))
+    return job.table(name)
 
 
 # --- tasks -----------------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def prompts(rows: pa.Table, job: Job) -> pa.Table:
 
 def held_out(job: Job) -> Iterator[pa.Table]:
     """Test: every prompt in a held-out wording, and every prompt on a held-out country, language or unit."""
-    table = pa.concat_tables(job.read("prompts"))
+    table = job.table("prompts")
     groups = table["group"].to_pylist()
     kinds = [group.split(":")[0] for group in groups]
     apart = splits(groups, kinds, test=job.settings["share"], seed=job.settings["seed"])

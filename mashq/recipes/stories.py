@@ -178,14 +178,14 @@ def wanted(job: Job) -> Iterator[pa.Table]:
 
 
 def apart(table: pa.Table, job: Job) -> pa.Table:
-    """Written stories that are learnt; one that asks for the same as a test prompt is dropped."""
+    """Written stories that are learnt; one that asks for the same as a prompt of test or validation is dropped."""
     held = set()
     for rows_of in read_rows(job.inputs["split"], ["split", "group"]):
-        unseen = rows_of.filter(pc.equal(rows_of["split"], "test"))
+        unseen = rows_of.filter(pc.not_equal(rows_of["split"], "train"))
         held.update(unseen["group"].to_pylist())
     made = rows.replace(table, split="train")
     groups = table["group"].to_pylist()
-    return rows.drop(made, ["held out: a test prompt asks for the same" if one in held else None for one in groups])
+    return rows.drop(made, ["held out: an unseen prompt asks for the same" if one in held else None for one in groups])
 
 
 def _written(settings: Settings) -> list[Step]:
@@ -200,7 +200,7 @@ def _written(settings: Settings) -> list[Step]:
 
 def shuffled(job: Job) -> Iterator[pa.Table]:
     """The training stories, each under the prompt of another story of its variety."""
-    table = pa.concat_tables(job.read("rows"))
+    table = job.table("rows")
     places: dict[str, list[int]] = defaultdict(list)
     for place, variety in enumerate(table["variety"].to_pylist()):
         places[variety].append(place)
@@ -239,10 +239,11 @@ def steps(settings: Settings) -> list[Step]:
     stage = _first_stage(settings) if settings.english else []
     first = stage[-1] if stage else None
     more = _written(settings) if settings.written else []
-    lessons = {"learnt": learnt, "checked": checked}
     if more:
         more.append(Step("written-apart", apart, None, {"written": more[1], "split": divided}))
-        lessons["written"] = more[-1]
+        more.append(shared.together("lessons", {"learnt": learnt, "written": more[-1]}))
+        learnt = more[-1]
+    lessons = {"learnt": learnt, "checked": checked}
     if not settings.tune:
         return [*stage, *by_variety.values(), divided, *more]
     tuned = shared.train("tuned", lessons, student, settings.train, first)

@@ -418,7 +418,7 @@ def test_kill_9_while_writing_loses_nothing_that_was_told(ledger: Path, after: i
     with Ledger(ledger) as book:
         assert all(book.get(b"\x01" + number.to_bytes(15)) for number in range(last + 1))
         assert last + 1 <= len(book) - 1000 <= last + 2
-        assert book.damaged == 0
+        assert book.damaged <= 1  # a record longer than a page may be cut off by the kill; it was not told yet
 
 
 def test_a_reply_is_in_the_file_before_it_is_counted(ledger: Path) -> None:
@@ -434,3 +434,18 @@ def test_the_ledger_costs_little(ledger: Path) -> None:
         for number in range(2000):
             book.put(number.to_bytes(16), "m", reply("كلمة " * 100))
     assert (time.process_time() - started) / 2000 < 0.5e-3  # seconds; measured 0.02e-3
+
+
+def test_what_another_process_kept_first_stands(tmp_path: Path) -> None:
+    ours, theirs = Ledger(tmp_path / "replies"), Ledger(tmp_path / "replies")
+    first = theirs.put(b"k" * 16, "m", Reply(text="theirs", finish="stop"))
+    assert first.text == "theirs"
+    assert ours.get(b"k" * 16) is None  # it has not looked since
+    stands = ours.put(b"k" * 16, "m", Reply(text="ours", finish="stop"))
+    assert stands.text == "theirs"
+    assert ours.put(b"j" * 16, "m", Reply(text="new", finish="stop")).text == "new"
+    ours.close()
+    theirs.close()
+    again = Ledger(tmp_path / "replies")
+    assert len(again) == 2 and again.get(b"k" * 16).text == "theirs"  # type: ignore[union-attr]
+    again.close()

@@ -110,6 +110,32 @@ def test_plan_of_a_recipe_that_writes_nothing(tmp_path):
     assert "asks no language model to write" in run("plan", "quickstart", "--runs", tmp_path)
 
 
+def test_what_a_text_takes_by_hand():
+    from mashq.lm import Decoding
+    from mashq.plan import _per_text
+    from mashq.synthesis import Asked
+
+    asked = Asked(decoding=Decoding(max_new_tokens=9, temperature=1.0), samples=2, tries=3)
+    assert _per_text(1.0, asked, True) == (2.0, 0.0)
+    assert _per_text(0.0, asked, True) == (6.0, 3.0)
+    assert _per_text(0.0, asked, False) == (6.0, 0.0)
+    first, repairs = _per_text(0.5, asked, True)  # a try fails at 1/4, its repair at 1/2: another follows at 1/8
+    assert (first, repairs) == (2 * (1 + 1 / 8 + 1 / 64), (1 + 1 / 8 + 1 / 64) / 4)
+
+
+def test_the_plan_counts_a_judge_and_no_repairs_that_cannot_be(data, tmp_path):
+    def rows(*more):
+        out = run("plan", "stories", "--size", "paper", "--set", "written=20", *more, "--runs", tmp_path)
+        return {line.split()[0]: line.replace(",", "").split() for line in out.splitlines()[-3:]}
+
+    server = ("--set", "writing.writer.model=http://127.0.0.1:9/v1#m")
+    plain, judged = rows(*server), rows(*server, "--set", "writing.writer.judge=http://127.0.0.1:9/v1#j")
+    assert int(judged["least"][1]) > int(plain["least"][1]) == 60
+    assert int(plain["most"][1]) == 60 * 3 * 2
+    out = run("plan", "dialogue", "--size", "paper", "--set", "grid.n=100", "--runs", tmp_path)
+    assert int(out.splitlines()[-1].split()[1]) == 100 * 8  # a model that goes on from a text is not asked to mend
+
+
 def test_a_share_that_is_none():
     from mashq.plan import Prices
 
