@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from mashq.lm.request import Reply, Request
 from mashq.rows import MashqError
 
@@ -15,7 +17,8 @@ class Budget:
     pay twice. One object may serve many calls of `generate`.
 
     tokens: of prompts and replies; money: in any currency, with prices per million tokens. A request is sent only where
-    its longest possible reply still fits.
+    its longest possible reply still fits; how long a prompt is, is a guess until replies say it, so that what is in
+    flight at the beginning may go over. Answers that a server bills and that are no replies are not counted.
     """
 
     def __init__(
@@ -23,8 +26,8 @@ class Budget:
     ):
         if money is not None and price_in <= 0 and price_out <= 0:
             raise MashqError("budget: money needs prices: price_in and price_out, for a million tokens each.")
-        if (tokens is not None and tokens < 0) or (money is not None and money < 0) or price_in < 0 or price_out < 0:
-            raise MashqError("budget: tokens, money and prices are 0 or more.")
+        if any(value is not None and not 0 <= value < math.inf for value in (tokens, money, price_in, price_out)):
+            raise MashqError("budget: tokens, money and prices are 0 or more, and numbers.")
         self.tokens, self.money, self.price_in, self.price_out = tokens, money, price_in, price_out
         self.spent_in = 0  # tokens
         self.spent_out = 0

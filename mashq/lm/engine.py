@@ -85,8 +85,8 @@ def generate(
 ) -> list[Reply]:
     """The reply to each request, in order. Equal requests are asked once; what the ledger knows is not asked at all.
 
-    A request that fails has an error reply, which is not kept. `ledger`: its file, or one that is open. `progress` draws
-    a bar where stderr is a terminal, and elsewhere logs a line every half minute. `concurrency`: the most requests in
+    A request that fails has an error reply, which is not kept. `ledger`: its file, or one that is open. `progress`: a
+    bar where stderr is a terminal, elsewhere a line in the log every half minute. `concurrency`: the most requests in
     flight; None: what the model says.
 
     Raises MashqError where the budget is spent before the last request, and where no request can succeed (nothing
@@ -102,13 +102,21 @@ def generate(
         if isinstance(model, Served):
             model.notes = None if book is None else book.path.with_name(book.path.name + ".batches")
         if work.waiting:
-            _outside_loop(lambda: model.answer(work.take, work.done, concurrency=work.concurrency))
+            try:
+                _outside_loop(
+                    lambda: model.answer(work.take, work.done, concurrency=work.concurrency), stop=work.waiting.clear
+                )
+            finally:
+                work.release()
         work.show(final=True)
     return work.replies_in_order()
 
 
-def _outside_loop(call: Callable[[], None]) -> None:
-    """Call where no event loop is running (a notebook has one): here, else in a thread of its own."""
+def _outside_loop(call: Callable[[], None], stop: Callable[[], None]) -> None:
+    """Call where no event loop is running (a notebook has one): here, else in a thread of its own.
+
+    An interrupt there stops what has not begun, waits for what is in flight, and is raised then.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -122,9 +130,14 @@ def _outside_loop(call: Callable[[], None]) -> None:
         except BaseException as error:  # raised again in the caller's thread
             caught.append(error)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join()
+    try:
+        thread.join()
+    except BaseException:
+        stop()
+        thread.join()
+        raise
     if caught:
         raise caught[0]
 
@@ -194,6 +207,13 @@ class _Work:
             self.tokens_out += reply.new_tokens
             self._keep(key, ask.request, reply)
         self.show()
+
+    def release(self) -> None:
+        """Give back what was set aside for requests that a failed or interrupted call left."""
+        if self.budget is not None:
+            for need in self._held.values():
+                self.budget.release(*need)
+        self._held.clear()
 
     def show(self, final: bool = False) -> None:
         """Tell the progress, if anyone wants to know."""

@@ -42,13 +42,7 @@ class Record(msgspec.Struct):
     seconds: float
 
 
-class _Key(msgspec.Struct):
-    key: str
-    finish: Finish
-
-
 _record = msgspec.json.Decoder(Record)
-_key = msgspec.json.Decoder(_Key)
 _encode = msgspec.json.Encoder()
 
 
@@ -72,7 +66,10 @@ class Ledger:
             raise MashqError(
                 f"ledger {path}: cannot be opened ({error.strerror}). Name a file in a folder you may write."
             ) from error
-        self._close_torn_record()
+        try:
+            self._close_torn_record()
+        except OSError as error:
+            raise MashqError(f"ledger {path}: cannot write ({error.strerror}). Free space and run again.") from error
         self.refresh()
 
     def __enter__(self) -> Ledger:
@@ -116,7 +113,7 @@ class Ledger:
         if not line:
             return
         try:
-            found = _key.decode(line)
+            found = _record.decode(line)  # the whole of it: what cannot be read must not stand before what can
             self._places.setdefault(bytes.fromhex(found.key), place)
         except (msgspec.MsgspecError, ValueError):
             self.damaged += 1
@@ -129,7 +126,7 @@ class Ledger:
         offset, length = place
         try:
             found = _record.decode(os.pread(self._file, length, offset))
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             self.damaged += 1
             del self._places[key]
             log.warning("ledger %s: a damaged record at byte %d is asked again.", self.path, offset)
@@ -190,18 +187,23 @@ class Ledger:
                 return True
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a ValueError where it was closed
+            why = getattr(error, "strerror", None) or "it was closed"
             raise MashqError(
-                f"ledger {self.path}: cannot write ({error.strerror}). All before is kept; free space, run again."
+                f"ledger {self.path}: cannot write ({why}). All before is kept; free space, run again."
             ) from error
 
     def sync(self) -> None:
         """Wait until the disk has every record."""
         if self._dirty:
-            os.fsync(self._file)
+            try:
+                os.fsync(self._file)
+            except OSError as error:
+                raise MashqError(f"ledger {self.path}: the disk did not take it ({error.strerror}).") from error
         self._dirty, self._synced = False, time.monotonic()
 
     def close(self) -> None:
         """Sync and close."""
         self.sync()
-        os.close(self._file)
+        file, self._file = self._file, -1  # a late `put` is an error then, and never lands in another file
+        os.close(file)

@@ -75,32 +75,37 @@ class LlamaCpp:
             raise MashqError(f"model '{self.spec}': llama.cpp does not load {self.path} ({error}).") from error
 
     def answer(self, take: Take, done: Done, *, concurrency: int) -> None:
-        """One thread a slot; the engine itself computes outside Python's lock."""
+        """One thread a slot; the engine itself computes outside Python's lock. After an interrupt nothing more is taken
+        or reported: the threads at a reply end with it, and the ledger may be closed by then."""
         self.server()
         lock = threading.Lock()
         failures: list[BaseException] = []
+        interrupted = threading.Event()  # set and looked at under the lock alone
 
         def work() -> None:
-            while not failures:
-                with lock:
-                    ask = take()
-                if ask is None:
-                    return
-                try:
+            try:
+                while not failures:
+                    with lock:
+                        ask = None if interrupted.is_set() else take()
+                    if ask is None:
+                        return
                     reply = self._reply(ask)
                     with lock:
+                        if interrupted.is_set():
+                            return
                         done(ask, reply)
-                except BaseException as error:  # raised again in the caller's thread
-                    failures.append(error)
+            except BaseException as error:  # raised again in the caller's thread
+                failures.append(error)
 
         workers = [threading.Thread(target=work, daemon=True) for _ in range(min(concurrency, self.concurrency))]
-        for worker in workers:
-            worker.start()
         try:
             for worker in workers:
+                worker.start()
+            for worker in workers:
                 worker.join()
-        except KeyboardInterrupt as error:
-            failures.append(error)  # the others end with the reply they are at
+        except BaseException:
+            with lock:  # whoever is reporting a reply ends first
+                interrupted.set()
             raise
         if failures:
             raise failures[0]

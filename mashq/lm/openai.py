@@ -30,7 +30,7 @@ from mashq.lm.engine import Ask, Done, Take
 from mashq.lm.pace import Gate, Pace, Rate
 from mashq.lm.request import Finish, Reply, Request, seed_of
 from mashq.lm.structured import response_format
-from mashq.lm.trouble import Trouble, backoff, check_policy, kind_of, no_money, retry_after, what_said
+from mashq.lm.trouble import AGAIN, Trouble, backoff, check_policy, kind_of, no_money, retry_after, what_said
 from mashq.lm.wire import Answer, Broken, Sender, connect
 from mashq.rows import MashqError
 from mashq.settings import check_limits
@@ -42,9 +42,15 @@ CONNECT_S = 10.0
 FIRST_TRIES = 3  # tries of a connection before any request was ever answered
 IN_A_ROW = (8, 32)  # requests given up one after another that end a run: at least, and at most
 PROBE_S = 5.0  # the longest wait between two looks at a server that went away
+LEAST_KEY = 16  # characters of a key that is no placeholder
+GONE_S = 1.0  # without a reply, until a connection that is refused means that the server went away
 SPARE_FILES = 256  # open files beside the connections
 HOPELESS = {
     401: "the key was refused",
+    301: "it sends elsewhere, which is not followed",
+    302: "it sends elsewhere, which is not followed",
+    307: "it sends elsewhere, which is not followed",
+    308: "it sends elsewhere, which is not followed",
     402: "the account is empty",
     403: "the key may not do this",
     404: "no such address or model",
@@ -55,7 +61,9 @@ ENDS: dict[str | None, Finish] = {
     "eos_token": "stop",
     "end_turn": "stop",
     "stop_sequence": "stop",
+    "": "stop",
     None: "stop",
+    "model_length": "length",
     "length": "length",
     "max_tokens": "length",
 }
@@ -74,8 +82,8 @@ class _Choice(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: int | float | None = None
+    completion_tokens: int | float | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -129,6 +137,7 @@ class OpenAI:
         self.extra = dict(extra or {})
         self._again = check_policy(f"model '{self.address}'", retries, on_error or {})
         self._key = next((value for name in KEYS if (value := os.environ.get(name, "").strip())), "")
+        check_key(self._key)
         self.name = name or self._only_model()
         self.identity = f"openai:{self.address}#{self.name}"
         if self.extra:
@@ -141,6 +150,7 @@ class OpenAI:
         self._limit = "max_tokens"  # newer hosted models want max_completion_tokens
         self._unheld: set[str] = set()  # schemas that the server does not take
         self._answered = 0  # requests that ever got a reply
+        self._replied = 0.0  # when the last one came
         self._given_up = 0  # requests given up since the last reply
         self._not_before = 0.0  # all wait until then: a server asked one of us to
         self._lost_at: float | None = None  # since when no server is there
@@ -182,8 +192,12 @@ class OpenAI:
         return {"content-type": "application/json"} | ({"authorization": f"Bearer {self._key}"} if self._key else {})
 
     def _clean(self, text: str) -> str:
-        """A text without the key."""
+        """A text for an error or a log, without the key; to be called before the text is cut."""
         return text.replace(self._key, "***") if self._key else text
+
+    def _clean_reply(self, text: str) -> str:
+        """A reply without the key, where the key is one: EMPTY and none, as local servers take them, are words."""
+        return self._clean(text) if len(self._key) >= LEAST_KEY else text
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
@@ -246,7 +260,7 @@ class OpenAI:
             try:
                 reply = await self._try(sender, ask.request, held, started)
             except Trouble as trouble:
-                if held and trouble.kind == "request" and trouble.status in (400, 422, 501):
+                if held and (trouble.status == 501 or (trouble.kind == "request" and trouble.status in (400, 422))):
                     held = False  # perhaps it is the schema that the server does not take
                     continue
                 if trouble.kind == "form":
@@ -254,6 +268,8 @@ class OpenAI:
                 if trouble.overload and self.pace.failed(started) and trouble.wait_s <= self.patience_s:
                     # So many are refused that the wait is meant for all; a few refusals hold up nobody else.
                     self._not_before = max(self._not_before, time.monotonic() + trouble.wait_s)
+                if self._token_rate is not None:
+                    self._token_rate.correct(-booked)  # it was not used
                 wait_s = self._after(trouble, tried, run.most)
                 if isinstance(wait_s, Reply):
                     return wait_s
@@ -285,6 +301,7 @@ class OpenAI:
     def _came(self, request: Request, reply: Reply, held: bool, booked: int) -> None:
         """What a reply says about the server and about how long prompts are."""
         self._answered += 1
+        self._replied = time.monotonic()
         self._given_up = 0
         if self._lost_at is not None:
             log.info("server %s answers again after %.0f s.", self.address, time.monotonic() - self._lost_at)
@@ -304,6 +321,8 @@ class OpenAI:
     def _after(self, trouble: Trouble, tried: Counter[str], most: int) -> Reply | float:
         """What follows a failed try: seconds to wait before the next, or an error reply. Raises MashqError where the
         whole run ends."""
+        if trouble.absent and self._answered and time.monotonic() - self._replied < GONE_S:
+            return GONE_S / 4  # it answers others: too many connections for it
         if trouble.loading or (trouble.absent and self._answered):
             return self._wait_for_server(trouble)
         tried[trouble.kind] += 1
@@ -314,14 +333,14 @@ class OpenAI:
                 f"server {self.address}: {trouble.kind}: {why}. on_error['{trouble.kind}'] says to stop. Every reply "
                 "before is in the ledger."
             )
-        if trouble.absent and times >= FIRST_TRIES:
+        if trouble.absent and not self._answered and times >= FIRST_TRIES:
             raise MashqError(
                 f"server {self.address}: no server answers ({why}). Start it, or check the address and port; "
                 "what was asked before is in the ledger."
             )
         if times <= allowed and trouble.wait_s <= self.patience_s:
             return max(trouble.wait_s, backoff(times))
-        if self._again[trouble.kind] or trouble.status in HOPELESS:
+        if AGAIN[trouble.kind] or trouble.status in HOPELESS:
             self._count_given_up(times, why, most)
         given_up = f"given up after {times} tries: " if allowed else ""
         return Reply.failed(f"{trouble.kind}: {self.address}: {given_up}{why}")
@@ -391,21 +410,24 @@ class OpenAI:
             answer = _answer.decode(content)
             choice = answer.choices[0]
         except (msgspec.MsgspecError, UnicodeDecodeError, IndexError) as error:
-            start = content[:80].decode("utf-8", errors="replace")
-            raise Trouble("malformed", f"an answer that is no completion ({error}; it begins {start!r})") from error
+            start = self._clean(content[:4000].decode("utf-8", errors="replace"))[:80]
+            why = self._clean(str(error))
+            raise Trouble("malformed", f"an answer that is no completion ({why}; it begins {start!r})") from error
         if choice.finish_reason not in ENDS:
             kind = "refused" if choice.finish_reason == "content_filter" else "malformed"
             raise Trouble(kind, f"the reply ended with '{choice.finish_reason}'")
         message = choice.message
         if message is not None and message.refusal and not message.content:
-            raise Trouble("refused", f"the model refused: {message.refusal[:200]}")
+            raise Trouble("refused", f"the model refused: {self._clean(message.refusal)[:200]}")
         text = message.content if message is not None else choice.text
+        if text is None:
+            raise Trouble("malformed", "a completion without a text")
         usage = answer.usage or _Usage()
         return Reply(
-            text=self._clean(text or ""),
+            text=self._clean_reply(text),
             finish=ENDS[choice.finish_reason],
-            prompt_tokens=usage.prompt_tokens or 0,
-            new_tokens=usage.completion_tokens or 0,
+            prompt_tokens=max(0, int(usage.prompt_tokens or 0)),
+            new_tokens=max(0, int(usage.completion_tokens or 0)),
             seconds=seconds,
         )
 
@@ -414,7 +436,8 @@ class OpenAI:
         status = answer.status
         said = self._clean(what_said(answer.body))
         why = f"HTTP {status}" + (f": {said}" if said else "")
-        if status == 400 and "max_tokens" in sent and "max_completion_tokens" in said:
+        ours = "max_tokens" in sent and "max_tokens" not in self.extra
+        if status == 400 and ours and "max_completion_tokens" in said:
             self._limit = "max_completion_tokens"
             return Trouble("form", why)
         if (status in HOPELESS and not self._answered) or no_money(said):
@@ -437,9 +460,21 @@ class _Run:
         self.group: asyncio.TaskGroup | None = None
 
 
+def check_key(key: str) -> None:
+    """Raises MashqError for a key that no header can hold, without repeating it."""
+    if key and not (key.isascii() and key.isprintable()):
+        raise MashqError(
+            "the key in the environment holds characters that no key has (a line break, an invisible mark)."
+        )
+
+
 def _parts(url: str) -> tuple[str, str]:
     """Address and model name ("" where none is given)."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise MashqError(f"server '{url.partition('://')[0]}://…': no address ({error}).") from error
     if parts.username or parts.password or parts.query:
         raise MashqError(
             f"server {parts.scheme}://{parts.hostname}: an address holds no password, key or query. "

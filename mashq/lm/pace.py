@@ -76,7 +76,8 @@ class Pace:
         if started < self._since:
             return False
         self._refused += 1
-        if self._refused <= BEARABLE * max(self._replies + self._refused, FEW_OUTCOMES):
+        # Refusals come at once and replies later: a share of the whole round is meant, not of what has come.
+        if self._refused <= BEARABLE * max(self._replies + self._refused, FEW_OUTCOMES, int(self.window)):
             return False
         self._give_way(self.window * SHRINK)
         return True
@@ -148,7 +149,12 @@ class Gate:
             return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
-        await turn  # whoever leaves counts us in
+        try:
+            await turn  # whoever leaves counts us in
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave()  # counted in, and gone before it came in
+            raise
 
     def leave(self) -> None:
         self.in_flight -= 1

@@ -34,6 +34,8 @@ class Decoding:
     seed: int = 0  # of draws at temperature > 0
 
     def __post_init__(self) -> None:
+        for name in ("temperature", "top_p", "repetition_penalty"):  # 1 and 1.0 are one question
+            object.__setattr__(self, name, float(getattr(self, name)))
         object.__setattr__(self, "stop", tuple(self.stop))
         object.__setattr__(self, "stop_ids", tuple(self.stop_ids))
         limits = {

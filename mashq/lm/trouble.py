@@ -17,10 +17,11 @@ A server that is not there at all is another matter: it is waited for (`patience
 from __future__ import annotations
 
 import email.utils
+import math
 import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mashq.rows import MashqError, expected_got, nearest
 
@@ -105,9 +106,12 @@ def no_money(said: str) -> bool:
     return bool(NO_MONEY.search(said))
 
 
-def what_said(body: bytes) -> str:
-    """What a server said in the body of a refusal, on one line, at most 300 characters."""
-    text = body[:4000].decode("utf-8", errors="replace")
+def what_said(body: bytes, clean: Callable[[str], str] = str) -> str:
+    """What a server said in the body of a refusal, on one line, at most 300 characters.
+
+    clean: takes the key out of a text. It is given the whole: a key that a cut goes through is not found any more.
+    """
+    text = clean(body.decode("utf-8", errors="replace"))[:4000]
     return " ".join(text.split())[:300]
 
 
@@ -118,17 +122,17 @@ def backoff(tries: int) -> float:
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds that a server asks to wait, given as seconds, milliseconds or a date; 0 where it asks for nothing."""
-    try:
-        return max(0.0, float(headers["retry-after-ms"]) / 1000)
-    except (KeyError, ValueError):
-        pass
+    """Seconds that a server asks to wait, given as seconds, milliseconds or a date; 0 where it asks for nothing, or for
+    what is no time (a date out of all calendars, infinity)."""
     header = headers.get("retry-after", "")
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return 0.0
+    for read in (
+        lambda: float(headers["retry-after-ms"]) / 1000,
+        lambda: float(header),
+        lambda: email.utils.parsedate_to_datetime(header).timestamp() - time.time(),
+    ):
+        try:
+            seconds = read()
+        except (KeyError, ValueError, TypeError, OverflowError, IndexError):
+            continue
+        return max(0.0, seconds) if math.isfinite(seconds) else 0.0
+    return 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 import ssl
 import urllib.request
 from typing import NamedTuple, Protocol
@@ -21,7 +22,9 @@ from mashq.rows import MashqError
 __all__ = ["Answer", "Broken", "Connection", "Proxied", "Sender", "connect"]
 
 MOST_BYTES = 64 << 20  # of an answer; more is no completion
-MOST_HEAD_BYTES = 1 << 16
+MOST_HEAD_BYTES = 1 << 16  # of a head, of the line before a chunk, of the trailers
+CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,16})[ \t]*(?:;|\Z)")
+LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class Answer(NamedTuple):
@@ -73,7 +76,7 @@ class Connection:
         self._port = parts.port or (443 if secure else 80)
         self._tls = _tls() if secure else None
         self._connect_s = connect_s
-        self._base = parts.path.rstrip("/")
+        self._base, self._key = parts.path.rstrip("/"), key
         lines = [
             f"host: {parts.netloc}",
             "user-agent: mashq",
@@ -113,7 +116,7 @@ class Connection:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_s):
-                _, line = await loop.create_connection(_Line, self._host, self._port, ssl=self._tls)
+                _, line = await loop.create_connection(lambda: _Line(self._key), self._host, self._port, ssl=self._tls)
         except TimeoutError as error:
             raise Broken(f"no connection within {self._connect_s:g} s", absent=True) from error
         except OSError as error:
@@ -136,13 +139,13 @@ class _NothingCame(Exception):
 
 
 class _Line(asyncio.Protocol):
-    """One TCP connection, one exchange at a time."""
+    """One TCP connection, one exchange at a time. `key` is in no error, even where the server repeats it."""
 
-    def __init__(self) -> None:
-        self.open = False
+    def __init__(self, key: str) -> None:
+        self.open, self._key = False, key
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[Answer] | None = None
-        self._reader = _Reader()
+        self._reader = _Reader(key)
 
     @property
     def busy(self) -> bool:
@@ -154,7 +157,7 @@ class _Line(asyncio.Protocol):
 
     def exchange(self, request: bytes) -> asyncio.Future[Answer]:
         assert self._transport is not None
-        self._reader = _Reader()
+        self._reader = _Reader(self._key)
         self._waiting = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return self._waiting
@@ -200,9 +203,12 @@ class _Line(asyncio.Protocol):
 
 
 class _Reader:
-    """Bytes -> one Answer: by length, in chunks, or until the connection ends (RFC 9112, section 6)."""
+    """Bytes -> one Answer: by length, in chunks, or until the connection ends (RFC 9112, section 6).
 
-    def __init__(self) -> None:
+    An error quotes the first line alone, without the key; a number that is none is not quoted at all."""
+
+    def __init__(self, key: str = "") -> None:
+        self._key = key
         self._bytes = bytearray()
         self._status = 0
         self._headers: dict[str, str] = {}
@@ -242,7 +248,7 @@ class _Reader:
             del self._bytes[: end + 4]
             version, _, rest = first.partition(" ")
             if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
-                raise ValueError(f"it begins {first[:40]!r}")
+                raise ValueError(f"it begins {_clean(first, self._key)[:40]!r}")
             if rest[0] != "1":  # 100 Continue and its like come before the answer
                 break
         self._status = int(rest[:3])
@@ -253,9 +259,11 @@ class _Reader:
         if "chunked" in self._headers.get("transfer-encoding", "").lower():
             self._length = -1
         elif "content-length" in self._headers:
+            if not LENGTH.fullmatch(self._headers["content-length"]):
+                raise ValueError("a content-length that is no length")
             self._length = int(self._headers["content-length"])
-            if not 0 <= self._length <= MOST_BYTES:
-                raise ValueError(f"content-length {self._length}")
+            if self._length > MOST_BYTES:
+                raise ValueError(f"content-length {self._length}, more than {MOST_BYTES}")
         else:
             self._length, self.closes = (0 if self._status in (204, 304) else None), True
         return True
@@ -270,12 +278,17 @@ class _Reader:
                 if self._left:
                     return None
                 del self._body[-2:]  # the line end behind the chunk
-            end = self._bytes.find(b"\r\n")
+            end = self._bytes.find(b"\r\n", 0, MOST_HEAD_BYTES)
             if end < 0:
+                if len(self._bytes) >= MOST_HEAD_BYTES:
+                    raise ValueError(f"a chunk size without end in {MOST_HEAD_BYTES} bytes")
                 return None
-            size = int(self._bytes[:end].split(b";")[0], 16)
-            if size < 0 or len(self._body) + size > MOST_BYTES:
-                raise ValueError(f"a chunk of {size} bytes")
+            found = CHUNK_SIZE.match(self._bytes, 0, end)
+            if not found:
+                raise ValueError("a chunk size that is no number")
+            size = int(found[1], 16)
+            if len(self._body) + size > MOST_BYTES:
+                raise ValueError(f"a chunk of {size} bytes, more than {MOST_BYTES} in all")
             if size == 0:
                 return self._read_trailer(end)
             del self._bytes[: end + 2]
@@ -283,10 +296,16 @@ class _Reader:
 
     def _read_trailer(self, end: int) -> Answer | None:
         """The answer, once the empty line behind the last chunk and its trailers is there."""
-        rest = self._bytes[end + 2 :]
-        if rest.startswith(b"\r\n") or b"\r\n\r\n" in rest:
+        if self._bytes.find(b"\r\n\r\n", end, end + MOST_HEAD_BYTES) >= 0:
             return Answer(self._status, self._headers, bytes(self._body))
+        if len(self._bytes) - end >= MOST_HEAD_BYTES:
+            raise ValueError(f"trailers without end in {MOST_HEAD_BYTES} bytes")
         return None
+
+
+def _clean(text: str, key: str) -> str:
+    """A text without the key; before any cut, because half a key is not found any more."""
+    return text.replace(key, "***") if key else text
 
 
 class Proxied:
@@ -294,21 +313,30 @@ class Proxied:
 
     def __init__(self, address: str, key: str, connect_s: float):
         headers = {"content-type": "application/json", "accept": "application/json", "user-agent": "mashq"}
-        self._address, self._connect_s = address, connect_s
+        headers["accept-encoding"] = "identity"  # a few packed bytes could become gigabytes
+        self._address, self._key, self._connect_s = address, key, connect_s
         headers |= {"authorization": f"Bearer {key}"} if key else {}
         self._client = httpx.AsyncClient(verify=_tls(), headers=headers)
 
     async def post(self, path: str, body: bytes, timeout_s: float) -> Answer:
         times = httpx.Timeout(timeout_s, connect=self._connect_s)
         try:
-            async with asyncio.timeout(timeout_s):
-                got = await self._client.post(self._address + path, content=body, timeout=times)
+            async with (
+                asyncio.timeout(timeout_s),
+                self._client.stream("POST", self._address + path, content=body, timeout=times) as got,
+            ):
+                content = bytearray()
+                async for part in got.aiter_bytes():
+                    content += part
+                    if len(content) > MOST_BYTES:
+                        raise Broken(f"an answer of more than {MOST_BYTES} bytes")
         except (TimeoutError, httpx.TimeoutException) as error:
             raise Broken(f"no answer within {timeout_s:g} s (timeout_s)", late=True) from error
         except httpx.HTTPError as error:
             absent = isinstance(error, (httpx.ConnectError, httpx.ProxyError))
-            raise Broken(f"{type(error).__name__}: {error}", absent) from error
-        return Answer(got.status_code, dict(got.headers), got.content)
+            said = "" if isinstance(error, httpx.ProtocolError) else f": {_clean(str(error), self._key)}"
+            raise Broken(type(error).__name__ + said, absent) from error
+        return Answer(got.status_code, dict(got.headers), bytes(content))
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -82,8 +82,11 @@ class Loopback:
 
     async def _end(self) -> None:
         self._server.close()
-        await asyncio.sleep(0.01)  # connections just taken begin: a task that never began closes nothing
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for _ in range(200):  # connections just taken begin first: a task that never began closes nothing
+            await asyncio.sleep(0.01)
+            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            if all(task.get_coro().__name__ == "_serve" for task in tasks):
+                break
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

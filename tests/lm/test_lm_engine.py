@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -356,6 +357,7 @@ def test_a_full_disk_is_told_and_nothing_before_is_lost(ledger: Path, monkeypatc
 WRITER = """
 import sys
 from pathlib import Path
+from typing import Any
 from mashq.lm import Decoding, Request, generate
 from mashq.lm.echo import Scripted
 model = Scripted(lambda request: "كلمة " * 200 + request.prompt, name="shared")
@@ -376,6 +378,7 @@ def test_two_processes_write_one_ledger_without_harm(ledger: Path) -> None:
 APPENDER = """
 import sys
 from pathlib import Path
+from typing import Any
 from mashq.lm import Ledger, Reply
 with Ledger(Path(sys.argv[1])) as book:
     for number in range(int(sys.argv[3])):
@@ -449,3 +452,51 @@ def test_what_another_process_kept_first_stands(tmp_path: Path) -> None:
     again = Ledger(tmp_path / "replies")
     assert len(again) == 2 and again.get(b"k" * 16).text == "theirs"  # type: ignore[union-attr]
     again.close()
+
+
+def test_one_bad_byte_and_one_missing_field_cost_only_their_records(ledger: Path) -> None:
+    with Ledger(ledger) as book:
+        for number in range(3):
+            book.put(bytes([number]) * 16, "m", Reply(text=f"reply {number}", finish="stop"))
+    lines = ledger.read_bytes().splitlines()
+    lines[0] = lines[0].replace(b"reply 0", b"reply \xff")
+    lines[1] = lines[1].replace(b'"seconds"', b'"secs"')
+    ledger.write_bytes(b"\n".join(lines) + b"\n")
+    with Ledger(ledger) as book:
+        assert (len(book), book.damaged) == (1, 2)
+        assert book.get(b"\x00" * 16) is None
+        book.put(b"\x00" * 16, "m", Reply(text="again", finish="stop"))
+    with Ledger(ledger) as book:
+        assert book.get(b"\x00" * 16).text == "again"  # type: ignore[union-attr]
+
+
+def test_a_ledger_that_was_closed_takes_nothing(ledger: Path) -> None:
+    book = Ledger(ledger)
+    book.close()
+    with pytest.raises(MashqError, match="cannot write"):
+        book.put(b"k" * 16, "m", Reply(text="late", finish="stop"))
+
+
+def test_what_was_set_aside_is_given_back_when_a_call_fails() -> None:
+    budget = Budget(tokens=200)
+
+    class Breaks(Echo):
+        def answer(self, take: Any, done: Any, *, concurrency: int) -> None:
+            take()
+            raise MashqError("broken")
+
+    request = [Request(prompt="سؤال", decoding=Decoding(max_new_tokens=120))]
+    with pytest.raises(MashqError, match="broken"):
+        generate(Breaks(), request, ledger=None, budget=budget)
+    assert generate(Echo(), request, ledger=None, budget=budget)[0].text == "سؤال"
+
+
+def test_one_and_one_point_nought_are_one_question() -> None:
+    one, other = (Request(prompt="x", decoding=Decoding(max_new_tokens=3, temperature=t)) for t in (1, 1.0))
+    assert key_of("m", one) == key_of("m", other)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+def test_a_budget_is_a_number(value: float) -> None:
+    with pytest.raises(MashqError, match="0 or more"):
+        Budget(money=value, price_in=1.0)

@@ -398,7 +398,7 @@ def test_a_server_that_is_killed_and_started_again_is_waited_for(
         nonlocal server
         time.sleep(0.3)
         ended(server)
-        time.sleep(0.7)
+        time.sleep(1.7)
         server, _ = started(int(url.split(":")[2].split("/")[0]))
 
     other = threading.Thread(target=away)
@@ -590,9 +590,10 @@ def test_a_key_with_a_line_break_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     assert "evil" not in str(caught.value)
 
 
-def test_a_redirect_is_not_followed() -> None:
-    replies, server = run(lambda *_: Act(status=307, body=b"", headers={"location": "http://127.0.0.1:1/"}), many(1))
-    assert replies[0].error == f"request: {server.url}: HTTP 307"
+def test_a_redirect_is_not_followed_and_ends_the_run() -> None:
+    act = Act(status=307, body=b"", headers={"location": "http://127.0.0.1:1/"})
+    with pytest.raises(MashqError, match=r"it sends elsewhere, which is not followed .*HTTP 307"):
+        run(lambda *_: act, many(30))
 
 
 # --- kill -9 ---------------------------------------------------------------------------------------------------------
@@ -672,3 +673,60 @@ def test_a_server_that_closes_after_each_answer_is_read_at_once(protocol):
     finally:
         server.shutdown()
         server.server_close()
+
+
+# --- what a review found ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["http://host:99999/v1#m", "http://host:abc/v1#m", "http://[::1/v1#m"])
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(MashqError, match="no address"):
+        open_model(url)
+
+
+def test_a_placeholder_for_a_key_is_no_secret_in_replies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASHQ_API_KEY", "none")
+    body = json.dumps({"choices": [{"message": {"content": "There are none left"}, "finish_reason": "stop"}]}).encode()
+    replies, _ = run(lambda *_: Act(body=body), many(1))
+    assert replies[0].text == "There are none left"
+
+
+@pytest.mark.parametrize("place", [250, 285, 299])
+def test_a_key_that_an_error_would_cut_is_gone_before(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
+    monkeypatch.setenv("MASHQ_API_KEY", KEY)
+    replies, _ = run(lambda *_: Act(status=400, body=b"x" * place + KEY.encode()), many(1))
+    assert KEY[:8] not in str(replies[0].error)
+    replies, _ = run(lambda *_: Act(body=b"y" * (place % 80) + KEY.encode()), many(1), retries=0)
+    assert KEY[:8] not in str(replies[0].error)
+
+
+def test_a_completion_without_a_text_is_none() -> None:
+    body = json.dumps({"choices": [{"message": {"content": None, "tool_calls": []}, "finish_reason": "stop"}]}).encode()
+    replies, _ = run(lambda *_: Act(body=body), many(1), retries=1)
+    assert "malformed" in str(replies[0].error) and "a completion without a text" in str(replies[0].error)
+
+
+def test_what_only_other_servers_say_is_understood() -> None:
+    answer = {"choices": [{"message": {"content": "نعم"}, "finish_reason": "model_length"}]}
+    body = json.dumps({**answer, "usage": {"prompt_tokens": 12.0, "completion_tokens": -3}}).encode()
+    (reply,), _ = run(lambda *_: Act(body=body), many(1))
+    assert (reply.text, reply.finish, reply.prompt_tokens, reply.new_tokens) == ("نعم", "length", 12, 0)
+
+
+def test_a_limit_that_extra_names_is_asked_for_once() -> None:
+    answer = b"use max_completion_tokens instead of max_tokens"
+    with serving(lambda *_: Act(status=400, body=answer)) as server:
+        model = open_model(server.url + "#tiny", extra={"max_tokens": 5})
+        (reply,) = generate(model, many(1), ledger=None, budget=None)
+        assert "HTTP 400" in str(reply.error)
+        assert len(server.asked) == 1
+
+
+def test_random_refusals_hold_up_nobody_else() -> None:
+    def plan(number: int, _: dict[str, Any]) -> Act:
+        return Act(status=429, headers={"retry-after": "1"}) if number % 10 == 3 else Act(delay_s=0.2)
+
+    started = time.monotonic()
+    replies, _ = run(plan, many(400), concurrency=64)
+    assert {reply.finish for reply in replies} == {"stop"}
+    assert time.monotonic() - started < 20  # 400 replies of 0.2 s, 64 at once, and three waits of a second

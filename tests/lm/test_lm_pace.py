@@ -161,7 +161,7 @@ def test_replies_that_were_sent_before_the_window_changed_say_nothing() -> None:
     clock = Clock()
     pace = Pace(1000, clock)
     clock.now = 10.0
-    for _ in range(3):
+    for _ in range(8):
         pace.failed(started=5.0)
     window = pace.window
     for _ in range(500):
