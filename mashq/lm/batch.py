@@ -251,9 +251,9 @@ class Batches:
         try:
             return self._looked(path, note, done)
         except _Gone:
-            # A server that forgets what it just began would be paid for ever, and one that is configured without
-            # batches today may have them tomorrow.
-            if note.batch in self._begun or note.batch in {batch.id for batch in self._listed()}:
+            self._listed()  # raises where the server has no batches at all today: it may have them tomorrow
+            # A server that forgets what it just began would be paid for ever.
+            if note.batch in self._begun:
                 raise
             told = (self._model.address, note.batch, len(note.keys))
             log.warning("server %s has batch %s of %d requests no longer: what is missing of it is asked again.", *told)

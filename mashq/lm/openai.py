@@ -31,7 +31,7 @@ from mashq.lm.pace import Gate, Pace, Rate
 from mashq.lm.request import Finish, Reply, Request, seed_of
 from mashq.lm.structured import response_format
 from mashq.lm.trouble import AGAIN, Trouble, backoff, check_policy, kind_of, no_money, retry_after, what_said
-from mashq.lm.wire import Answer, Broken, Sender, connect
+from mashq.lm.wire import Answer, Broken, Sender, check_key, connect
 from mashq.rows import MashqError
 from mashq.settings import check_limits
 
@@ -434,7 +434,7 @@ class OpenAI:
     def _refused(self, answer: Answer, sent: Mapping[str, Any]) -> Trouble:
         """What a status other than 200 means. Raises MashqError where it means that nobody can succeed."""
         status = answer.status
-        said = self._clean(what_said(answer.body))
+        said = what_said(answer.body, self._clean)
         why = f"HTTP {status}" + (f": {said}" if said else "")
         ours = "max_tokens" in sent and "max_tokens" not in self.extra
         if status == 400 and ours and "max_completion_tokens" in said:
@@ -458,14 +458,6 @@ class _Run:
         self.take, self.done, self.gate, self.most = take, done, gate, most
         self.workers = self.sending = 0
         self.group: asyncio.TaskGroup | None = None
-
-
-def check_key(key: str) -> None:
-    """Raises MashqError for a key that no header can hold, without repeating it."""
-    if key and not (key.isascii() and key.isprintable()):
-        raise MashqError(
-            "the key in the environment holds characters that no key has (a line break, an invisible mark)."
-        )
 
 
 def _parts(url: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ import httpx
 
 from mashq.rows import MashqError
 
-__all__ = ["Answer", "Broken", "Connection", "Proxied", "Sender", "connect"]
+__all__ = ["Answer", "Broken", "Connection", "Proxied", "Sender", "check_key", "connect"]
 
 MOST_BYTES = 64 << 20  # of an answer; more is no completion
 MOST_HEAD_BYTES = 1 << 16  # of a head, of the line before a chunk, of the trailers
@@ -55,13 +55,18 @@ class Sender(Protocol):
         ...
 
 
-def connect(address: str, key: str, connect_s: float) -> Sender:
-    """A sender to `scheme://host[:port][/path]`: straight, or through the proxy that the environment names."""
-    parts = urlsplit(address)
+def check_key(key: str) -> None:
+    """Raises MashqError for a key that no header can hold, without repeating it."""
     if key and not (key.isascii() and key.isprintable()):
         raise MashqError(
             "the key in the environment holds characters that no key has (a line break, an invisible mark)."
         )
+
+
+def connect(address: str, key: str, connect_s: float) -> Sender:
+    """A sender to `scheme://host[:port][/path]`: straight, or through the proxy that the environment names."""
+    parts = urlsplit(address)
+    check_key(key)
     proxies = urllib.request.getproxies()
     if (parts.scheme in proxies or "all" in proxies) and not urllib.request.proxy_bypass(parts.netloc):
         return Proxied(address, key, connect_s)
@@ -229,6 +234,7 @@ class _Reader:
         if len(self._bytes) > MOST_BYTES:
             raise ValueError(f"more than {MOST_BYTES} bytes")
         if self._length is not None and len(self._bytes) >= self._length:
+            self.closes |= len(self._bytes) > self._length  # what nobody asked for would pass for the next answer
             return Answer(self._status, self._headers, bytes(self._bytes[: self._length]))
         return None
 
@@ -296,7 +302,8 @@ class _Reader:
 
     def _read_trailer(self, end: int) -> Answer | None:
         """The answer, once the empty line behind the last chunk and its trailers is there."""
-        if self._bytes.find(b"\r\n\r\n", end, end + MOST_HEAD_BYTES) >= 0:
+        if (last := self._bytes.find(b"\r\n\r\n", end, end + MOST_HEAD_BYTES)) >= 0:
+            self.closes |= len(self._bytes) > last + 4
             return Answer(self._status, self._headers, bytes(self._body))
         if len(self._bytes) - end >= MOST_HEAD_BYTES:
             raise ValueError(f"trailers without end in {MOST_HEAD_BYTES} bytes")

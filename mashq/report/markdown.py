@@ -83,9 +83,39 @@ class _Markdown:
             for data in run["data"]
         ]
         lines += table(head, rows) if rows else []
+        for survey in run["surveys"]:
+            lines += self.written(survey)
         for evaluation in run["evaluations"]:
             lines += [*self.scores(evaluation), *self.pairs(evaluation), *self.health(evaluation)]
         return [*lines, *self.cost(run), *self.limits(run)]
+
+    def written(self, survey: Mapping[str, Any]) -> list[str]:
+        """What a model wrote: how much of it was kept, round by round, and which checks it passes."""
+        keys = ("wanted", "kept", "replies", "prompt_tokens", "new_tokens")
+        rounds = [
+            [
+                self.say("mended_round" if line["mended"] else "plain_round", n=number(line["attempt"] + 1)),
+                number(line["replies"]),
+                number(line["kept"]),
+            ]
+            for line in survey["tries"]
+        ]
+        checks = [
+            [
+                safe(self.words.term("check_name", line["check"])),
+                number(line["replies"]),
+                number(line["passed"] / line["replies"], 3),
+                number(line["kept_passed"] / line["kept"] if line["kept"] else None, 3),
+            ]
+            for line in survey["checks"]
+        ]
+        passed = ("check", "replies_made", "passed_of_replies", "passed_of_kept")
+        return [
+            f"### {self.say('written')}: {safe(survey['step'])}",
+            *table([self.say(f"written_{key}") for key in keys], [[number(survey[key]) for key in keys]]),
+            *table([self.say(key) for key in ("round", "replies_made", "kept")], rounds),
+            *(table([self.say(key) for key in passed], checks) if checks else []),
+        ]
 
     def summary(self, evaluation: Mapping[str, Any]) -> list[str]:
         lines = [f"### {self.say('summary')}", ""]

@@ -52,6 +52,7 @@ class Loopback:
         self.headers: list[str] = []
         self.in_flight = self.most_in_flight = 0
         self.connections = 0
+        self._writers: list[asyncio.StreamWriter] = []
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -90,10 +91,13 @@ class Loopback:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0.01)  # and transports say good-bye
+        for writer in self._writers:
+            writer.transport.abort()  # also one whose other end was killed and reads no more
+        await asyncio.sleep(0.01)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._writers.append(writer)
         try:
             while await self._one(reader, writer):
                 pass

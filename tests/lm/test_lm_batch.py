@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import batch_server
 import pytest
 from batch_server import batching
 from loopback import Act, words_of
@@ -185,6 +187,127 @@ def test_a_killed_run_that_did_not_know_its_batch_yet_finds_it_by_its_file(ledge
         path.write_text(json.dumps(note | {"batch": ""}))  # as if killed before the answer to POST /batches
         server.looks = 1
         generate(model_of(server), many(40), ledger=ledger, budget=None)
+        assert set(server.paid.values()) == {1}
+
+
+def interrupted(model: Any, requests: list[Request], ledger: Path, **settings: Any) -> None:
+    """A run that ends when its batches have begun."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch.Batches, "_ended", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            generate(model, requests, ledger=ledger, **{"budget": None, **settings})
+
+
+def test_a_run_with_fewer_requests_keeps_what_was_paid_for_the_others(ledger: Path) -> None:
+    with batching() as server:
+        interrupted(model_of(server), many(10), ledger)
+        few = generate(model_of(server), many(2), ledger=ledger, budget=None)
+        assert [reply.text for reply in few] == ["[] سؤال 0", "[] سؤال 1"]
+        assert notes(ledger) == []
+        assert len(Ledger(ledger)) == 10
+        replies = generate(model_of(server), many(10), ledger=ledger, budget=None)
+        assert [reply.text for reply in replies] == [f"[] سؤال {i}" for i in range(10)]
+        assert set(server.paid.values()) == {1}
+
+
+def test_a_run_with_a_smaller_budget_pays_nothing_twice(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "MOST_REQUESTS", 6)  # a note that nobody waits for yet, too
+    with batching() as server:
+        interrupted(model_of(server), many(20), ledger, budget=Budget(tokens=100_000))
+        assert len(notes(ledger)) == 4
+        with pytest.raises(MashqError, match="of 60 tokens"):
+            generate(model_of(server), many(20), ledger=ledger, budget=Budget(tokens=60))
+        replies = generate(model_of(server), many(20), ledger=ledger, budget=Budget(tokens=100_000))
+        assert [reply.text for reply in replies] == [f"[] سؤال {i}" for i in range(20)]
+        assert set(server.paid.values()) == {1}
+        assert notes(ledger) == []
+
+
+def test_what_failed_for_nobody_is_asked_again_by_who_wants_it(ledger: Path) -> None:
+    trouble = {"سؤال 3": Act(status=500, body=b'{"error": "oops"}'), "سؤال 4": None}
+    with batching(lambda body: trouble.get(words_of(body), Act())) as server:
+        interrupted(model_of(server), many(5), ledger)
+        generate(model_of(server), many(1), ledger=ledger, budget=None)
+        assert len(Ledger(ledger)) == 3
+        trouble.clear()
+        assert {reply.finish for reply in generate(model_of(server), many(5), ledger=ledger, budget=None)} == {"stop"}
+
+
+def test_another_models_note_on_the_same_ledger_is_let_alone(ledger: Path) -> None:
+    with batching() as one, batching() as other:
+        interrupted(model_of(one), many(5), ledger)
+        (path,) = notes(ledger)
+        note = json.loads(path.read_text())
+        assert note["model"] == f"openai:{one.url}#tiny"
+        path.write_text(json.dumps(note | {"batch": ""}))  # as if killed before the answer to POST /batches
+        generate(model_of(other), many(3), ledger=ledger, budget=None)
+        assert notes(ledger) == [path]
+        generate(model_of(one), many(5), ledger=ledger, budget=None)
+        assert set(one.paid.values()) == {1}
+        assert notes(ledger) == []
+
+
+class Forgetful(batch_server._Handler):
+    """Says 404 for a batch or a file that is not there."""
+
+    def do_GET(self) -> None:
+        kind, name = [*self.path.split("/"), ""][2:4]
+        if name and name not in getattr(self.owner, kind):
+            self._say({"error": "no such thing"}, 404)
+        else:
+            super().do_GET()
+
+
+@pytest.mark.parametrize("gone", ["batches", "files"])
+def test_a_batch_that_the_server_has_no_longer_is_asked_again(
+    ledger: Path, gone: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(batch_server, "_Handler", Forgetful)
+    with batching() as server:
+        interrupted(model_of(server), many(5), ledger)
+        if gone == "files":
+            server.look("batch_0")  # it ends; then its files are deleted
+            server.files = {"file-0": b""}
+        else:
+            server.batches = {"batch_x": {"id": "batch_x"}}
+        with caplog.at_level("WARNING"):
+            replies = generate(model_of(server), many(5), ledger=ledger, budget=None)
+        assert notes(ledger) == []
+    assert {reply.finish for reply in replies} == {"stop"}
+    assert "has batch batch_0 of 5 requests no longer" in caplog.text
+
+
+def test_a_server_that_forgets_what_it_just_began_is_not_paid_for_ever(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_server, "_Handler", Forgetful)
+    real = batch_server.BatchServer.begin
+    monkeypatch.setattr(
+        batch_server.BatchServer, "begin", lambda self, asked: {**real(self, asked), "id": "batch_nowhere"}
+    )
+    with batching() as server:
+        with pytest.raises(MashqError, match=r"GET /batches/batch_nowhere failed \(HTTP 404"):
+            generate(model_of(server), many(5), ledger=ledger, budget=None)
+        assert set(server.paid.values()) == {1}
+
+
+def test_a_server_without_batches_today_costs_no_note(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with batching() as server:
+        interrupted(model_of(server), many(5), ledger)
+        with monkeypatch.context() as patch:
+            patch.setattr(batch_server._Handler, "do_GET", lambda self: self._say({"error": "no such address"}, 404))
+            with pytest.raises(MashqError, match="Does it have a batch"):
+                generate(model_of(server), many(5), ledger=ledger, budget=None)
+        generate(model_of(server), many(5), ledger=ledger, budget=None)
+        assert set(server.paid.values()) == {1}
+
+
+def test_a_note_outlives_a_clock_that_jumps(ledger: Path) -> None:
+    with batching() as server:
+        interrupted(model_of(server), many(5), ledger)
+        for path in notes(ledger):
+            os.utime(path, (0, 0))  # as after a jump of half a century
+        generate(model_of(server), many(5), ledger=ledger, budget=None)
         assert set(server.paid.values()) == {1}
 
 

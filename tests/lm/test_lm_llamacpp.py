@@ -7,15 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from mashq.lm import Decoding, Request, generate, open_model, parsed
+from mashq.lm import Decoding, Reply, Request, generate, open_model, parsed
+from mashq.lm.engine import Ask
 from mashq.lm.llamacpp import LlamaCpp, serve
 from mashq.rows import MashqError
 
-pytestmark = pytest.mark.model
+needs_model = pytest.mark.model
 
 PROMPTS = ["عاصمة مصر هي القاهرة. عاصمة فرنسا هي", "عاصمة مصر هي القاهرة. عاصمة العراق هي", "كان يا ما كان"]
 
@@ -29,6 +32,7 @@ def model() -> LlamaCpp:
     return opened
 
 
+@needs_model
 def test_it_writes_arabic_and_the_same_twice(model: LlamaCpp, tmp_path: Path) -> None:
     requests = [Request(prompt=prompt, decoding=Decoding(max_new_tokens=8)) for prompt in PROMPTS]
     replies = generate(model, requests, ledger=tmp_path / "l", budget=None)
@@ -39,6 +43,7 @@ def test_it_writes_arabic_and_the_same_twice(model: LlamaCpp, tmp_path: Path) ->
     assert [reply.text for reply in again[::-1]] == [reply.text for reply in replies]
 
 
+@needs_model
 def test_a_stop_text_ends_a_reply(model: LlamaCpp) -> None:
     decoding = Decoding(max_new_tokens=12, stop=("باريس",))
     (reply,) = generate(model, [Request(prompt=PROMPTS[0], decoding=decoding)], ledger=None, budget=None)
@@ -46,6 +51,7 @@ def test_a_stop_text_ends_a_reply(model: LlamaCpp) -> None:
     assert "باريس" not in reply.text
 
 
+@needs_model
 def test_ids_and_seeded_draws(model: LlamaCpp) -> None:
     drawn = Decoding(max_new_tokens=6, temperature=1.0, top_p=0.9)
     requests = [Request(prompt_ids=(2, 237005, 93673), decoding=drawn, sample=sample) for sample in range(3)]
@@ -54,6 +60,7 @@ def test_ids_and_seeded_draws(model: LlamaCpp) -> None:
     assert [reply.text for reply in generate(model, requests, ledger=None, budget=None)] == texts
 
 
+@needs_model
 def test_what_does_not_fit_is_an_error_not_a_cut(model: LlamaCpp) -> None:
     long = Request(prompt="كان " * 300, decoding=Decoding(max_new_tokens=4))
     wide = Request(prompt=PROMPTS[2], decoding=Decoding(max_new_tokens=260))
@@ -62,12 +69,14 @@ def test_what_does_not_fit_is_an_error_not_a_cut(model: LlamaCpp) -> None:
     assert (second.finish == "error" and "> 256 tokens of context" in str(second.error)) or second.finish == "stop"
 
 
+@needs_model
 def test_a_base_model_takes_no_messages(model: LlamaCpp) -> None:
     with pytest.raises(MashqError, match="has no chat template"):
         request = Request(messages=(("user", "مرحبا"),), decoding=Decoding(max_new_tokens=4))
         generate(model, [request], ledger=None, budget=None)
 
 
+@needs_model
 def test_its_server_answers_like_the_engine(model: LlamaCpp, tmp_path: Path) -> None:
     """xllamacpp's server on loopback is an OpenAI-compatible server made by others."""
     door = open_model(model.server().listening_address + "/v1", concurrency=1)
@@ -88,6 +97,7 @@ SCHEMA = f'{{"type": "object", {CITY}, "additionalProperties": false}}'
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "connect-a-model.md"
 
 
+@needs_model
 def test_a_schema_holds_the_engine_and_its_server(model: LlamaCpp) -> None:
     decoding = Decoding(max_new_tokens=60)
     asked = Request(prompt="عاصمة مصر بصيغة JSON:\n", decoding=decoding, schema=SCHEMA)
@@ -101,6 +111,7 @@ def test_a_schema_holds_the_engine_and_its_server(model: LlamaCpp) -> None:
         assert list(value) == ["city"]
 
 
+@needs_model
 def test_a_prompt_that_does_not_fit_its_server_is_named_so(model: LlamaCpp) -> None:
     door = open_model(model.server().listening_address + "/v1")
     (reply,) = generate(
@@ -109,6 +120,7 @@ def test_a_prompt_that_does_not_fit_its_server_is_named_so(model: LlamaCpp) -> N
     assert str(reply.error).startswith("too long: http://127.0.0.1:")
 
 
+@needs_model
 def test_the_command_on_the_page_serves_the_embedded_model() -> None:
     (code,) = re.findall(r'^python -c "(.*)"$', PAGE.read_text("utf-8"), re.M)
     with socket.socket() as free:
@@ -128,3 +140,52 @@ def test_the_command_on_the_page_serves_the_embedded_model() -> None:
             serve("gemma3-270m", port=port)
         server.send_signal(signal.SIGINT)
         assert server.wait(20) == 0
+
+
+class Slow(LlamaCpp):
+    """An engine that writes each reply for a while, without a model."""
+
+    def __init__(self, seconds: float) -> None:
+        self.identity, self.concurrency, self._seconds = "slow", 2, seconds
+
+    def server(self) -> None:
+        return None
+
+    def _reply(self, ask: Ask) -> Reply:
+        time.sleep(self._seconds)
+        return Reply(text=f"[{ask.number}]", finish="stop")
+
+
+def test_a_thread_at_a_reply_when_it_is_interrupted_reports_nothing_more(tmp_path: Path) -> None:
+    taken: list[int] = []
+    reported: list[int] = []
+
+    def take() -> Ask | None:
+        if len(taken) == 3:  # the third is taken when a reply is there: the next is being written now
+            threading.Timer(0.1, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+        taken.append(len(taken))
+        return Ask(taken[-1], Request(prompt=f"كان {taken[-1]}", decoding=Decoding(max_new_tokens=4)))
+
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        Slow(0.3).answer(take, lambda ask, _: reported.append(ask.number), concurrency=2)
+    count = len(reported)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+    assert 1 <= len(reported) == count <= 2
+    assert len(taken) == 4
+
+
+def test_what_fails_in_a_thread_is_raised_and_the_others_report_theirs() -> None:
+    asks = [Ask(number, Request(prompt="كان", decoding=Decoding(max_new_tokens=4))) for number in range(9)]
+    reported: list[int] = []
+
+    def done(ask: Ask, _: Reply) -> None:
+        if ask.number == 0:
+            raise MashqError("ledger: cannot write")
+        reported.append(ask.number)
+
+    with pytest.raises(MashqError, match="ledger: cannot write"):
+        Slow(0.05).answer(lambda: asks.pop(0) if asks else None, done, concurrency=2)
+    assert reported == [1]
+    assert len(asks) >= 6

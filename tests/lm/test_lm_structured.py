@@ -47,10 +47,37 @@ def test_a_schema_changes_the_key_and_its_absence_does_not() -> None:
         ({"type": "object", "properties": {"a": {}}, "additionalProperties": False}, False),
         ({"type": "object", "properties": {"a": {}}, "required": ["a"]}, False),
         ({"type": "array", "items": {"type": "object", "properties": {"a": {}}}}, False),
+        ({"anyOf": [{"properties": {"a": {}}, "required": ["a"], "additionalProperties": False}]}, True),
+        ({"properties": {"a": {}}, "required": True, "additionalProperties": False}, False),  # draft 3
+        ({"properties": {"a": {}}, "required": None, "additionalProperties": False}, False),
+        ({"properties": {"a": {}}, "required": [["a"]], "additionalProperties": False}, False),
+        ({"properties": {}, "additionalProperties": False}, True),
     ],
 )
 def test_strict_is_asked_for_where_a_schema_allows_it(schema: object, strict: bool) -> None:
     assert response_format(canonical(schema))["json_schema"]["strict"] is strict
+
+
+def nested(depth: int) -> dict[str, object]:
+    inner: dict[str, object] = {}
+    for _ in range(depth - 1):
+        inner = {"a": inner}
+    return inner
+
+
+@pytest.mark.parametrize("depth", [201, 600, 990, 3000, 100_000])
+def test_a_schema_nested_without_measure_is_refused(depth: int) -> None:
+    for schema in (nested(depth), '{"a":' * (depth - 1) + "{}" + "}" * (depth - 1)):
+        with pytest.raises(MashqError, match="schema: expected a JSON schema"):
+            canonical(schema)
+        if depth > 3000:
+            break  # Python itself frees such a mapping slowly
+
+
+def test_a_deep_schema_is_taken_up_to_the_limit() -> None:
+    assert response_format(canonical(nested(200)))["json_schema"]["strict"] is True
+    with pytest.raises(MashqError, match="at most 200 levels, got 201 levels"):
+        canonical(nested(201))
 
 
 @pytest.mark.parametrize(
@@ -61,6 +88,13 @@ def test_strict_is_asked_for_where_a_schema_allows_it(schema: object, strict: bo
         ('```json\n{"نص": "سلام"}\n```', {"نص": "سلام"}),
         ('بالتأكيد! إليك المطلوب:\n```\n{"a": [1, {"b": "}"}]}\n```\nهل تريد المزيد؟', {"a": [1, {"b": "}"}]}),
         ('<think>{"a": 0} or {"a": 2}?</think>{"a": 1}', {"a": 1}),
+        ('<think>ربما {"city": "القاهرة"}؟ لا، السؤال عن المغرب', None),  # no end: it is all thought
+        ('حسنًا. <think>ربما {"city": "القاهرة"}', None),
+        ('{"city": "الرباط"}\n<think>أو {"city": "الدار البيضاء، أكبر مدنها"}', {"city": "الرباط"}),
+        ('أولًا {"city": "القاهرة"}، لا.\n</think>\n{"city": "الرباط"}', {"city": "الرباط"}),
+        ('<think>{"a": 0}</think>{"a": 1}<think>{"a": 2}</think>{"a": 3}', {"a": 3}),
+        ('{"tag": "</think>"}', {"tag": "</think>"}),  # the whole reply is JSON: the mark is a word in it
+        ('الجواب: {"tag": "<think>"} انتهى', {"tag": "<think>"}),
         ('انظر [1] ثم {"a": "قال: \\"نعم\\" {"} انتهى', {"a": 'قال: "نعم" {'}),
         ('the set {x, y} is {"a": 1}', {"a": 1}),
         ('"نص"', "نص"),
@@ -93,7 +127,7 @@ def test_any_text_is_survived(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["{", '"', '{"a": "\\"', "[1,", '{"a": {"b": ', "\\", "[[1]] ", '{"a" ', "<think>", "} {"]
+    "piece", ["{", '"', '{"a": "\\"', "[1,", '{"a": {"b": ', "\\", "[[1]] ", '{"a" ', "<think>", "</think>", "} {"]
 )
 def test_the_time_grows_with_the_length_alone(piece: str) -> None:
     def seconds(length: int) -> float:

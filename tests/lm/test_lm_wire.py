@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gzip
 import itertools
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Act, serving
 
-from mashq.lm import Decoding, Request, generate, open_model
+from mashq.lm import Decoding, Request, generate, open_model, wire
 from mashq.lm.wire import Answer, Broken, Connection, Proxied, _Reader, connect
 
 HEAD = b"HTTP/1.1 200 OK\r\nX-Kind: a\r\n"
@@ -41,6 +43,104 @@ def test_an_answer_is_read_the_same_in_any_pieces(kind: str, cuts: list[int]) ->
     assert (answer.status, answer.headers["x-kind"], answer.body) == (200, "a", BODY)
 
 
+def test_bytes_that_nobody_asked_for_end_the_connection() -> None:
+    for kind in ("length", "chunks", "trailers"):
+        reader = _Reader()
+        answer = reader.feed(WHOLE[kind] + b"HTTP/1.1 200 OK\r\n")
+        assert answer is not None
+        assert answer.body == BODY
+        assert reader.closes
+
+
+IN_CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "piece", "told"),
+    [
+        (IN_CHUNKS, b"a", "a chunk size without end in 65536 bytes"),
+        (IN_CHUNKS, b"5;q=1;", "a chunk size without end in 65536 bytes"),
+        (IN_CHUNKS + b"5\r\nabcde\r\n0\r\n", b"x: y\r\n", "trailers without end in 65536 bytes"),
+        (IN_CHUNKS + b"0\r\n", b"x", "trailers without end in 65536 bytes"),
+        (b"", b"x: y\r\n", "a head without end"),
+        (IN_CHUNKS, b"8000\r\n" + b"a" * 0x8000 + b"\r\n", "a chunk of 32768 bytes, more than 1000000 in all"),
+        (HEAD + b"\r\n", b"a" * 999, "more than 1000000 bytes"),
+    ],
+)
+def test_what_never_ends_is_let_go(start: bytes, piece: bytes, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MOST_BYTES", 1_000_000)
+    reader = _Reader()
+    reader.feed(start)
+    with pytest.raises(ValueError, match=told):
+        for _ in range(3_000_000 // len(piece)):
+            reader.feed(piece)
+    assert len(reader._bytes) < 1_100_000
+
+
+KEY = "sk-SECRET'0123456789" + "SECRET\\0123456789" * 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"AUTH " + KEY.encode() + b"\r\n\r\n",
+        b"x" * 30 + KEY.encode() + b"\r\n\r\n",
+        HEAD + b"Content-Length: " + KEY.encode() + b"\r\n\r\n",
+        IN_CHUNKS + KEY.encode() + b"\r\n",
+    ],
+)
+def test_no_error_holds_a_piece_of_the_key(data: bytes) -> None:
+    with pytest.raises(ValueError) as caught:
+        _Reader(KEY).feed(data)
+    assert "SECRET" not in str(caught.value)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def told_by(answer: bytes, monkeypatch: pytest.MonkeyPatch, proxied: bool) -> str:
+    """What is said of a server that answers with these bytes and closes."""
+
+    async def talk() -> str:
+        async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            with contextlib.suppress(ConnectionError):  # the other end has heard enough
+                await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(say, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        if proxied:
+            monkeypatch.setenv("http_proxy", url)
+            monkeypatch.setenv("no_proxy", "")
+        sender = connect("http://models.example/v1" if proxied else url, KEY, 5)
+        assert isinstance(sender, Proxied) is proxied
+        try:
+            with pytest.raises(Broken) as caught:
+                await sender.post("/x", b"{}", 5)
+        finally:
+            await sender.close()
+            server.close()
+        return caught.value.why
+
+    return asyncio.run(talk())
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+def test_a_server_that_says_the_key_instead_of_http(proxied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    why = told_by(b"x" * 10 + KEY.encode() + b"\r\n\r\n", monkeypatch, proxied)
+    assert "SECRET" not in why
+    assert why == ("RemoteProtocolError" if proxied else "an answer that is not HTTP: it begins 'xxxxxxxxxx***'")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_answer_through_a_proxy_has_a_bound(packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MOST_BYTES", 1_000_000)
+    body = b"a" * 3_000_000
+    more = b"Content-Encoding: gzip\r\n" if packed else b""
+    answer = HEAD + more + b"\r\n" + (gzip.compress(body) if packed else body)
+    assert told_by(answer, monkeypatch, True) == "an answer of more than 1000000 bytes"
+
+
 def test_an_answer_without_length_ends_with_the_connection() -> None:
     reader = _Reader()
     assert reader.feed(b"HTTP/1.0 200 OK\r\n\r\nabc") is None
@@ -58,6 +158,8 @@ def test_an_answer_without_length_ends_with_the_connection() -> None:
         HEAD + b"Content-Length: 99999999999\r\n\r\n",
         HEAD + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
         HEAD + b"Transfer-Encoding: chunked\r\n\r\n-5\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n1_0\r\n",
+        HEAD + b"Content-Length: 1_0\r\n\r\n",
         b"x" * 70_000,
     ],
 )

@@ -103,6 +103,8 @@ def test_from_grid_to_a_gain_on_what_was_not_seen(server, tmp_path):
             assert messages[-1]["role"] == "user" and len(references) == 1
     (page,) = (tmp_path / "dialogue").glob("*/report.html")
     html = page.read_text("utf-8")
+    text = page.with_name("report.md").read_text("utf-8")
+    assert "### ما كُتب: survey" in text and "| البلد |" in text
     assert "ما كُتب" in html and 'class="heat"' in html and "كرة القدم" in html
 
 
