@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import socket
@@ -127,7 +128,12 @@ def test_the_command_on_the_page_serves_the_embedded_model() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-c", code.replace("8080", str(port))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+    ctrl_c = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a shell's `&` ignores Ctrl-C
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, **ctrl_c) as server,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(server.kill)
         assert server.stdout is not None
         url = server.stdout.readline().strip()
         assert url == f"http://127.0.0.1:{port}/v1"
@@ -167,8 +173,12 @@ def test_a_thread_at_a_reply_when_it_is_interrupted_reports_nothing_more(tmp_pat
         return Ask(taken[-1], Request(prompt=f"كان {taken[-1]}", decoding=Decoding(max_new_tokens=4)))
 
     before = set(threading.enumerate())
-    with pytest.raises(KeyboardInterrupt):
-        Slow(0.3).answer(take, lambda ask, _: reported.append(ask.number), concurrency=2)
+    as_before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores Ctrl-C
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Slow(0.3).answer(take, lambda ask, _: reported.append(ask.number), concurrency=2)
+    finally:
+        signal.signal(signal.SIGINT, as_before)
     count = len(reported)
     for thread in set(threading.enumerate()) - before:
         thread.join(5)
