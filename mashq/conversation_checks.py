@@ -6,7 +6,6 @@ the varieties in `data/dialogues/varieties.yaml`. What is private in a text is f
 
 from __future__ import annotations
 
-import collections
 import functools
 import itertools
 import re
@@ -18,6 +17,7 @@ import yaml
 
 from mashq import arabic
 from mashq.conversation import DATA, Turns
+from mashq.metrics.health import LETTER_LOOP, word_loop
 from mashq.word_patterns import folded_lower
 
 __all__ = ["CHECKS", "Expected", "Limits", "faults", "marker_counts", "personal_data", "varieties"]
@@ -189,34 +189,11 @@ _FOREIGN = re.compile(r"[^\W\d_\u0600-\u06ff]")
 
 
 def _loop(words: Sequence[str]) -> str | None:
-    """The rule of `mashq.metrics.health.is_looping`, found from runs of 4 words in one pass: ten times as fast."""
-    if max(map(len, words), default=0) >= 20 and any(map(_LETTERS.search, words)):
+    """A loop as `mashq.metrics.health.is_looping` has it, with its size."""
+    if max(map(len, words), default=0) >= 20 and any(map(LETTER_LOOP.search, words)):
         return "loops: letters repeated 20 times"
-    runs = list(zip(words, words[1:], words[2:], words[3:], strict=False))
-    if len(set(runs)) > len(runs) - 5:
-        return None  # eight words said again are five runs said again
-    places: dict[tuple[str, ...], list[int]] = collections.defaultdict(list)
-    distances: collections.Counter[int] = collections.Counter()
-    for place, run in enumerate(runs):
-        before = places[run]
-        distances.update(place - other for other in before[-100:] if place - other <= 100)
-        before.append(place)
-    for period, count in sorted(distances.items()):
-        if count >= 5 and (again := _again(words, period)) >= max(8, 2 * period):
-            return f"loops: {again} words repeat those {period} before them"
-    return None
-
-
-_LETTERS = re.compile(r"(\w{1,4}?)\1{19,}")
-
-
-def _again(words: Sequence[str], period: int) -> int:
-    """The longest run of words each equal to the one `period` words before."""
-    longest = run = 0
-    for one, other in zip(words, words[period:], strict=False):
-        run = run + 1 if one == other else 0
-        longest = max(longest, run)
-    return longest
+    found = word_loop(words)
+    return f"loops: {found[0]} words repeat those {found[1]} before them" if found else None
 
 
 def _length(said: _Said, limits: Limits) -> str | None:

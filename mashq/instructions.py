@@ -23,15 +23,17 @@ from mashq.rows import MashqError, expected_got, nearest
 from mashq.synthesis import Draft, Wanted
 from mashq.tasks import (
     Known,
+    StyledWriter,
     Task,
     TaskLimits,
+    asked_in_chat,
     avoided,
-    check_style,
     draft,
     drawn,
-    identity_of,
+    fault_words,
     like,
     opening_of,
+    paired,
     read_task,
     rule,
     seeds,
@@ -56,6 +58,15 @@ def _record(task: Task) -> Mapping[str, Any]:
         "messages": [{"role": "user", "content": task.prompt}],
         "references": [task.output],
     }
+
+
+def _read(style: str, wanted: Wanted, reply: str) -> Task | Draft:
+    """The task in a reply, or a draft that says why there is none."""
+    try:
+        first = "instruction" if style == "completion" else ""
+        return read_task(reply, wanted.about["category"], wanted.variety, first=first)
+    except Unreadable as error:
+        return Draft(reason=str(error))
 
 
 def _draft(task: Task, found: Mapping[str, str | None]) -> Draft:
@@ -92,7 +103,7 @@ def wanted_tasks(
 
 
 @dataclass(frozen=True)
-class SelfInstruct:
+class SelfInstruct(StyledWriter):
     """Writes one task from seeds shown; which, the key and the attempt decide. about: category, variety.
 
     Half of the shown seeds are of the category that is wanted. Raises MashqError for fewer seeds than are shown.
@@ -105,13 +116,9 @@ class SelfInstruct:
     name = "self-instruct"
 
     def __post_init__(self) -> None:
-        check_style(self.name, self.style)
+        super().__post_init__()
         if not 1 <= self.shown <= len(self.known):
             raise MashqError(expected_got(f"{self.name}: shown", f"1 to {len(self.known)} seeds", str(self.shown)))
-
-    @cached_property
-    def identity(self) -> str:
-        return identity_of(self.name, self.known, self.shown, self.style, self.limits)
 
     @cached_property
     def _known(self) -> Known:
@@ -142,14 +149,12 @@ class SelfInstruct:
             return BETWEEN.join([told["completion"].format(**names), *blocks, f"{label}:"])
         asked = drawn("asks", wanted.key, attempt).choice(told["asks"]).format(**names)
         user = [told["examples"], *blocks, asked, avoided(avoid), told["form"]]
-        return (("system", told["system"]), ("user", "\n\n".join(part for part in user if part)))
+        return asked_in_chat(told["system"], user)
 
     def read(self, wanted: Wanted, attempt: int, reply: str) -> Draft:
-        first = "instruction" if self.style == "completion" else ""
-        try:
-            task = read_task(reply, wanted.about["category"], wanted.variety, first=first)
-        except Unreadable as error:
-            return Draft(reason=str(error))
+        task = _read(self.style, wanted, reply)
+        if isinstance(task, Draft):
+            return task
         return _draft(task, task_faults(task, self.limits, self._known))
 
 
@@ -209,11 +214,7 @@ def wanted_evolved(
         raise MashqError(expected_got("instructions: n", f"at most {len(parents) * len(names)} tasks", got))
     order = list(parents)
     drawn("parents", seed).shuffle(order)
-    wanted = []
-    for number in range(n):
-        lap, place = divmod(number, len(order))
-        wanted.append(_evolved(order[place], names[(place + lap) % len(names)], seed))
-    return wanted
+    return [_evolved(order[place], operation, seed) for place, operation in paired(n, len(order), names)]
 
 
 def _evolved(parent: Parent, operation: str, seed: int) -> Wanted:
@@ -226,19 +227,12 @@ def _evolved(parent: Parent, operation: str, seed: int) -> Wanted:
 
 
 @dataclass(frozen=True)
-class Evolve:
+class Evolve(StyledWriter):
     """Writes a task made of another by one operation. about: operation, parent (a task's fields), category."""
 
     style: str = "messages"
     limits: TaskLimits = field(default_factory=TaskLimits)
     name = "evolve"
-
-    def __post_init__(self) -> None:
-        check_style(self.name, self.style)
-
-    @cached_property
-    def identity(self) -> str:
-        return identity_of(self.name, self.style, self.limits)
 
     def ask(self, wanted: Wanted, attempt: int, avoid: Sequence[str]) -> Messages | str:
         """Further attempts say the same and are further draws: what is asked for is the operation."""
@@ -252,16 +246,14 @@ class Evolve:
         form = wordings()["self_instruct"]["form"]
         asked = f"{operation['ask']} {told['rules']} ({variety_words(wanted.variety)})"
         user = [told["given"], given, asked, avoided(avoid), form]
-        return (("system", told["system"]), ("user", "\n\n".join(part for part in user if part)))
+        return asked_in_chat(told["system"], user)
 
     def read(self, wanted: Wanted, attempt: int, reply: str) -> Draft:
-        first = "instruction" if self.style == "completion" else ""
-        try:
-            task = read_task(reply, wanted.about["category"], wanted.variety, first=first)
-        except Unreadable as error:
-            return Draft(reason=str(error))
+        task = _read(self.style, wanted, reply)
+        if isinstance(task, Draft):
+            return task
         parent = Task(**wanted.about["parent"])
-        found = {**_eliminated(task, parent, wanted.about["operation"], self.limits)}
+        found = _eliminated(task, parent, wanted.about["operation"], self.limits)
         return _draft(task, found | task_faults(task, self.limits, Known(())))
 
 
@@ -269,7 +261,6 @@ def _eliminated(task: Task, parent: Task, operation: str, limits: TaskLimits) ->
     """Evol-Instruct's elimination (section 2.3), what can be seen without a reader: nothing new, words of the prompt
     repeated, no answer; and whether the operation shows at all."""
     rules = wordings()["evolve"]["operations"][operation]
-    leak = rule("leaked").search(fold(f"{task.prompt}\n{task.output}"))
     ratio = like(task.prompt, [parent.prompt])
     most = limits.most_like if rules.get("other") else MOST_SAME
     said = fold(task.output)
@@ -278,7 +269,7 @@ def _eliminated(task: Task, parent: Task, operation: str, limits: TaskLimits) ->
     return {
         "parent": f"like its parent: {ratio:.2f} >= {most}" if ratio >= most else None,
         "same_answer": "same: the output is its parent's" if repeated else None,
-        "leaked": f"leaked: «{leak[0].strip()[:60]}»" if leak else None,
+        "leaked": fault_words("leaked", rule("leaked"), fold(f"{task.prompt}\n{task.output}")),
         "longer": f"short: {grown} words added < 1" if rules.get("longer") and grown < 1 else None,
         "grown": f"long: {grown} words added > {MOST_GROWTH}" if grown > MOST_GROWTH else None,
         "input": "no input: the operation asks for one" if rules.get("input") and not task.input else None,

@@ -13,7 +13,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import pyarrow as pa
 import regex
@@ -24,11 +23,13 @@ from mashq.lm import Messages
 from mashq.rows import MashqError, expected_got
 from mashq.synthesis import Draft, Wanted
 from mashq.tasks import (
+    StyledWriter,
+    asked_in_chat,
+    at_least,
+    at_most,
     avoided,
-    check_style,
     draft,
     drawn,
-    identity_of,
     rule,
     text_faults,
     wordings,
@@ -229,9 +230,7 @@ def _copied(question: str, passage: str, most: float) -> str | None:
 
 
 def _between(name: str, words: int, least: int, most: int) -> str | None:
-    if words < least:
-        return f"short: {words} words of the {name} < {least}"
-    return f"long: {words} words of the {name} > {most}" if words > most else None
+    return at_least(name, words, least) or at_most(name, words, most)
 
 
 def _answer_length(words: int, about: int, limits: PassageLimits) -> str | None:
@@ -305,7 +304,7 @@ def _wanted(passage: Passage, kind: str, answerable: bool, key: str) -> Wanted:
 
 
 @dataclass(frozen=True)
-class PassageQuestions:
+class PassageQuestions(StyledWriter):
     """Writes one question on a passage. about: passage, title, asks (a key of `about` in wordings.yaml), answerable.
 
     A row's prompt is passage and question, its reference the span of the passage as it stands there, or the sentence
@@ -315,13 +314,6 @@ class PassageQuestions:
     style: str = "messages"
     limits: PassageLimits = field(default_factory=PassageLimits)
     name = "passage-questions"
-
-    def __post_init__(self) -> None:
-        check_style(self.name, self.style)
-
-    @cached_property
-    def identity(self) -> str:
-        return identity_of(self.name, self.style, self.limits)
 
     def ask(self, wanted: Wanted, attempt: int, avoid: Sequence[str]) -> Messages | str:
         """A further attempt asks about something else."""
@@ -335,7 +327,7 @@ class PassageQuestions:
         if self.style == "completion":
             return self._completion(passage, asked, random.choice(told["examples"]))
         user = [passage, asked, own["rules"], avoided(avoid), own["form"]]
-        return (("system", told["system"]), ("user", "\n\n".join(part for part in user if part)))
+        return asked_in_chat(told["system"], user)
 
     def _completion(self, passage: str, asked: str, example: Mapping[str, str]) -> str:
         told, labels = wordings()["passages"], wordings()["labels"]

@@ -10,11 +10,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
-import yaml
 
 from mashq import arabic
 from mashq.labelled import Unreadable, fields_of, without_thoughts
@@ -23,15 +21,19 @@ from mashq.rows import MashqError, expected_got, nearest
 from mashq.synthesis import Draft, Wanted
 from mashq.tasks import (
     DATA,
+    StyledWriter,
     TaskLimits,
+    asked_in_chat,
+    at_least,
+    at_most,
     avoided,
-    check_style,
     draft,
     drawn,
     fault_words,
-    identity_of,
     like,
+    listed,
     opening_of,
+    paired,
     rule,
     text_faults,
     variety_words,
@@ -54,13 +56,7 @@ def personas(path: Path | None = None) -> tuple[Mapping[str, str], ...]:
     Raises MashqError for a file that is not readable, a person without `who`, and an unknown variety.
     """
     path = path or DATA / "personas.yaml"
-    try:
-        loaded = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise MashqError(f"personas {path}: not readable as YAML: {error}") from error
-    people = loaded.get("personas") if isinstance(loaded, dict) else None
-    if not isinstance(people, list) or not people:
-        raise MashqError(expected_got(f"personas {path}", "`personas:` with a list", type(people).__name__))
+    people = listed("personas", path, "personas", "a list")
     for number, one in enumerate(people, 1):
         where = f"personas {path}, person {number}"
         if not isinstance(one, dict) or not isinstance(one.get("who"), str):
@@ -92,9 +88,8 @@ def wanted_requests(
     order = list(range(len(people)))
     drawn("people", seed).shuffle(order)
     wanted = []
-    for number in range(n):
-        lap, place = divmod(number, len(order))
-        person, kind = people[order[place]], names[(place + lap) % len(names)]
+    for place, kind in paired(n, len(order), names):
+        person = people[order[place]]
         key = f"request/{seed}/{order[place]:04}/{kind}"
         about = {"persona": dict(person), "kind": kind}
         group = f"persona/{fold(person['who'])}"
@@ -103,19 +98,12 @@ def wanted_requests(
 
 
 @dataclass(frozen=True)
-class PersonaRequests:
+class PersonaRequests(StyledWriter):
     """Writes what a person would ask an assistant, without an answer. about: persona, kind."""
 
     style: str = "messages"
     limits: TaskLimits = field(default_factory=TaskLimits)
     name = "persona-requests"
-
-    def __post_init__(self) -> None:
-        check_style(self.name, self.style)
-
-    @cached_property
-    def identity(self) -> str:
-        return identity_of(self.name, self.style, self.limits)
 
     def ask(self, wanted: Wanted, attempt: int, avoid: Sequence[str]) -> Messages | str:
         told, label = wordings()["personas"], wordings()["labels"]["request"][0]
@@ -126,7 +114,7 @@ class PersonaRequests:
             return f"{told['completion'].format(variety=variety)}\n\n{example}\n\n---\n\n({who}، {kind})\n{label}:"
         asked = drawn(self.name, wanted.key, attempt).choice(told["asks"])
         user = [asked.format(who=who, variety=variety, kind=kind), told["rules"], avoided(avoid), told["form"]]
-        return (("system", told["system"]), ("user", "\n\n".join(part for part in user if part)))
+        return asked_in_chat(told["system"], user)
 
     def read(self, wanted: Wanted, attempt: int, reply: str) -> Draft:
         labels = {name: wordings()["labels"][name] for name in ("request", "answer")}
@@ -152,18 +140,14 @@ def _request_faults(request: str, who: str, limits: TaskLimits) -> dict[str, str
         "leaked": fault_words("leaked", rule("leaked"), folded),
         "persona": f"says only who asks: {ratio:.2f} >= {MOST_OF_PERSONA}" if ratio >= MOST_OF_PERSONA else None,
         "arabic": _not_arabic(request, limits.least_arabic),
-        "short_instruction": _short(words, LEAST_REQUEST, "request"),
-        "long_instruction": f"long: {words} words of the request > {MOST_REQUEST}" if words > MOST_REQUEST else None,
+        "short_instruction": at_least("request", words, LEAST_REQUEST),
+        "long_instruction": at_most("request", words, MOST_REQUEST),
     }
 
 
 def _not_arabic(text: str, least: float) -> str | None:
     share = arabic.arabic_share(text)
     return f"not Arabic: {share:.2f} of the letters < {least}" if share < least else None
-
-
-def _short(words: int, least: int, name: str) -> str | None:
-    return f"short: {words} words of the {name} < {least}" if words < least else None
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------
@@ -188,19 +172,12 @@ def wanted_answers(table: pa.Table) -> list[Wanted]:
 
 
 @dataclass(frozen=True)
-class Answers:
+class Answers(StyledWriter):
     """Writes the answer to a conversation that ends with the user's turn. about: turns (role, content), task."""
 
     style: str = "messages"
     limits: TaskLimits = field(default_factory=TaskLimits)
     name = "answers"
-
-    def __post_init__(self) -> None:
-        check_style(self.name, self.style)
-
-    @cached_property
-    def identity(self) -> str:
-        return identity_of(self.name, self.style, self.limits)
 
     def ask(self, wanted: Wanted, attempt: int, avoid: Sequence[str]) -> Messages | str:
         told, labels = wordings()["answer"], wordings()["labels"]
@@ -245,6 +222,6 @@ def _answer_faults(answer: str, request: str, limits: TaskLimits) -> dict[str, s
         "leaked": fault_words("leaked", rule("leaked"), folded),
         "same": "same: the answer is the request" if like(answer, [request]) >= MOST_SAME else None,
         "arabic": _not_arabic(answer, limits.least_arabic) if any(map(str.isalpha, answer)) else None,
-        "short": _short(words, LEAST_ANSWER, "answer"),
-        "output": f"long: {words} words of the answer > {limits.most_output}" if words > limits.most_output else None,
+        "short": at_least("answer", words, LEAST_ANSWER),
+        "output": at_most("answer", words, limits.most_output),
     }

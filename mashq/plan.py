@@ -17,7 +17,7 @@ from mashq.lm import Ledger, Request, key_of, open_model
 from mashq.lm.budget import CHARACTERS_PER_TOKEN
 from mashq.rows import MashqError, expected_got
 from mashq.run import Step, Store, read_rows
-from mashq.synthesis import Asked, Draft, Judging, Wanted
+from mashq.synthesis import Asked, Draft, Judging, Wanted, request_of
 from mashq.synthesis_step import Writing, wanted_of
 
 __all__ = ["Case", "Plan", "Prices", "planned", "writing_steps"]
@@ -107,7 +107,7 @@ def planned(store: Store, step: Step, prices: Prices) -> Plan:
     wanted = [one for table in read_rows(store.make(needed).folder) for one in wanted_of(table)]
     writing: Writing = step.aside
     asked, model = writing.settings.asked, open_model(writing.settings.model, **writing.settings.options)
-    first = [_request(writing, one) for one in wanted]
+    first = [request_of(writing.writer.ask(one, 0, ()), asked.decoding) for one in wanted]
     every = max(1, len(first) // SAMPLE)
     some, some_wanted = first[::every], wanted[::every]
     prompt = sum(one.characters for one in some) / max(len(some), 1) / CHARACTERS_PER_TOKEN
@@ -124,14 +124,6 @@ def planned(store: Store, step: Step, prices: Prices) -> Plan:
         cases.append(_case(name, len(wanted), _per_text(kept, asked, mends), prompt, limit, questions, prices))
     paid = _paid(store.root / "ledger" / "replies", model.identity, first)
     return Plan(step.name, writing.settings.model, len(wanted), round(prompt), paid, tuple(cases))
-
-
-def _request(writing: Writing, wanted: Wanted) -> Request:
-    prompt = writing.writer.ask(wanted, 0, ())
-    decoding = writing.settings.asked.decoding
-    if isinstance(prompt, str):
-        return Request(prompt=prompt, decoding=decoding)
-    return Request(messages=prompt, decoding=decoding)
 
 
 def _questions(writing: Writing, wanted: Sequence[Wanted]) -> float:

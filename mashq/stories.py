@@ -25,8 +25,7 @@ import yaml
 
 from mashq import rows
 from mashq.rows import MashqError, nearest
-from mashq.word_patterns import fold as _fold
-from mashq.word_patterns import word_pattern as _word_pattern
+from mashq.word_patterns import fold, word_pattern
 
 __all__ = [
     "DATA",
@@ -137,7 +136,7 @@ def _language(variety: str) -> _Language:
         for name, texts in part.items():
             wordings[name].extend(texts)
     patterns = {name: re.compile("|".join(_pattern(text) for text in texts)) for name, texts in wordings.items()}
-    markers = _word_pattern(data["markers"], prefixes=False)
+    markers = word_pattern(data["markers"], prefixes=False)
     said = {name: data[name] for name in ("mend", "length", "avoid")}
     return _Language(data["name"], sentences, lines, patterns, markers, tuple(data["opening"]), said)
 
@@ -179,12 +178,12 @@ def _table() -> _Table:
             entry = {"msa": value} if isinstance(value, str) else value
             texts[slot][key] = {variety: _text(entry, slot, key, variety) for variety in varieties()}
             for text in entry.get("released", ()):
-                keys[slot, ""].setdefault(_fold(text), key)
+                keys[slot, ""].setdefault(fold(text), key)
             for variety, text in texts[slot][key].items():
-                keys[slot, variety][_fold(text)] = key
-                keys[slot, ""].setdefault(_fold(text), key)
+                keys[slot, variety][fold(text)] = key
+                keys[slot, ""].setdefault(fold(text), key)
             if "words" in entry:
-                words[slot, key] = _word_pattern([*entry["words"], *_persons(entry.get("verbs", ()))])
+                words[slot, key] = word_pattern([*entry["words"], *_persons(entry.get("verbs", ()))])
     return _Table(
         probability=data["probability"],
         order=tuple(data["order"]),
@@ -192,9 +191,9 @@ def _table() -> _Table:
         texts=texts,
         keys=dict(keys),
         words=words,
-        introduces=re.compile(rf"(?<!\w)[وفك]?(?:{'|'.join(map(_fold, data['introduces']))})[\s\"«:]+(\w+)"),
+        introduces=re.compile(rf"(?<!\w)[وفك]?(?:{'|'.join(map(fold, data['introduces']))})[\s\"«:]+(\w+)"),
         people=_counted(data["numbers"], data["people"]),
-        numbers={_fold(word): int(n) for n, forms in data["numbers"].items() for word in forms},
+        numbers={fold(word): int(n) for n, forms in data["numbers"].items() for word in forms},
     )
 
 
@@ -211,8 +210,8 @@ def _text(entry: Mapping[str, Any], slot: str, key: str, variety: str) -> str:
 
 def _counted(numbers: Mapping[int, Sequence[str]], people: Sequence[str]) -> re.Pattern[str]:
     """`three friends` and the like, the number as group 1."""
-    forms = "|".join(_fold(word) for words in numbers.values() for word in words)
-    who = "|".join(map(_fold, people))
+    forms = "|".join(fold(word) for words in numbers.values() for word in words)
+    who = "|".join(map(fold, people))
     return re.compile(rf"(?<!\w)[وفب]?({forms})\s+(?:ديال\s+|د\s+)?(?:ال)?(?:{who})(?!\w)")
 
 
@@ -376,7 +375,7 @@ def prompt(slots: Slots, wording: int = 0) -> str:
 
 def _clean(sentence: str) -> str:
     """One sentence or line without bullets, stray colons and spaces, folded."""
-    return _fold(sentence).strip(" :-•*").strip()
+    return fold(sentence).strip(" :-•*").strip()
 
 
 def parse_prompt(text: str, variety: str | None = None) -> Slots:

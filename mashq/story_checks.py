@@ -20,16 +20,15 @@ from mashq.rows import MashqError, nearest
 from mashq.stories import (
     RELEASED,
     Slots,
-    _fold,
     _language,
     _read,
     _table,
-    _word_pattern,
     parse_prompt,
     prompt,
     text_of,
     varieties,
 )
+from mashq.word_patterns import fold, word_pattern
 
 __all__ = [
     "CHECKS",
@@ -80,7 +79,7 @@ def check(story: str, slots: Slots, limits: Limits | None = None) -> dict[str, s
     `JUDGED` is absent. A check errs both ways: a story may show a feeling without a word for it, and a word for it may
     stand in a story on something else.
     """
-    folded = _fold(story)
+    folded = fold(story)
     return _checked(story, folded, len(WORD.findall(folded)), slots, limits or Limits())
 
 
@@ -120,7 +119,7 @@ def _shown(folded: str, slot: str, key: str, variety: str) -> str | None:
 @functools.lru_cache(4096)
 def _of_text(text: str) -> re.Pattern[str]:
     """A value that `slots.yaml` does not know: its own words show it."""
-    return _word_pattern([text])
+    return word_pattern([text])
 
 
 def _characters(folded: str, key: str) -> str | None:
@@ -138,7 +137,7 @@ def _characters(folded: str, key: str) -> str | None:
 
 def marker_counts(text: str, among: Sequence[str] | None = None) -> dict[str, int]:
     """How many marker words of each variety (of all without `among`) stand in a text."""
-    folded = _fold(text)
+    folded = fold(text)
     return {variety: len(_language(variety).markers.findall(folded)) for variety in among or varieties()}
 
 
@@ -174,7 +173,7 @@ def reasons(
     for name in must:
         if name not in CHECKS:
             raise MashqError(f"stories: no check '{name}' ({', '.join(CHECKS)}).{nearest(name, CHECKS)}")
-    folded = _fold(story)
+    folded = fold(story)
     words = WORD.findall(folded)
     reason = _fault(story, words, asked or prompt(slots), limits)
     if reason or not must:
@@ -185,7 +184,7 @@ def reasons(
 
 def weigh(story: str, slots: Slots, asked: str, limits: Limits) -> tuple[str | None, dict[str, str | None]]:
     """What is wrong with the story as a text, or None, and what `check` says of it, in one reading."""
-    folded = _fold(story)
+    folded = fold(story)
     words = WORD.findall(folded)
     return _fault(story, words, asked, limits), _checked(story, folded, len(words), slots, limits)
 
@@ -202,7 +201,7 @@ def _fault(story: str, words: Sequence[str], asked: str, limits: Limits) -> str 
     repeated = _repeated(words, 4)
     if repeated > limits.most_repeated:
         return f"loops: {repeated:.2f} of 4-word runs repeat > {limits.most_repeated}"
-    known = set(_runs(WORD.findall(_fold(asked)), 5))
+    known = set(_runs(WORD.findall(fold(asked)), 5))
     runs = _runs(words, 5)
     copied = sum(run in known for run in runs) / len(runs) if runs else 0.0
     if copied > limits.most_copied:
@@ -272,7 +271,7 @@ def read_verdict(text: str) -> bool | None:
     The first yes or no among the first words decides. What a model thought in <think> is left out, the question's own
     "نعم أو لا" is no answer, and "لا أعرف" is none either. Never raises.
     """
-    folded = _fold(THOUGHT.sub(" ", text[:20_000])).casefold()
+    folded = fold(THOUGHT.sub(" ", text[:20_000])).casefold()
     words = [word.removeprefix("و") if word.removeprefix("و") in NO else word for word in WORD.findall(folded)[:FAR]]
     skip = 0
     for place, word in enumerate(words):

@@ -22,7 +22,7 @@ from mashq.near import Near
 from mashq.rows import MashqError, expected_got
 from mashq.settings import check_limits
 
-__all__ = ["Asked", "Draft", "Judging", "Synthesis", "Wanted", "Writer", "Written"]
+__all__ = ["Asked", "Draft", "Judging", "Synthesis", "Wanted", "Writer", "Written", "request_of"]
 
 OPENINGS_TOLD = 8  # of those used up, the most frequent
 OPENINGS_FREE = 20  # texts kept before an opening can be used up
@@ -205,7 +205,7 @@ class Synthesis:
             # A further attempt that repeats a prompt is a further draw of it.
             first = one.attempt * self.asked.samples
             prompts += [(one, prompt, first + sample, False) for sample in range(self.asked.samples)]
-        requests = [_request(prompt, self.asked.decoding, sample) for _, prompt, sample, _ in prompts]
+        requests = [request_of(prompt, self.asked.decoding, sample) for _, prompt, sample, _ in prompts]
         replies = self._generate(requests)
         fresh: dict[int, list[Written]] = {id(one): [] for one in open_}
         for (one, prompt, _, mended), reply in zip(prompts, replies, strict=True):
@@ -293,7 +293,7 @@ class Synthesis:
             for question in writer.questions(one.wanted, one.draft)
         ]
         decoding = Decoding(max_new_tokens=self.asked.judge_tokens)  # greedy
-        said = self._judge([_request(question, decoding, 0) for _, question in asked])
+        said = self._judge([request_of(question, decoding, 0) for _, question in asked])
         verdicts: dict[int, list[bool | None]] = {}
         for (number, _), reply in zip(asked, said, strict=True):
             verdict = None if reply.finish == "error" else writer.verdict(reply.text)
@@ -316,7 +316,8 @@ class Synthesis:
         return replace(one, draft=replace(one.draft, reason=reason, score=score, checks=checks))
 
 
-def _request(prompt: Messages | str, decoding: Decoding, sample: int) -> Request:
+def request_of(prompt: Messages | str, decoding: Decoding, sample: int = 0) -> Request:
+    """What `Writer.ask` gives as a request."""
     if isinstance(prompt, str):
         return Request(prompt=prompt, decoding=decoding, sample=sample)
     return Request(messages=prompt, decoding=decoding, sample=sample)

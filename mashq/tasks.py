@@ -6,15 +6,16 @@ Self-Instruct (Wang et al. 2023, arXiv 2212.10560, section 3.1) with Arabic word
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from rapidfuzz import process
@@ -24,6 +25,7 @@ from mashq import arabic
 from mashq.conversation import Turns
 from mashq.conversation_checks import faults
 from mashq.labelled import fields_of
+from mashq.lm import Messages
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.settings import builtins
 from mashq.synthesis import Draft
@@ -32,16 +34,20 @@ from mashq.word_patterns import folded_lower as fold
 __all__ = [
     "STYLES",
     "Known",
+    "StyledWriter",
     "Task",
     "TaskLimits",
+    "asked_in_chat",
+    "at_least",
+    "at_most",
     "avoided",
-    "check_style",
     "draft",
     "drawn",
     "fault_words",
-    "identity_of",
     "like",
+    "listed",
     "opening_of",
+    "paired",
     "read_task",
     "rule",
     "seeds",
@@ -105,14 +111,20 @@ def seeds(path: Path | None = None) -> tuple[Task, ...]:
     Raises MashqError for a file that is not readable, a task with unknown or absent fields, and an unknown category.
     """
     path = path or DATA / "seeds.yaml"
+    tasks = listed("seeds", path, "tasks", "a list of tasks")
+    return tuple(_seed(f"seeds {path}, task {number}", task) for number, task in enumerate(tasks, 1))
+
+
+def listed(what: str, path: Path, key: str, wanted: str) -> list[Any]:
+    """The list under a key of a YAML file, with at least one entry. Raises MashqError where there is none."""
     try:
         loaded = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise MashqError(f"seeds {path}: not readable as YAML: {error}") from error
-    tasks = loaded.get("tasks") if isinstance(loaded, dict) else None
-    if not isinstance(tasks, list) or not tasks:
-        raise MashqError(expected_got(f"seeds {path}", "`tasks:` with a list of tasks", type(tasks).__name__))
-    return tuple(_seed(f"seeds {path}, task {number}", task) for number, task in enumerate(tasks, 1))
+        raise MashqError(f"{what} {path}: not readable as YAML: {error}") from error
+    found = loaded.get(key) if isinstance(loaded, dict) else None
+    if not isinstance(found, list) or not found:
+        raise MashqError(expected_got(f"{what} {path}", f"`{key}:` with {wanted}", type(found).__name__))
+    return found
 
 
 def _seed(where: str, task: Any) -> Task:
@@ -142,10 +154,26 @@ def variety_words(variety: str | None) -> str:
     return str(known[variety or "msa"])
 
 
-def check_style(name: str, style: str) -> None:
+def _check_style(name: str, style: str) -> None:
     """Raises MashqError for a style that there is not."""
     if style not in STYLES:
         raise MashqError(expected_got(f"{name}: style", " or ".join(STYLES), f"'{style}'"))
+
+
+class StyledWriter:
+    """What the writers of instructions share: dataclasses with a `name` of their own and the field `style`. All their
+    fields decide what is asked and kept, so all are in the identity."""
+
+    name: ClassVar[str]
+    style: str
+
+    def __post_init__(self) -> None:
+        _check_style(self.name, self.style)
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """All that decides what is asked and kept, for fingerprints."""
+        return _identity_of(self.name, *(getattr(self, one.name) for one in dataclasses.fields(self)))  # type: ignore[arg-type]
 
 
 # --- what writers share ----------------------------------------------------------------------------------------------
@@ -157,10 +185,22 @@ def drawn(*names: object) -> random.Random:
     return random.Random(hashlib.blake2b(data, digest_size=8).digest())
 
 
-def identity_of(name: str, *parts: Any) -> str:
+def _identity_of(name: str, *parts: Any) -> str:
     """The name and 16 hexadecimal digits for all that decides what a writer asks and keeps, wordings.yaml included."""
     data = json.dumps(builtins([*parts, wordings()]), sort_keys=True, ensure_ascii=False)
     return f"{name}:{VERSION}:{hashlib.blake2b(data.encode(), digest_size=8).hexdigest()}"
+
+
+def asked_in_chat(system: str, parts: Iterable[str]) -> Messages:
+    """The messages of a prompt; parts that are empty are left out."""
+    return (("system", system), ("user", "\n\n".join(part for part in parts if part)))
+
+
+def paired(n: int, rows: int, columns: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """The first n of all pairs of a place below `rows` and a column, each once and both evenly: along diagonals."""
+    for number in range(n):
+        lap, place = divmod(number, rows)
+        yield place, columns[(place + lap) % len(columns)]
 
 
 def avoided(openings: Sequence[str]) -> str:
@@ -251,9 +291,9 @@ def task_faults(task: Task, limits: TaskLimits, known: Known) -> dict[str, str |
         "copied": _copied(output, known),
         "like": _like_known(task.instruction, known, limits.most_like),
         "arabic": _not_arabic(task, limits.least_arabic),
-        "short_instruction": _at_least("instruction", words, limits.least_instruction),
-        "long_instruction": _at_most("instruction", words, limits.most_instruction),
-        "input_length": _at_most("input", len(arabic.words(task.input)), limits.most_input),
+        "short_instruction": at_least("instruction", words, limits.least_instruction),
+        "long_instruction": at_most("instruction", words, limits.most_instruction),
+        "input_length": at_most("input", len(arabic.words(task.input)), limits.most_input),
         "output": _output(task.output, limits.most_output),
     }
 
@@ -316,11 +356,11 @@ def _not_arabic(task: Task, least: float) -> str | None:
     return None
 
 
-def _at_least(name: str, words: int, least: int) -> str | None:
+def at_least(name: str, words: int, least: int) -> str | None:
     return f"short: {words} words of the {name} < {least}" if words < least else None
 
 
-def _at_most(name: str, words: int, most: int) -> str | None:
+def at_most(name: str, words: int, most: int) -> str | None:
     return f"long: {words} words of the {name} > {most}" if words > most else None
 
 
@@ -328,4 +368,4 @@ def _output(text: str, most: int) -> str | None:
     words = len(arabic.words(text))
     if not words:
         return "empty: the output has no word"
-    return _at_most("output", words, most)
+    return at_most("output", words, most)

@@ -9,6 +9,7 @@ from mashq import rows, stories, story_checks
 from mashq.rows import MashqError
 from mashq.stories import RELEASED, Slots
 from mashq.story_checks import Limits, read_verdict
+from mashq.word_patterns import fold, word_pattern
 
 VARIETIES = stories.varieties()
 SENTENCES = yaml.safe_load((Path(__file__).parent / "varieties.yaml").read_text("utf-8"))
@@ -163,11 +164,11 @@ def test_the_words_of_one_variety_alone_do_not_mark_the_others(variety):
     """Words that no other variety's list has stand in no sentence of another variety."""
     lists = {name: set(stories._read(name)["markers"]) for name in VARIETIES}
     alone = lists[variety] - set().union(*(words for name, words in lists.items() if name != variety))
-    pattern = stories._word_pattern(sorted(alone), prefixes=False)
+    pattern = word_pattern(sorted(alone), prefixes=False)
     fired = {
         name: found
         for name, sentences in SENTENCES.items()
-        if name != variety and (found := [word for one in sentences for word in pattern.findall(stories._fold(one))])
+        if name != variety and (found := [word for one in sentences for word in pattern.findall(fold(one))])
     }
     assert not fired
 

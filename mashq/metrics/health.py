@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from mashq import arabic
 from mashq.metrics.score import BINARY, Score, mean_score, sign
 from mashq.rows import MashqError, expected_got
 
-__all__ = ["Health", "check", "is_looping", "summary"]
+__all__ = ["LETTER_LOOP", "Health", "check", "is_looping", "summary", "word_loop"]
 
 LONGEST_PERIOD = 100  # words in the unit of a loop: a repeated paragraph
 LEAST_TURNS = 3  # a unit said three times over, without anything between
+RUN = 4  # words in the runs by which loops are found
 LEAST_REPEATED = 8  # words said again; "يا رب يا رب يا رب" says four again and is no loop
 # One to four letters repeated twenty times without a space: "ههههههه..."; a ruler of dashes is no loop.
-_LETTER_LOOP = re.compile(r"(\w{1,4}?)\1{19,}")
+LETTER_LOOP = re.compile(r"(\w{1,4}?)\1{19,}")
 
 
 @dataclass(frozen=True)
@@ -52,22 +52,41 @@ def is_looping(text: str, words: Sequence[str] | None = None) -> bool:
 
     Also true for 1 to 4 letters repeated 20 times in a row. A refrain with other words between is no loop.
     """
-    if _LETTER_LOOP.search(text):
+    if LETTER_LOOP.search(text):
         return True
     said = arabic.words(text) if words is None else words
-    numbers: dict[str, int] = {}
-    codes = np.array([numbers.setdefault(word, len(numbers)) for word in said], dtype=np.int64)
-    for period in range(1, min(LONGEST_PERIOD, len(codes) // LEAST_TURNS) + 1):
-        again = _longest_run(codes[period:] == codes[:-period])  # words that repeat the one a period before
-        if again >= max(LEAST_REPEATED, (LEAST_TURNS - 1) * period):
-            return True
-    return False
+    return word_loop(said) is not None
 
 
-def _longest_run(flags: np.ndarray) -> int:
-    """The length of the longest run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
-    return int((edges[1::2] - edges[::2]).max(initial=0))
+def word_loop(words: Sequence[str]) -> tuple[int, int] | None:
+    """(words said again, words in the unit) of the loop with the shortest unit, as `is_looping` has it; None for none.
+
+    Words that are said again are runs that are said again, so that few distances have to be looked at.
+    """
+    runs = list(zip(*(words[start:] for start in range(RUN)), strict=False))
+    least = LEAST_REPEATED - RUN + 1  # runs said again, in a loop
+    if len(set(runs)) > len(runs) - least:
+        return None
+    places: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    distances: Counter[int] = Counter()
+    for place, run in enumerate(runs):
+        before = places[run]
+        near = before[-LONGEST_PERIOD:]
+        distances.update(place - other for other in near if place - other <= LONGEST_PERIOD)
+        before.append(place)
+    for period, count in sorted(distances.items()):
+        if count >= least and (again := _again(words, period)) >= max(LEAST_REPEATED, (LEAST_TURNS - 1) * period):
+            return again, period
+    return None
+
+
+def _again(words: Sequence[str], period: int) -> int:
+    """The longest run of words each equal to the one `period` words before."""
+    longest = run = 0
+    for one, other in zip(words, words[period:], strict=False):
+        run = run + 1 if one == other else 0
+        longest = max(longest, run)
+    return longest
 
 
 def summary(items: Sequence[Health], *, groups: Sequence[str | None] | None = None, seed: int = 0) -> dict[str, Score]:

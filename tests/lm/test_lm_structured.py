@@ -123,7 +123,8 @@ def test_an_object_comes_back_from_a_fence_with_words_around(value: object) -> N
 
 @given(st.text())
 def test_any_text_is_survived(text: str) -> None:
-    parsed(text)
+    found = parsed(text)
+    assert json.loads(json.dumps(found)) == found
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Empty, cut, looping, another script."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mashq.metrics.health import Health, check, is_looping, summary
+from mashq.metrics.health import Health, check, is_looping, summary, word_loop
 from mashq.rows import MashqError
 
 STORY = (
@@ -81,3 +83,24 @@ def test_an_empty_set_has_no_health():
         summary([])
     with pytest.raises(MashqError, match="health: finishes: expected 1, one per reply, got 0"):
         check(["نص"], [])
+
+
+def said_in_a_row(words, period):
+    """By the definition: the most words in a row that are each the one a period before."""
+    most = run = 0
+    for place in range(period, len(words)):
+        run = run + 1 if words[place] == words[place - period] else 0
+        most = max(most, run)
+    return most
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["ا", "ب", "ج", "د", "ه", "و"]), max_size=60), st.integers(1, 12), st.integers(1, 6))
+def test_a_loop_is_found_where_the_definition_has_one(words, period, times):
+    said = words[:20] + words[:period] * times + words[20:]
+    found = [
+        (again, unit)
+        for unit in range(1, min(100, len(said) // 3) + 1)
+        if (again := said_in_a_row(said, unit)) >= max(8, 2 * unit)
+    ]
+    assert word_loop(said) == (found[0] if found else None)
