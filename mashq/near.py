@@ -12,11 +12,11 @@ import xxhash
 
 from mashq.arabic import normalise, words
 from mashq.rows import MashqError, expected_got, scramble
+from mashq.word_patterns import FOLD
 
 __all__ = ["Near"]
 
 VALUES, BANDS = 128, 32
-FORMS = ("nfc", "presentation", "bidi", "zero_width", "tashkeel", "tatweel", "alef", "ya", "ta_marbuta", "digits")
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _SALTS = scramble(np.arange(1, VALUES + 1, dtype=np.uint64))
 
@@ -64,7 +64,7 @@ class Near:
 
     def _signature(self, text: str) -> np.ndarray | None:
         """(VALUES,) the least hash of the text's runs under each salt; None where it has no word."""
-        hashes = [xxhash.xxh3_64_intdigest(word.encode()) for word in words(normalise(text.lower(), FORMS))]
+        hashes = [xxhash.xxh3_64_intdigest(word.encode()) for word in words(normalise(text.lower(), FOLD))]
         if not hashes:
             return None
         alone = np.array(hashes, dtype=np.uint64)

@@ -129,9 +129,13 @@ def _model(role: str, spec: str, options: Mapping[str, Any], stated: str) -> dic
 
 
 def _synthesised(job: Job) -> Iterator[pa.Table]:
+    with Ledger(job.root / "ledger" / "replies") as ledger:
+        yield from _written(job, ledger)
+
+
+def _written(job: Job, ledger: Ledger) -> Iterator[pa.Table]:
     writer, settings = job.aside.writer, job.aside.settings
     budget = settings.budget.open()
-    ledger = Ledger(job.root / "ledger" / "replies")
     asking = _Asking(
         open_model(settings.model, **settings.options), ledger, budget, job.folder / ".progress" / "errors.jsonl"
     )
@@ -151,9 +155,8 @@ def _synthesised(job: Job) -> Iterator[pa.Table]:
                 known[one.key] = (id_, source)
                 yield one
 
-    with ledger:
-        for several in _gathered(engine.write(wanted()), 2_000):
-            yield _as_rows(several, known, about)
+    for several in _gathered(engine.write(wanted()), 2_000):
+        yield _as_rows(several, known, about)
 
 
 def _gathered(written: Iterable[Sequence[Written]], most: int) -> Iterator[list[Written]]:
