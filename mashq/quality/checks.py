@@ -66,7 +66,8 @@ _MARKS = f".,{DECIMAL_MARK}{THOUSANDS_MARK}"
 _NUMBER = regex.compile(rf"\p{{Nd}}+(?:[{_MARKS}]\p{{Nd}}+)*")
 _SCALE = regex.compile(r"\s?(\p{L}+)")
 _RANGE = regex.compile(r"(?<!\p{Nd})(\p{Nd}{4})[-–]$")
-_ROMAN = re.compile(r"\b(?=[IVXLC]{2})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})\b")  # 2 to 99 in two letters or more
+# 2 to 99 in two letters or more; `(?!\w)`, not `\b`: CL is no numeral here, and the nothing before it is none either
+_ROMAN = re.compile(r"(?<!\w)(?=[IVXLC]{2})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?!\w)")
 _ROMAN_WORTH = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _LETTERS = regex.compile(r"[\p{L}\p{M}]+")
 _PARTICLES = regex.compile("^[وف]?[بلك]?(?:ال)?")
