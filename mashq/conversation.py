@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from mashq import arabic
-from mashq.lm.request import Messages
+from mashq.lm import Messages, without_thoughts
 from mashq.rows import MashqError, nearest
 from mashq.word_patterns import folded_lower
 
@@ -76,7 +76,6 @@ def _replies() -> _Replies:
 
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
-_THOUGHT = re.compile(r"\A\s{0,20}<think>.*?</think>", re.S)
 _FORMS = ("nfc", "presentation", "bidi", "zero_width")
 
 
@@ -100,8 +99,8 @@ def read_turns(text: str, layout: str = "auto", *, starts: str = "", most: int |
         raise MashqError(f"conversation: starts: expected 'user', 'assistant' or '', got '{starts}'.")
     if len(text) > MOST_CHARACTERS:
         return f"long: {len(text)} characters > {MOST_CHARACTERS}"
-    text = _THOUGHT.sub("", _plain(text), count=1)
-    if not text.strip():
+    text = without_thoughts(_plain(text)) or ""
+    if not text:
         return "empty: no character that shows"
     if starts:
         mark = {"user": "[|Human|] ", "assistant": "[|AI|] "} if _MARK.search(text) else _OPENED

@@ -12,13 +12,12 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mashq.lm import unfenced, without_thoughts
 from mashq.rows import MashqError
 
-__all__ = ["MOST_CHARACTERS", "Unreadable", "fields_of", "without_thoughts"]
+__all__ = ["MOST_CHARACTERS", "Unreadable", "fields_of", "sound_text"]
 
 MOST_CHARACTERS = 40_000  # of a reply: ten times the longest that any text here may have
-THOUGHT = re.compile(r"<think>.*?</think>", re.S)
-FENCE = re.compile(r"\A```[\w-]*\n(.*?)\n?```\s*\Z", re.S)
 RULE = re.compile(r"^[ \t]*(?:#{3,}|-{3,}|\*{3,}|={3,})[ \t]*$", re.M)
 SEATED = "\n\t"  # control characters that a text may hold
 
@@ -27,7 +26,7 @@ class Unreadable(MashqError):
     """A reply without what was asked for; the text is the reason of its row."""
 
 
-def without_thoughts(reply: str) -> str:
+def sound_text(reply: str) -> str:
     """A reply's text: no thoughts before it, no fence around it, line ends as `\\n`.
 
     Raises Unreadable for an empty reply, one over `MOST_CHARACTERS`, one that is all thought, and for characters that
@@ -35,11 +34,10 @@ def without_thoughts(reply: str) -> str:
     """
     if len(reply) > MOST_CHARACTERS:
         raise Unreadable(f"long: {len(reply):,} characters > {MOST_CHARACTERS:,}")
-    text = THOUGHT.sub("", reply).strip()
-    if "<think>" in text:
+    text = without_thoughts(reply)
+    if text is None:
         raise Unreadable("unreadable: a thought without an end")
-    text = "\n".join(text.splitlines())
-    text = found[1].strip() if (found := FENCE.match(text)) else text
+    text = unfenced("\n".join(text.splitlines()))
     if not text:
         raise Unreadable("empty")
     _check_characters(text)
@@ -63,9 +61,9 @@ def fields_of(
     names, as keys. first: the field whose label stood at the end of the prompt, so that the reply begins with its text.
     A label that comes again begins another record: what follows is left out.
 
-    Raises Unreadable where a field of `needed` is not there or empty, and as `without_thoughts` does.
+    Raises Unreadable where a field of `needed` is not there or empty, and as `sound_text` does.
     """
-    text = without_thoughts(reply)
+    text = sound_text(reply)
     found = _of_object(text, labels) if "{" in text else {}
     if not all(found.get(name) for name in needed):
         found = _of_lines(text, labels, first)

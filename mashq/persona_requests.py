@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mashq import arabic
-from mashq.labelled import Unreadable, fields_of, without_thoughts
+from mashq.labelled import Unreadable, fields_of, sound_text
 from mashq.lm import Messages
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.synthesis import Draft, Wanted
@@ -206,7 +206,7 @@ class Answers(StyledWriter):
         labels = {name: wordings()["labels"][name] for name in ("request", "answer")}
         if self.style == "completion":
             return fields_of(reply, labels, ("answer",), first="answer")["answer"]
-        text = without_thoughts(reply)
+        text = sound_text(reply)
         for label in labels["answer"]:
             text = text.removeprefix(f"{label}:").strip()
         if not text:

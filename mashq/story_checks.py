@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from mashq import arabic
+from mashq.lm import without_thoughts
 from mashq.rows import MashqError, nearest
 from mashq.stories import (
     RELEASED,
@@ -255,7 +256,6 @@ def judge_questions(slots: Slots, variety: str = "msa") -> list[tuple[str, str]]
     ]
 
 
-THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 YES = frozenset(("نعم", "اجل", "ايوه", "ايوا", "اي", "بلي", "صحيح", "yes", "true", "correct"))
 NO = frozenset(("لا", "كلا", "ليس", "ليست", "لم", "خطا", "no", "not", "false", "incorrect"))
 OPEN = frozenset(  # after a no: it is not the verdict, or there is none
@@ -271,7 +271,7 @@ def read_verdict(text: str) -> bool | None:
     The first yes or no among the first words decides. What a model thought in <think> is left out, the question's own
     "نعم أو لا" is no answer, and "لا أعرف" is none either. Never raises.
     """
-    folded = fold(THOUGHT.sub(" ", text[:20_000])).casefold()
+    folded = fold(without_thoughts(text[:20_000]) or "").casefold()
     words = [word.removeprefix("و") if word.removeprefix("و") in NO else word for word in WORD.findall(folded)[:FAR]]
     skip = 0
     for place, word in enumerate(words):

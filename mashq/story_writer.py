@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from mashq.lm import Messages
+from mashq.lm import Messages, unfenced, without_thoughts
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.stories import (
     DATA,
@@ -38,8 +38,6 @@ MOST_FAILED = 0.5  # of the checks: a story that fails more is written anew, not
 
 # No text of a row: it would not be written to a file, or would be seen by nobody.
 NO_TEXT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\\ud800-\\udfff]")
-THOUGHT = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
-FENCE = re.compile(r"\A```\w*\n(.*?)\n?```\s*\Z", re.DOTALL)
 # "Of course! Here is a story:" on a line of its own; a title; the label of the story itself.
 PREFACE = re.compile(
     r"\A[*_#\s]*(?:بالتأكيد|بالطبع|بكل سرور|حسنًا|حسنا|حاضر|أكيد|طبعًا|طبعا|إليك|اليك|إليكم|تفضل|واخا|sure|certainly"
@@ -203,9 +201,7 @@ def mend_text(slots: Slots, names: Sequence[str], limits: Limits | None = None) 
 
 def cleaned(reply: str) -> str:
     """The story in a reply: without thoughts, a fence, "here is a story:", a title, and a question after its end."""
-    text = THOUGHT.sub("", reply).strip()
-    if fenced := FENCE.match(text):
-        text = fenced[1].strip()
+    text = unfenced(without_thoughts(reply) or "")
     for before in (PREFACE, TITLE, LABEL):
         text = before.sub("", text, count=1).lstrip()
     lines = text.rstrip().splitlines()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mashq import arabic, persona_requests, rows, tasks
 from mashq.engine import Engine
 from mashq.instructions import Evolve, SelfInstruct, parents_of, seed_parents, wanted_evolved, wanted_tasks
-from mashq.labelled import MOST_CHARACTERS, Unreadable, fields_of, without_thoughts
+from mashq.labelled import MOST_CHARACTERS, Unreadable, fields_of, sound_text
 from mashq.persona_requests import Answers, PersonaRequests, personas, wanted_answers, wanted_requests
 from mashq.recipes import instructions as recipe
 from mashq.rows import MashqError
@@ -195,9 +195,9 @@ def test_no_reply_makes_a_writer_raise_and_equal_replies_give_equal_drafts(text)
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.characters()))
-def test_text_without_thoughts_holds_no_control_character(text):
+def test_sound_text_holds_no_control_character(text):
     try:
-        found = without_thoughts(text)
+        found = sound_text(text)
     except Unreadable:
         return
     assert found and found.encode()

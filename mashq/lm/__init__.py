@@ -18,6 +18,7 @@ from mashq.lm.budget import Budget
 from mashq.lm.engine import Ask, Batched, Done, Model, Served, Take, generate
 from mashq.lm.ledger import Ledger
 from mashq.lm.request import Decoding, Messages, Reply, Request, as_messages, key_of, seed_of
+from mashq.lm.spoken import unfenced, without_thoughts
 from mashq.lm.structured import canonical, parsed
 from mashq.lm.weights import gguf, licence, load, notice, public_name, weights
 from mashq.settings import taken
@@ -47,7 +48,9 @@ __all__ = [
     "parsed",
     "public_name",
     "seed_of",
+    "unfenced",
     "weights",
+    "without_thoughts",
 ]
 
 

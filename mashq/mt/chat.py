@@ -32,8 +32,6 @@ TOKENS_A_CHARACTER = {"messages": 2.0, "completion": 1.0}
 STYLES = ("auto", "messages", "completion")
 MODELESS = ("echo", "scripted")
 
-THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.S)
-FENCE = re.compile(r"\A```[\w-]*\n(.*?)\n?```\Z", re.S)
 LABEL = re.compile(
     r"\A(?:\*\*)?(?:(?:here is |here's )?(?:the )?(?:arabic )?translation(?: (?:in|into|to) [\w ()]{3,40})?|arabic"
     r"|الترجمة(?: العربية)?)(?:\*\*)?\s*:(?:\*\*)?\s*",
@@ -96,9 +94,9 @@ class Chat:
 def cleaned(reply: str, source: str) -> str:
     """The translation in a reply: without thoughts, a fence around it, a label before it, and quotes around it that
     the source does not have."""
-    text = THOUGHT.sub("", reply).strip()
-    if (fenced := FENCE.match(text)) and not source.lstrip().startswith("```"):
-        text = fenced[1].strip()
+    text = lm.without_thoughts(reply) or ""
+    if not source.lstrip().startswith("```"):
+        text = lm.unfenced(text)
     text = LABEL.sub("", text, count=1) if not LABEL.match(source.lstrip()) else text
     opening = text[:1]
     closing = QUOTES.get(opening)
