@@ -2,7 +2,7 @@
 
 | name | what answers |
 |---|---|
-| `gemma3-270m`, a folder, `owner/name` | Transformers in this process (`transformers.py`) |
+| `gemma3-270m`, `toy-llama` (`toy.py`), a folder, `owner/name` | Transformers in this process (`transformers.py`) |
 | `llamacpp:gemma3-270m`, a `.gguf` file | llama.cpp in this process (`llamacpp.py`) |
 | `http://host:8000/v1#model` | any OpenAI-compatible server (`openai.py`) |
 | `echo`, `scripted:replies.jsonl` | no model at all (`echo.py`) |

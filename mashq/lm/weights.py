@@ -22,6 +22,7 @@ from typing import Any
 import xxhash
 from filelock import FileLock
 
+from mashq.lm import toy
 from mashq.rows import MashqError, nearest
 
 __all__ = [
@@ -118,7 +119,8 @@ def weights(spec: str) -> Path:
 
     `spec` is a local folder (returned as it is; a folder of `.bin` files is converted once into the cache), a trained
     model's folder (its `model/`), a `.gguf` file or an embedded name (dequantised to bfloat16 into the cache the first
-    time: a minute and 3.3 GB of memory for 270 M parameters), or a hub name `owner/name[@revision]`.
+    time: a minute and 3.3 GB of memory for 270 M parameters), a toy (`toy.TOYS`: random weights), or a hub name
+    `owner/name[@revision]`.
 
     Raises MashqError where nothing is found, saying where was looked and what to do.
     """
@@ -126,6 +128,11 @@ def weights(spec: str) -> Path:
     if spec in EMBEDDED:
         folder = cache() / "models" / f"{spec}-bf16"
         return _once(folder, lambda partial: _dequantise(gguf(spec), partial, EMBEDDED[spec].notice))
+    if spec in toy.TOYS:
+        for package in ("torch", "transformers"):
+            _need(package, f"the toy '{spec}'", NEED_TORCH)
+        with quiet():
+            return _once(cache() / "models" / f"{spec}-1", lambda partial: toy.make(spec, partial))
     if path.is_file() and path.suffix == ".gguf":
         folder = cache() / "models" / f"{path.stem}-{_file_hash(path)[:12]}-bf16"
         return _once(folder, lambda partial: _dequantise(path, partial, None))
@@ -134,7 +141,7 @@ def weights(spec: str) -> Path:
     if path.is_absolute() or spec.startswith((".", "~")) or not HUB_NAME.fullmatch(spec):
         raise MashqError(
             f"model '{spec}': there is no such folder. Give a folder with config.json and safetensors, a .gguf file, "
-            f"a hub name (owner/name) or one of {', '.join(EMBEDDED)}."
+            f"a hub name (owner/name) or one of {', '.join([*EMBEDDED, *toy.TOYS])}."
         )
     return _loadable(_from_hub(spec))
 
@@ -170,7 +177,7 @@ def _from_hub(spec: str) -> Path:
             f"model '{spec}': it is no folder here, not in the hub's cache "
             f"({os.environ.get('HF_HOME') or '~/.cache/huggingface'}), and the hub did not give it "
             f"({_first_line(error)}). Check the name; for a gated model set HF_TOKEN; without network point HF_HOME at "
-            f"a filled cache or give a local folder.{nearest(spec, EMBEDDED)}"
+            f"a filled cache or give a local folder.{nearest(spec, [*EMBEDDED, *toy.TOYS])}"
         ) from error
     return _model_folder(folder)
 
@@ -415,6 +422,8 @@ def licence(spec: str) -> str:
     spec = _plain(spec)
     if spec in EMBEDDED:
         return EMBEDDED[spec].licence
+    if spec in toy.TOYS:
+        return "CC0-1.0"
     path = Path(spec).expanduser()
     folder = path if path.is_dir() else path.parent if path.is_file() else _hub_folder(spec)
     if folder is None:

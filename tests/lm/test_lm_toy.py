@@ -1,0 +1,36 @@
+import pytest
+
+from mashq.lm import licence, load, weights
+from mashq.lm.toy import TOYS, make
+from mashq.lm.weights import ROUND_TRIP
+
+pytest.importorskip("transformers")
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_a_toy_loads_and_gives_arabic_back(name, tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setenv("MASHQ_CACHE", str(tmp_path))
+    model, tokenizer = load(name, dtype="float32")
+    for text in (*ROUND_TRIP, "chest pain؟ نعم 😀"):
+        ids = tokenizer(text, add_special_tokens=False).input_ids
+        assert tokenizer.decode(ids) == text
+    assert len(tokenizer("صباح الخير", add_special_tokens=False).input_ids) == 10
+    with torch.no_grad():
+        found = model(input_ids=torch.tensor([ids])).logits
+    assert found.shape == (1, len(ids), len(tokenizer))
+    assert model.config.model_type == name.split("-")[1]
+    assert licence(name) == "CC0-1.0"
+
+
+def test_a_toy_is_the_same_wherever_it_is_made(tmp_path):
+    for place in ("one", "two"):
+        make("toy-bloom", tmp_path / place)
+    one, two = ((tmp_path / place / "model.safetensors").read_bytes() for place in ("one", "two"))
+    assert one == two
+
+
+def test_a_toys_name_is_offered_where_one_is_near():
+    with pytest.raises(Exception, match="toy-mistral"):
+        weights("toy-mistrl")
