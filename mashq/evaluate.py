@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mashq import arabic
-from mashq.metrics import CATALOGUE, Comparison, Score, compare, holm, mean_score
+from mashq.metrics import CATALOGUE, Comparison, Metric, Score, bertscore, compare, holm, mean_score
 from mashq.metrics.health import check, summary
 from mashq.metrics.novelty import TrainingIndex, longest_copied, novelty
 from mashq.metrics.perplexity import bits_per_byte, compare_bits_per_byte, item_bits_per_byte, perplexity
@@ -45,6 +45,7 @@ def evaluate(
     labels: Mapping[str, str] | None = None,
     about: Mapping[str, Mapping[str, Any]] | None = None,
     training_texts: Iterable[str] | None = None,
+    encoder: tuple[str, int, bool] | None = None,
     seed: int = 0,
     out: Path,
 ) -> dict[str, Any]:
@@ -52,8 +53,9 @@ def evaluate(
 
     `systems` gives each system's reply rows: `parents[0]` is the prompt row, the last message is the reply, `meta`
     holds finish, nats, target_tokens and target_bytes. `metrics` are names of `metrics.CATALOGUE`, "bits_per_byte" and
-    "perplexity". `labels` are the systems' names for people; `about` holds facts on each (model, adapter, tokenizer,
-    decoding), written as they are, and its "tokenizer" (else "model") is named in the signature of perplexity. With
+    "perplexity", and with an `encoder` (name, layer, idf) bertscore_precision, bertscore_recall and bertscore_f1.
+    `labels` are the systems' names for people; `about` holds facts on each (model, adapter, tokenizer, decoding),
+    written as they are, and its "tokenizer" (else "model") is named in the signature of perplexity. With
     `training_texts` the longest span copied from them and the share of novel n-grams are measured, for the references
     too. Holm's correction is made within each family: all items, each slicing, and the macro average. The same rows and
     seed give the same bytes. Returns what `scores.json` holds.
@@ -61,13 +63,14 @@ def evaluate(
     Raises MashqError for an unknown metric, slice or baseline, a system that answers an item twice or lacks an item
     altogether (rather than having it dropped with a reason), and where no item is left.
     """
-    _check_names(systems, baseline, metrics, slices)
+    catalogue = {**CATALOGUE, **(bertscore.metrics(*encoder) if encoder else {})}
+    _check_names(systems, baseline, metrics, slices, catalogue)
     items, notes = _join({name: _answers(name, tables) for name, tables in systems.items()})
     tokenizers = {
         name: str(facts.get("tokenizer") or facts.get("model") or "unnamed") for name, facts in (about or {}).items()
     }
     measured = {
-        (system, metric): _measure(items, system, metric, tokenizers.get(system, "unnamed"))
+        (system, metric): _measure(items, system, metric, tokenizers.get(system, "unnamed"), catalogue)
         for system in systems
         for metric in metrics
     }
@@ -85,7 +88,7 @@ def evaluate(
         "items": len(items.ids),
         "groups": len(np.unique(cluster_codes(len(items.ids), items.groups, "evaluate"))),
         "seed": seed,
-        "metrics": {metric: _facts(metric) for metric in metrics},
+        "metrics": {metric: _facts(metric, catalogue) for metric in metrics},
         "scores": _score_all(measured, items, cuts, seed),
         "comparisons": comparisons,
         "health": [_health(items, name, seed) for name in systems],
@@ -98,11 +101,19 @@ def evaluate(
     return scores
 
 
-def _check_names(systems: Mapping[str, Any], baseline: str, metrics: Sequence[str], slices: Sequence[str]) -> None:
+def _check_names(
+    systems: Mapping[str, Any],
+    baseline: str,
+    metrics: Sequence[str],
+    slices: Sequence[str],
+    catalogue: Mapping[str, Metric],
+) -> None:
     if baseline not in systems:
         raise MashqError(expected_got("evaluate: baseline", f"one of {', '.join(systems)}", f"'{baseline}'"))
-    for kind, names, known in (("metric", metrics, (*CATALOGUE, *LIKELIHOOD)), ("slice", slices, SLICES)):
+    for kind, names, known in (("metric", metrics, (*catalogue, *LIKELIHOOD)), ("slice", slices, SLICES)):
         for name in names:
+            if name in bertscore.PARTS and name not in known:
+                raise MashqError(expected_got(f"evaluate: {name}", "an encoder and its layer", "none"))
             if name not in known:
                 raise MashqError(f"evaluate: there is no {kind} '{name}' ({', '.join(known)}).{nearest(name, known)}")
     if "reference" in systems:
@@ -252,7 +263,7 @@ class _Measure:
         return bits_per_byte(self.nats[chosen], self.units[chosen], groups=here, seed=seed)
 
 
-def _measure(items: _Items, system: str, metric: str, tokenizer: str) -> _Measure:
+def _measure(items: _Items, system: str, metric: str, tokenizer: str, catalogue: Mapping[str, Metric]) -> _Measure:
     answers = items.answers[system]
     if metric in LIKELIHOOD:
         unit = "target_tokens" if metric == "perplexity" else "target_bytes"
@@ -266,7 +277,7 @@ def _measure(items: _Items, system: str, metric: str, tokenizer: str) -> _Measur
         return _Measure(
             metric, f"{metric} {tokenizer if metric == 'perplexity' else ''}", values, nats, units, tokenizer
         )
-    entry, values = CATALOGUE[metric], np.full(len(answers), math.nan)
+    entry, values = catalogue[metric], np.full(len(answers), math.nan)
     known = np.array([place for place, texts in enumerate(items.references) if texts], dtype=np.int64)
     if len(known):
         replies = [answers[place].reply for place in known]
@@ -464,10 +475,10 @@ def _comparison_facts(one: Comparison, metric: str, system: str, baseline: str, 
     }
 
 
-def _facts(metric: str) -> dict[str, Any]:
+def _facts(metric: str, catalogue: Mapping[str, Metric]) -> dict[str, Any]:
     if metric in LIKELIHOOD:
         return {"unit": UNITS[metric], "higher_is_better": False, "of": "reference"}
-    entry = CATALOGUE[metric]
+    entry = catalogue[metric]
     return {"unit": entry.unit, "higher_is_better": entry.higher_is_better, "of": "reply"}
 
 

@@ -70,6 +70,7 @@ class Step:
     over: tuple[str, ...] = ()  # inputs whose rows a map step takes, in this order; () = the first
     slices: Callable[[Job], list[dict[str, str]]] | None = None  # of a slices step
     aside: Any = None  # what the work needs and what does not decide its result (prices, limits), or stands in identity
+    private: bool = False  # its rows may name people: no report or card shows any of them
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -260,6 +261,7 @@ def _manifest(
         "version": step.version,
         "fingerprint": step.fingerprint,
         "produces": step.produces,
+        "private": step.private,
         "hash": hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest(),
         "settings": builtins(step.settings),
         "identity": builtins(dict(step.identity)),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mashq.train import TrainSettings
 
 __all__ = [
+    "EncoderSettings",
     "StudentSettings",
     "data_folder",
     "deduplicated",
@@ -65,6 +66,15 @@ class StudentSettings:
     model: str = "gemma3-270m"  # an embedded model's name, a local folder, or a hub name where the hub can be reached
     frame: str = ""  # chat frame; "" = the model's own template, else the first of ours that fits
     dtype: str = "bfloat16"  # numbers the weights are held in while it is asked: bfloat16 | float16 | float32
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """The encoder of BERTScore: its numbers compare with those of the same encoder and layer alone."""
+
+    model: str = ""  # a local folder, a hub name, or an embedded model's name; "" = BERTScore is not asked for
+    layer: int = 9  # whose vectors are compared, from 0; bert_score takes 9 of multilingual BERT for Arabic
+    idf: bool = False  # weigh words by how few references have them
 
 
 def _files_of(student: StudentSettings) -> dict[str, str]:
@@ -513,14 +523,25 @@ def evaluation(
     metrics: Sequence[str],
     training: Step | None = None,
     seed: int = 0,
+    encoder: EncoderSettings | None = None,
 ) -> Step:
     """Scores of the systems (name -> its replies; the first is the baseline) and their paired comparisons.
 
     `training` is the step whose references the longest copied span is looked for in.
     """
-    settings = {"systems": list(systems), "labels": dict(labels), "metrics": list(metrics), "seed": seed}
+    settings: dict[str, Any] = {
+        "systems": list(systems),
+        "labels": dict(labels),
+        "metrics": list(metrics),
+        "seed": seed,
+    }
     inputs = {**systems, **({"training": training} if training else {})}
-    return Step(name, _evaluation, settings, inputs, kind="folder", produces="evaluation")
+    files: dict[str, str | Path] = {}
+    if encoder is not None and encoder.model:
+        own = Path(encoder.model).expanduser()
+        files = {"encoder": own} if own.is_dir() else {}
+        settings["encoder"] = replace(encoder, model="local folder") if files else encoder
+    return Step(name, _evaluation, settings, inputs, files=files, kind="folder", produces="evaluation")
 
 
 def tuned_and_asked(
@@ -554,10 +575,16 @@ def _evaluation(job: Job) -> Mapping[str, Any]:
         labels=asked["labels"],
         about={name: _about_system(job.inputs[name]) for name in asked["systems"]},
         training_texts=_references(job.inputs["training"]) if "training" in job.inputs else None,
+        encoder=_encoder(job),
         seed=asked["seed"],
         out=job.folder,
     )
     return {"items": scores["items"], "groups": scores["groups"]}
+
+
+def _encoder(job: Job) -> tuple[str, int, bool] | None:
+    asked: EncoderSettings | None = job.settings.get("encoder")
+    return None if asked is None else (str(job.files.get("encoder", asked.model)), asked.layer, asked.idf)
 
 
 def _about_system(folder: Path) -> dict[str, Any]:

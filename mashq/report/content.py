@@ -11,8 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mashq import __version__
+from mashq.lm.toy import TOYS
 from mashq.report.plots import Series
-from mashq.report.record import COUNTS, Evaluation, Model, Run, Step, read_evaluation, read_model, read_survey
+from mashq.report.record import (
+    COUNTS,
+    Evaluation,
+    Model,
+    Run,
+    Step,
+    read_evaluation,
+    read_model,
+    read_survey,
+    read_tables,
+)
 from mashq.report.samples import draw_replies, draw_rows, shown
 
 __all__ = ["ALPHA", "LEAST_GROUPS", "build", "flat"]
@@ -62,17 +73,24 @@ def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
         "data_card": f"data_card{'' if alone else f'-{run.recipe}-{run.name}'}.md" if data else None,
         "data": data,
         "surveys": [_survey(step) for step in run.of("survey")],
+        "tables": [{"step": step.name, **read_tables(step)} for step in run.of("tables")],
         "models": models,
         "evaluations": [
             # What no score of such a run can show, most telling first.
             {
                 **evaluation,
-                "not_shown": [*ALWAYS, "not_seeds", "not_elsewhere"] if models else [*ALWAYS, "not_elsewhere"],
+                "not_shown": [*_toys(evaluation), *ALWAYS, *(["not_seeds"] if models else []), "not_elsewhere"],
             }
             for evaluation in evaluations
         ],
     }
     return {**facts, "licences": _licences(run, models), "limits": _limits(facts)}
+
+
+def _toys(evaluation: Mapping[str, Any]) -> list[str]:
+    """Whether a system of the evaluation has random weights."""
+    named = (fact["text"] for about in evaluation["about"].values() for fact in about if fact["name"] == "model")
+    return ["not_toys"] if any(name in TOYS for name in named) else []
 
 
 # --- steps -----------------------------------------------------------------------------------------------------------
@@ -127,6 +145,7 @@ def _data(run: Run, step: Step, seed: int, scored: bool) -> dict[str, Any]:
         ],
         "tally": step.manifest.get("tally") or {},
         "scored": scored,
+        "private": step.private,
         "kept": [] if scored else draw_rows(run, step, dropped=False, seed=seed),
         "dropped": draw_rows(run, step, dropped=True, seed=seed),
     }
@@ -338,6 +357,8 @@ def _limits(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
             found.append({"limit": "perplexity"})
         if any(facts["of"] == "reply" for facts in evaluation["metrics"].values()):
             found.append({"limit": "overlap"})
+    toys = sorted({base["name"] for model in facts["models"] if (base := model["base"]).get("name") in TOYS})
+    found += [{"limit": "toys", "names": ", ".join(toys)}] if toys else []
     dropped = sum(data["counts"]["dropped"] for data in facts["data"])
     found += [{"limit": "dropped", "n": dropped}] if dropped else []
     found += [{"limit": "open_counts", "step": data["step"]} for data in facts["data"] if not data["closes"]]

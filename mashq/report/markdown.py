@@ -85,6 +85,8 @@ class _Markdown:
         lines += table(head, rows) if rows else []
         for survey in run["surveys"]:
             lines += self.written(survey)
+        for found in run["tables"]:
+            lines += self.counted(found)
         for evaluation in run["evaluations"]:
             lines += [*self.scores(evaluation), *self.pairs(evaluation), *self.health(evaluation)]
         return [*lines, *self.cost(run), *self.limits(run)]
@@ -116,6 +118,23 @@ class _Markdown:
             *table([self.say(key) for key in ("round", "replies_made", "kept")], rounds),
             *(table([self.say(key) for key in passed], checks) if checks else []),
         ]
+
+    def counted(self, found: Mapping[str, Any]) -> list[str]:
+        """Tables of counts: what was done to posts, and what is left of planted things."""
+        lines = [f"### {self.say('counted')}: {safe(found['step'])}"]
+        for one in found["tables"]:
+            left = [[number(row["left"])] if "left" in row else [] for row in one["rows"]]
+            rows = [
+                [safe(self.words.term("counted_row", row["name"])), number(row["n"]), *more, number(row["share"], 3)]
+                for row, more in zip(one["rows"], left, strict=True)
+            ]
+            heads = ["thing", "count", *(["left"] if any(left) else []), "share"]
+            lines += [
+                "",
+                self.words.term("counted_table", one["table"]),
+                *table([self.say(key) for key in heads], rows),
+            ]
+        return lines
 
     def summary(self, evaluation: Mapping[str, Any]) -> list[str]:
         lines = [f"### {self.say('summary')}", ""]

@@ -126,6 +126,7 @@ class _View:
             "key": f"r{index}",
             "data": [self._data(data) for data in run["data"]],
             "surveys": [self._survey(survey) for survey in run["surveys"]],
+            "tables": [self._tables(found) for found in run["tables"]],
             "models": [self._model(model) for model in run["models"]],
             "evaluations": [self._evaluation(evaluation) for evaluation in run["evaluations"]],
             "limits": [self._limit(limit) for limit in run["limits"]],
@@ -187,6 +188,31 @@ class _View:
             lines = zip(grid["rows"], grid["kept"], grid["wanted"], strict=True)
             grid = {**grid, "lines": [self._heat(row["name"], kept, wanted) for row, kept, wanted in lines]}
         return {**survey, "tries": tries, "checks": checks, "grid": grid}
+
+    def _tables(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        def lines(one: Mapping[str, Any]) -> list[dict[str, Any]]:
+            most = max(row["n"] for row in one["rows"])
+            return [
+                {
+                    **row,
+                    "label": self.words.term("counted_row", row["name"]),
+                    "bar": self._bar(row["left"], row["n"])
+                    if "left" in row
+                    else self._bar(row["n"], one["of"] or most),
+                }
+                for row in one["rows"]
+            ]
+
+        tables = [
+            {
+                "title": self.words.term("counted_table", one["table"]),
+                "left": "left" in one["rows"][0],
+                "of": one["of"],
+                "lines": lines(one),
+            }
+            for one in found["tables"]
+        ]
+        return {"step": found["step"], "tables": tables}
 
     def _heat(self, name: str, kept: Sequence[int], wanted: Sequence[int]) -> dict[str, Any]:
         label = f"{name}: {sum(kept)} / {sum(wanted)}"

@@ -13,7 +13,18 @@ from typing import Any
 
 from mashq.rows import MashqError
 
-__all__ = ["COUNTS", "Evaluation", "Model", "Run", "Step", "read_evaluation", "read_model", "read_run", "read_survey"]
+__all__ = [
+    "COUNTS",
+    "Evaluation",
+    "Model",
+    "Run",
+    "Step",
+    "read_evaluation",
+    "read_model",
+    "read_run",
+    "read_survey",
+    "read_tables",
+]
 
 COUNTS = ("in", "made", "kept", "dropped", "merged", "unsampled")
 
@@ -31,8 +42,13 @@ class Step:
     drift: tuple[str, ...] = ()  # modules whose code changed since it was made
 
     @property
+    def private(self) -> bool:
+        """Whether its rows may name people, so that none is shown."""
+        return bool(self.manifest.get("private"))
+
+    @property
     def produces(self) -> str:
-        """`rows`, `model`, `evaluation`, `survey` or `report`."""
+        """`rows`, `model`, `evaluation`, `survey`, `tables` or `report`."""
         return str(self.manifest.get("produces", "rows"))
 
     @property
@@ -136,6 +152,11 @@ def read_model(step: Step) -> Model:
 def read_survey(step: Step) -> dict[str, Any]:
     """`survey.json` of a writing step's survey. Raises MashqError where it is absent."""
     return _read_json(step.folder / "survey.json", "a survey of what was written")
+
+
+def read_tables(step: Step) -> dict[str, Any]:
+    """`tables.json`: tables of counts. Raises MashqError where it is absent."""
+    return _read_json(step.folder / "tables.json", "tables of counts")
 
 
 def read_evaluation(step: Step) -> Evaluation:

@@ -33,8 +33,11 @@ def shown(text: str | None, most: int = MOST_SHOWN) -> dict[str, Any]:
 def draw_rows(run: Run, step: Step, *, dropped: bool, seed: int, n: int = ROWS_SHOWN) -> list[dict[str, Any]]:
     """`n` kept or dropped rows of a step in their order, drawn by `seed` and the step's fingerprint.
 
-    A dropped row that stands unchanged in an earlier step has its content from there, where that step is in the run.
+    A dropped row that stands unchanged in an earlier step has its content from there, where that step is in the run. Of
+    a private step none is drawn.
     """
+    if step.private:
+        return []
     parts = step.parts(dropped)
     total = sum(rows for _, rows in parts)
     chooser = random.Random(f"{seed} {step.fingerprint} {dropped}")

@@ -16,7 +16,7 @@ __all__ = ["LANGUAGES", "Lang", "Words"]
 
 Lang = Literal["ar", "en"]
 LANGUAGES: tuple[Lang, ...] = ("ar", "en")
-TERMS = ("metric", "variety_name", "system_name", "check_name")  # entries that map the names found in data
+TERMS = ("metric", "variety_name", "system_name", "check_name", "counted_table", "counted_row")
 
 
 class Words:

@@ -1,0 +1,60 @@
+"""Dates of birth: a date after a word of birth. Other dates (an appointment, an operation) stay."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from mashq.privacy.found import Found
+from mashq.privacy.lexicon import any_of, data
+from mashq.privacy.page import BARRIER, Page
+
+__all__ = ["BirthDates"]
+
+REACH = 34  # characters between the word of birth and the date
+_OTHER = re.compile(r"عمليه|موعد|تحليل|فحص|اشعه|حجز|دخول|خروج|زياره|تطعيم|عيد الفطر|[.!?؟;؛]\s")
+_FAINT = re.compile(r"ولدت|ولد|الولاده|ne le|nee le|تولد|مولده|خلقت")
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    """A word of birth, a little between, a date."""
+    words, months = any_of(data("numbers")["birth"]), any_of(data("numbers")["months"])
+    era = r"(?:\s?(?:هجريه?|ه|ميلاديه?|م|h|ah)(?!\w))?"
+    year = r"(?:1[34]\d\d|19\d\d|20\d\d)"
+    of_year = r"(?:عام|سنه|لسنه|لعام|of|in)"
+    month = rf"(?:{months})(?:\s?[/(]\s?(?:{months})\)?)?"
+    forms = (
+        rf"\d{{4}}\s?[/.-]\s?\d{{1,2}}\s?[/.-]\s?\d{{1,2}}{era}",
+        rf"\d{{1,2}}\s?[/.-]\s?\d{{1,2}}\s?[/.-]\s?(?:\d{{4}}|\d{{2}}){era}",
+        rf"(?:\d{{1,2}}|اول|غره|منتصف)(?:st|nd|rd|th)?\s?[-/]?\s?(?:من\s|of\s|شهر\s|من\sشهر\s)?{month}(?:[\s،,/-]{{1,3}}(?:{of_year}\s)?{year}{era})?",
+        rf"{month}\s\d{{1,2}}(?:[\s،,]{{1,2}}(?:{of_year}\s)?{year}{era})?",
+        rf"{month}\s?[/،,]?\s?(?:{of_year}\s)?{year}{era}",
+        rf"شهر\s\d{{1,2}}[\s/-](?:{of_year}\s)?{year}{era}",
+        rf"\d{{1,2}}\s?[/-]\s?{year}{era}",
+        rf"{year}{era}",
+    )
+    uncounted = rf"(?![\d/.-]|\s?(?:سنه|عام|طفل|يوم|شهر|{months}))"
+    short = rf"(?:مواليد|المواليد)\s(?:عام\s|سنه\s)?(?P<short>\d{{2}}){uncounted}"
+    dated = rf"(?:[وبف]|ال)?(?P<word>{words})(?!\w)(?P<gap>[^\d\n{BARRIER}]{{0,{REACH}}}?)(?<![\w/.-])"
+    dated += rf"(?P<date>{'|'.join(forms)})(?![\w%]|[/.]\d)"
+    return re.compile(rf"(?<!\w)(?:{dated}|{short})")
+
+
+class BirthDates:
+    """Numeric and worded dates, with the months of all Arab countries and of the Hijri year, and years of birth."""
+
+    name = "birth dates"
+    version = "1"
+    kinds = ("birth_date",)
+
+    def find(self, page: Page) -> Iterator[Found]:
+        if not page.has_digit:
+            return
+        for match in _pattern().finditer(page.lower):
+            part = "short" if match["short"] else "date"
+            if part == "date" and _OTHER.search(match["gap"]):
+                continue
+            faint = part == "date" and _FAINT.fullmatch(match["word"])
+            yield Found("birth_date", *match.span(part), 0.6 if faint else 0.9, self.name)

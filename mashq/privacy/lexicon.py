@@ -1,0 +1,171 @@
+"""The word lists of `mashq/data/privacy`, folded and compiled once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from enum import IntEnum
+from functools import cache
+from importlib import resources
+from typing import Any, NamedTuple
+
+import yaml
+
+from mashq.privacy.page import fold_word
+from mashq.rows import MashqError, expected_got
+
+__all__ = ["FILES", "Entry", "Weight", "any_of", "data", "data_hash", "names", "skeleton", "with_clitics", "wordset"]
+
+FILES = ("names", "latin", "words", "places", "numbers", "placeholders")
+CLITICS = ("و", "ف", "ب", "ل", "ك", "وب", "ول", "فل", "فب", "وك")  # before a name
+
+
+class Weight(IntEnum):
+    """How much a word alone speaks for a name."""
+
+    RARE = 0
+    WEAK = 1
+    ALSO = 2
+    ONLY = 3
+
+
+class Entry(NamedTuple):
+    """A word of the gazetteer, or one with a clitic before it."""
+
+    weight: Weight
+    family: bool  # a family name and no given name
+    last: str  # the last letter as the list spells it: ى or ي where that matters, else ""
+    clitic: int  # how many letters stand before the name
+
+
+@cache
+def data(name: str) -> Any:
+    """One of `FILES`, parsed."""
+    return yaml.safe_load(_raw(name))
+
+
+def _raw(name: str) -> str:
+    return (resources.files("mashq.data") / "privacy" / f"{name}.yaml").read_text("utf-8")
+
+
+@cache
+def data_hash() -> str:
+    """A hash of all word lists: 16 hexadecimal digits."""
+    content = "".join(f"{name}\n{_raw(name)}" for name in FILES)
+    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+
+
+@cache
+def wordset(file: str, *path: str) -> frozenset[str]:
+    """A list of a file as folded words; an underscore in it is a space.
+
+    Raises MashqError for a list that the file does not have.
+    """
+    found = data(file)
+    for key in path:
+        if not isinstance(found, Mapping) or key not in found:
+            known = ", ".join(found) if isinstance(found, Mapping) else "a list"
+            raise MashqError(expected_got(f"privacy data '{file}'", known, f"'{key}'"))
+        found = found[key]
+    return frozenset(fold_word(word).replace("_", " ").lower() for word in str(found).split())
+
+
+def with_clitics(words: Iterable[str], clitics: Iterable[str] = ("و", "ف")) -> frozenset[str]:
+    """The words, and each of more than one letter with a clitic before it (ل and the title أ. would be لا)."""
+    words = tuple(words)
+    return frozenset([*words, *(clitic + word for clitic in clitics for word in words if len(word) > 1)])
+
+
+def any_of(patterns: str) -> str:
+    """A list of regular expressions, divided by spaces -> one that matches any of them; the longest first."""
+    return "|".join(sorted(set(patterns.split()), key=len, reverse=True))
+
+
+# --- Arabic names ----------------------------------------------------------------------------------------------------
+
+
+@cache
+def names() -> dict[str, Entry]:
+    """Folded word -> what it is as a name, clitics included; a word in two lists has the lower weight."""
+    lists = data("names")
+    whole: dict[str, Entry] = {}
+    for part in ("family", "men", "women"):  # a given name that is a family name too counts as given
+        for weight in Weight:
+            for word in lists[part].get(weight.name.lower(), "").split():
+                _add(whole, word, weight, part == "family")
+    for word in _compounds():
+        _add(whole, word, Weight.ONLY, False)
+    for word in lists["foreign"].split():
+        _add(whole, word, Weight.ONLY, True)
+    for word in lists["men"]["only"].split():
+        whole.setdefault("بو" + fold_word(word), Entry(Weight.ONLY, False, "", 0))
+        whole.setdefault("ابو" + fold_word(word), Entry(Weight.ONLY, False, "", 0))
+    for (
+        word
+    ) in f"{lists['men']['only']} {lists['men']['also']}".split():  # القاسم beside قاسم; alone it may be a plain noun
+        whole.setdefault(fold_word("ال" + word), Entry(Weight.ALSO, True, "", 0))
+    known = dict(whole)
+    for clitic in CLITICS:
+        for word, entry in whole.items():
+            if len(word) > 2 and not word.startswith("ال"):
+                known.setdefault(clitic + word, entry._replace(clitic=len(clitic)))
+    return known
+
+
+def _add(whole: dict[str, Entry], word: str, weight: Weight, family: bool) -> None:
+    folded = fold_word(word)
+    before = whole.get(folded)
+    weight = min(weight, before.weight) if before else weight
+    whole[folded] = Entry(weight, family, word[-1] if word[-1] in "ىي" else "", 0)
+
+
+def _compounds() -> Iterable[str]:
+    """Names of two parts written as one word: عبدالرحمن, نورالدين."""
+    lists = data("names")
+    yield from ("عبد" + word for word in lists["servants"].split())
+    yield from (word + "الدين" for word in lists["of_faith"].split())
+
+
+# --- Latin names -----------------------------------------------------------------------------------------------------
+
+# The consonants of a name in both scripts: what is left when vowels, doubling and rival spellings are taken away.
+_LETTERS = {
+    **dict(zip("بتثجحخدذرزسشصضطظغفقكلمنه", "btTjhkddrzsSsdtzgfkklmnh", strict=True)),
+    "ث": "t",
+    "خ": "h",
+    "ق": "k",
+    "و": "w",
+    "ي": "y",
+}
+_LATIN_PAIRS = (("sh", "S"), ("ch", "S"), ("th", "t"), ("kh", "h"), ("dh", "d"), ("gh", "g"), ("ph", "f"), ("ou", "w"))
+
+
+def skeleton(word: str) -> str:
+    """The consonants of an Arabic or Latin word: محمد and Mohammed are both `mhmd`."""
+    if word.isascii():
+        word = word.lower()
+        for pair, letter in _LATIN_PAIRS:
+            word = word.replace(pair, letter)
+        letters = re.sub(r"[aeiouywv']", "", word).replace("q", "k").replace("c", "k").replace("x", "ks")
+        letters = letters.replace("p", "b").replace("dj", "j") if word.startswith("dj") else letters.replace("p", "b")
+        letters = letters.replace("g", "j") if "j" not in letters and word.startswith("g") else letters
+        trailing = letters[:-1] if letters.endswith("h") and word.endswith(("ah", "eh")) else letters
+        return re.sub(r"(.)\1+", r"\1", trailing)
+    word = re.sub("ه$", "", word)
+    return re.sub(r"(.)\1+", r"\1", "".join(_LETTERS.get(letter, "") for letter in word if letter not in "وي"))
+
+
+@cache
+def latin_names() -> dict[str, Weight]:
+    """Latin spelling in lower case -> its weight."""
+    lists = data("latin")
+    known = {word: Weight.ONLY for part in ("men", "women", "family") for word in lists[part].split()}
+    return known | dict.fromkeys(lists["also"].split(), Weight.ALSO)
+
+
+@cache
+def skeletons() -> frozenset[str]:
+    """The consonants of every Arabic name of the gazetteer, three or more."""
+    arabic_names = (word for word, entry in names().items() if not entry.clitic)
+    return frozenset(bones for bones in map(skeleton, arabic_names) if len(bones) >= 3)

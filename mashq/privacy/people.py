@@ -1,0 +1,472 @@
+"""Names of persons in Arabic script: a gazetteer finds the words, the words around them decide.
+
+A word that is hardly anything but a name (أحمد) counts alone; one that is also a word (أمل، سعيد) needs a title, a
+neighbouring name, a vocative, kin or a verb of speech; prophets, diseases, schools and stations are no private persons.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+from mashq.privacy.found import Found
+from mashq.privacy.lexicon import Entry, Weight, any_of, data, names, with_clitics, wordset
+from mashq.privacy.page import Page, fold_word
+
+__all__ = ["ArabicNames"]
+
+REACH = 3  # words between a school's or a disease's head and the name that it bears
+SURE, NEAR, LONE, LIKELY, PERHAPS, UNLIKELY = 0.95, 0.85, 0.75, 0.6, 0.45, 0.2
+_JOIN = re.compile(r"[ \t_]{1,3}")
+_TITLE_GAP = re.compile(r"[ \t]*[./\\:]?[ \t]{0,2}")
+_INTRODUCTION_GAP = re.compile(r"[ \t]*[:=/-]?[ \t]{0,2}")
+_NISBA = re.compile(r"ال\w{3,}ي")
+_NO_NAME = re.compile("ال|[وفبك]ال|لل|[يت]")  # how an unlisted word does not begin, if it is a name
+_ARABIC = re.compile(r"[\u0621-\u064a]+")
+_OTHER_SPELLING = "!"  # Entry.last of a name whose ى is written as ي, or the other way round
+_FATHATAN = "\N{ARABIC FATHATAN}"
+_ABBREVIATIONS = frozenset(("د", "ا", "م"))  # titles of one letter: a letter alone is often something else
+_FIRST_PERSON = frozenset(map(fold_word, ("اسمي", "واسمي", "سميتها", "سميته", "سميناها", "سميناه")))
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """The word lists that speak for and against a name."""
+
+    doctor: frozenset[str]
+    person: frozenset[str]
+    kunya: frozenset[str]
+    nasab: frozenset[str]
+    introductions: frozenset[str]
+    kin: frozenset[str]
+    deeds: frozenset[str]
+    holy_before: frozenset[str]
+    holy_after: frozenset[str]
+    diseases: frozenset[str]
+    bearers: frozenset[str]
+    prayers: frozenset[str]
+    adverbs: frozenset[str]
+    no_family: frozenset[str]
+    common: frozenset[str]
+    servants: frozenset[str]
+    of_faith: frozenset[str]
+    pairs: frozenset[tuple[str, str]]
+    specialties: frozenset[str]
+    fullness: frozenset[str]
+
+    @cached_property
+    def triggers(self) -> frozenset[str]:
+        """Words without a place in the gazetteer at which a name may begin or be announced."""
+        servant = with_clitics([fold_word("عبد")], ("و", "ل", "ب", "ف"))
+        return self.doctor | self.person | self.kunya | self.introductions | servant
+
+
+@cache
+def _lists() -> _Lists:
+    def words(*path: str) -> frozenset[str]:
+        return wordset("words", *path)
+
+    wa_fa = ("و", "ف")
+    heads = wordset("places", "care", "heads") | wordset("places", "addresses", "roads") - {"ش", "حي"}
+    return _Lists(
+        doctor=with_clitics(words("titles", "doctor"), (*wa_fa, "ل", "ب")),
+        person=with_clitics(words("titles", "person"), (*wa_fa, "ل")),
+        kunya=with_clitics(words("kunya"), (*wa_fa, "ل")),
+        nasab=words("nasab"),
+        introductions=with_clitics(words("introductions"), wa_fa),
+        kin=with_clitics(words("kin"), (*wa_fa, "ل", "ب")),
+        deeds=with_clitics(words("deeds"), wa_fa),
+        holy_before=with_clitics(words("holy_before"), (*wa_fa, "ل", "ب")),
+        holy_after=words("holy_after"),
+        diseases=with_clitics(words("diseases"), (*wa_fa, "ل", "ب")),
+        bearers=with_clitics(words("institutions") | heads, (*wa_fa, "ل", "ب", "ع", "من")),
+        prayers=words("prayers"),
+        adverbs=words("adverbs"),
+        no_family=words("no_family"),
+        common=words("common"),
+        servants=frozenset(fold_word(word) for word in data("names")["servants"].split()),
+        of_faith=frozenset(fold_word(word) for word in data("names")["of_faith"].split()),
+        pairs=frozenset(
+            (a, b) for a, _, b in (fold_word(pair).partition("_") for pair in data("names")["pairs"].split())
+        ),
+        specialties=words("specialties"),
+        fullness=words("fullness"),
+    )
+
+
+@cache
+def _phrases() -> re.Pattern[str]:
+    """Fixed phrases in which a name stands for no private person."""
+    known = any_of(" ".join(fold_word(phrase) for phrase in data("places")["phrases"].split())).replace("_", r"\s")
+    return re.compile(rf"(?<!\w)[وفبلك]?(?:{known})(?!\w)")
+
+
+@dataclass
+class _Chain:
+    """Words of one name: `first` and `last` are numbers of words, `start` is after a clitic."""
+
+    first: int
+    last: int
+    start: int
+    weights: list[Weight]
+    givens: int = 0
+    guessed: bool = False  # holds a word that no list knows
+    kunya: bool = False
+    nasab: bool = False  # بن or another between two names
+
+    @property
+    def surest(self) -> Weight:
+        return max(self.weights)
+
+    def take(self, last: int, weight: Weight, given: bool) -> None:
+        self.last = last
+        self.weights.append(weight)
+        self.givens += given
+
+
+class ArabicNames:
+    """Names and doctors in Arabic script. A title is not part of the name, بن and a kunya are."""
+
+    name = "arabic names"
+    version = "1"
+    kinds = ("name", "doctor")
+
+    def find(self, page: Page) -> Iterator[Found]:
+        lists, known = _lists(), names()
+        triggers = lists.triggers
+        if any(word.text in known or word.text in triggers for word in page.words):
+            yield from _Reading(page, lists, known).found()
+
+
+class _Reading:
+    """One page, read from left to right."""
+
+    def __init__(self, page: Page, lists: _Lists, known: dict[str, Entry]):
+        self.page, self.lists, self.known = page, lists, known
+        self.words = page.words
+        self.blocked = self._blocked()
+
+    def found(self) -> Iterator[Found]:
+        place = 0
+        while place < len(self.words):
+            chain = self._chain(place)
+            if chain is None:
+                place += 1
+                continue
+            kind, score = self._judge(chain)
+            if score:
+                yield Found(kind, chain.start, self.words[chain.last].end, score, ArabicNames.name)
+            place = chain.last + 1
+
+    # --- reading a chain of names ---
+
+    def _blocked(self) -> set[int]:
+        """Words inside fixed phrases."""
+        return {
+            place
+            for match in _phrases().finditer(self.page.flat)
+            for place in range(self.page.word_at(match.start()), self.page.word_at(match.end()))
+        }
+
+    def _word(self, place: int) -> str:
+        return self.words[place].text if 0 <= place < len(self.words) else ""
+
+    def _gap(self, place: int) -> str:
+        """What stands between a word and the one before it."""
+        return self.page.flat[self.words[place - 1].end : self.words[place].start]
+
+    def _joined(self, place: int) -> bool:
+        """Whether nothing but a space parts a word from the one before."""
+        return 0 < place < len(self.words) and _JOIN.fullmatch(self._gap(place)) is not None
+
+    def _entry(self, place: int) -> Entry | None:
+        """The gazetteer's word, one weight lower where ى and ي are exchanged."""
+        if place >= len(self.words) or place in self.blocked:
+            return None
+        entry = self.known.get(self.words[place].text)
+        if entry is None or (self._may_be_inflected(place) and _FATHATAN in self._original(place)):
+            return None  # كريمًا is no name with another spelling
+        if not entry.last:
+            return entry
+        written = self.page.original(self.words[place].end - 1, self.words[place].end)[:1]
+        lower = entry._replace(weight=Weight(max(entry.weight - 1, 0)), last=_OTHER_SPELLING)
+        return entry if written == entry.last else lower
+
+    def _original(self, place: int) -> str:
+        return self.page.original(self.words[place].start, self.words[place].end)
+
+    def _may_be_inflected(self, place: int) -> bool:
+        return self.words[place].text.endswith(("ا", "ه"))
+
+    def _unit(self, place: int, first: bool) -> tuple[int, Entry] | None:
+        """The name that begins at a word, of one or two words: (its last word, what it is)."""
+        word = self._word(place)
+        if place in self.blocked:
+            return None
+        bare = word[1:] if first and word[:1] in "ولبفك" and word[1:] in ("عبد", *self.lists.of_faith) else word
+        if self._joined(place + 1):
+            following = self._word(place + 1)
+            if bare == "عبد" and following in self.lists.servants:
+                return place + 1, Entry(Weight.ONLY, False, "", len(word) - len(bare))
+            if bare in self.lists.of_faith and following == "الدين":
+                return place + 1, Entry(Weight.ONLY, False, "", len(word) - len(bare))
+            if (word, following) in self.lists.pairs:
+                return place + 1, Entry(Weight.WEAK if following == "الله" else Weight.ONLY, False, "", 0)
+        entry = self._entry(place)
+        if entry is None or (entry.clitic and not first):
+            return None
+        return place, entry
+
+    def _chain(self, place: int) -> _Chain | None:
+        """The longest name that begins at a word, or None."""
+        chain = self._kunya(place) or self._first(place)
+        while chain and self._joined(chain.last + 1) and self._extend(chain):
+            pass
+        return chain
+
+    def _kunya(self, place: int) -> _Chain | None:
+        word = self._word(place)
+        if word not in self.lists.kunya or place in self.blocked or not self._joined(place + 1):
+            return None
+        unit = self._unit(place + 1, False)
+        if unit is None or unit[1].family or (unit[1].weight < Weight.WEAK and not self._announced(place)[0]):
+            return None
+        plain = word in wordset("words", "kunya")
+        start = self.words[place].start + (0 if plain else 1)
+        return _Chain(place, unit[0], start, [max(unit[1].weight, Weight.WEAK)], 1, kunya=True)
+
+    def _first(self, place: int) -> _Chain | None:
+        """A chain of one name; after a title or an introduction also one that no list knows."""
+        word = self._word(place)
+        unit = self._unit(place, True)
+        kind, score = self._announced(place)
+        if not score and (
+            word in self.lists.introductions or word in self.lists.person or word in self.lists.holy_before
+        ):
+            return None  # باسم، الإمام، السيد: they announce a name
+        if unit and unit[1].weight == Weight.RARE and (not kind or unit[1].last == _OTHER_SPELLING or unit[1].clitic):
+            return None  # صباح محمد: a morning, and a name; الدكتورة على
+        if word in self.lists.fullness:
+            return None  # الاسم الكامل: the name comes next
+        if unit and unit[1].clitic:
+            kind = ""  # مريض وأحمد: the title is not his
+        if unit and kind and unit[1].weight <= Weight.WEAK and score < SURE + (kind == "doctor"):
+            unit = None if self._is_described(unit[0] + 1) else unit
+        if unit and not (kind and word in self.lists.common and unit[1].weight < Weight.ONLY and score < SURE):
+            last, entry = unit
+            return _Chain(place, last, self.words[place].start + entry.clitic, [entry.weight], int(not entry.family))
+        if score >= NEAR and self._may_be_name(place):
+            known_next = self._joined(place + 1) and (self._unit(place + 1, False) or self._word(place + 1) == "بن")
+            if known_next or (score >= SURE and self._standing_alone(place)):
+                return _Chain(place, place, self.words[place].start, [Weight.ALSO], 1, guessed=True)
+        return None
+
+    def _is_described(self, place: int) -> bool:
+        """الطبيب شريف النفس: after a frequent word an unlisted one with ال, so it is an adjective."""
+        word = self._word(place)
+        listed = word in self.known or word in self.lists.common or _NISBA.fullmatch(word)
+        return self._joined(place) and word.startswith("ال") and not listed
+
+    def _standing_alone(self, place: int) -> bool:
+        """After an unlisted word: what shows that the word before it was a whole name."""
+        gap = self._gap(place)
+        return "." in gap or "/" in gap or self._word(place - 1) in _FIRST_PERSON or ":" in gap
+
+    def _may_be_name(self, place: int) -> bool:
+        word = self._word(place)
+        known = word in self.lists.common or word in self.lists.deeds or word in self.lists.kin
+        titled = word in self.lists.doctor or word in self.lists.person or word in self.lists.bearers
+        plain = _ARABIC.fullmatch(word) is not None and len(word) > 2 and not _NO_NAME.match(word)
+        return plain and not known and not titled and place not in self.blocked
+
+    def _extend(self, chain: _Chain) -> bool:
+        """Take one more name into the chain, if the next words are one."""
+        place = chain.last + 1
+        word = self._word(place)
+        if word in self.lists.nasab and self._joined(place + 1):
+            unit = self._unit(place + 1, False)
+            if unit:
+                chain.nasab = True
+                chain.take(unit[0], unit[1].weight, not unit[1].family)
+                return True
+            if word in ("بن", "ال") and self._may_be_name(place + 1) and chain.surest >= Weight.ALSO:
+                chain.nasab = True
+                chain.take(place + 1, Weight.ALSO, True)
+                return True
+            return False
+        unit = self._unit(place, False)
+        if unit and self._fits(chain, place, *unit):
+            chain.take(unit[0], unit[1].weight, not unit[1].family)
+            return True
+        return self._guess(chain, place)
+
+    def _fits(self, chain: _Chain, place: int, last: int, entry: Entry) -> bool:
+        """Whether a listed word goes on with the name; a frequent word only where the name goes on or ends."""
+        word = self._word(place)
+        if self._is_adverb(last + 1) or word in self.lists.deeds or word in self.lists.kin:
+            return False
+        if entry.last == _OTHER_SPELLING and entry.weight < Weight.ALSO:
+            return self._ends(last)  # محمد على: in Egypt a name, before another word a preposition
+        if entry.weight >= Weight.ALSO:
+            return chain.surest > Weight.RARE or entry.weight == Weight.ONLY
+        if self._word(last + 1).isdigit() or (chain.surest < Weight.ALSO and not self._announced(chain.first)[0]):
+            return False
+        steady = entry.weight == Weight.WEAK and (chain.surest == Weight.ONLY or self._announced(chain.first)[0])
+        return bool(steady) or self._ends(last) or self._unit(last + 1, False) is not None
+
+    def _ends(self, place: int) -> bool:
+        """Whether a phrase ends after a word."""
+        return place + 1 >= len(self.words) or not self._joined(place + 1)
+
+    def _guess(self, chain: _Chain, place: int) -> bool:
+        """Take an unlisted word: an الـ...ي after a sure name, or the last word after a title."""
+        word = self._word(place)
+        if (chain.guessed and chain.givens < 1) or place in self.blocked or word in self.lists.common:
+            return False
+        announced = self._announced(chain.first)[0] and chain.surest >= Weight.ALSO
+        sure = chain.surest == Weight.ONLY or announced
+        nisba = _NISBA.fullmatch(word) and len(word) > 5 and word not in self.lists.no_family
+        bridge = announced and self._may_be_name(place) and self._joined(place + 1) and self._is_known(place + 1)
+        last = announced and self._may_be_name(place) and self._ends(place) and chain.givens == 1
+        joined = word.startswith("بن") and len(word) > 4 and not word.startswith(("بنت", "بنات", "بنفس", "بنسب"))
+        closing = word.startswith("ال") and self._ends(place) and chain.givens > 1 and chain.nasab and len(word) > 4
+        tagged = self._gap(place) == "_" and self._may_be_name(place) and self._ends(place) and chain.givens == 1
+        if not (sure and chain.givens and (nisba or bridge or last or joined or closing or tagged)):
+            return False
+        chain.take(place, Weight.RARE, False)
+        chain.guessed = True
+        return True
+
+    def _is_known(self, place: int) -> bool:
+        unit = self._unit(place, False)
+        return unit is not None and unit[1].weight >= Weight.ALSO
+
+    def _is_adverb(self, place: int) -> bool:
+        return self._joined(place) and self._word(place) in self.lists.adverbs
+
+    # --- judging it ---
+
+    def _announced(self, place: int) -> tuple[str, float]:
+        """(doctor, name or "", how sure) by the title or introduction before a word."""
+        if place < 1 or (place - 1) in self.blocked:
+            return "", 0.0
+        before, gap = self._word(place - 1), self._gap(place)
+        if before in self.lists.fullness and place > 1 and self._word(place - 2) in self.lists.introductions:
+            return "name", SURE
+        specialised = before in self.lists.specialties and self._joined(place) and self._joined(place - 1)
+        if specialised and self._word(place - 2) in self.lists.doctor - _ABBREVIATIONS:
+            return "doctor", NEAR
+        if before in self.lists.introductions and _INTRODUCTION_GAP.fullmatch(gap):
+            return "name", SURE
+        if not _TITLE_GAP.fullmatch(gap):
+            return "", 0.0
+        kind = "doctor" if before in self.lists.doctor else "name" if before in self.lists.person else ""
+        if not kind or (before in _ABBREVIATIONS and not self._abbreviates(place, before, gap)):
+            return "", 0.0
+        if kind == "name" and self._word(place - 2) in self.lists.doctor - _ABBREVIATIONS and self._joined(place - 1):
+            kind = "doctor"  # الدكتور الشيخ
+        return kind, SURE if kind == "doctor" else NEAR
+
+    def _abbreviates(self, place: int, letter: str, gap: str) -> bool:
+        """Whether a letter before a word is a title: with its stop, or before a name that hardly is a word."""
+        if self._word(place - 2) in ("فيتامين", "فيتامينات"):
+            return False
+        if "." in gap or "/" in gap or "\\" in gap:
+            return letter == "د" or self._is_known(place)
+        entry = self._entry(place)
+        return letter == "د" and entry is not None and not entry.clitic and entry.weight >= Weight.ALSO and bool(gap)
+
+    def _judge(self, chain: _Chain) -> tuple[str, float]:
+        kind, announced = self._announced(chain.first)
+        if chain.start != self.words[chain.first].start and not chain.kunya:
+            announced = 0.0
+        if self._is_public(chain):
+            return "name", 0.0
+        if announced and not (kind == "name" and announced < SURE and self._only_epithets(chain)):
+            guess = chain.guessed and len(chain.weights) == 1
+            return kind, LONE if guess else announced
+        return "name", self._score(chain)
+
+    def _only_epithets(self, chain: _Chain) -> bool:
+        """الأخ العزيز: after a title of a person nothing but words with ال that are no sure family names."""
+        return chain.givens == 0 and chain.surest < Weight.ONLY
+
+    def _is_public(self, chain: _Chain) -> bool:
+        """Whether the name is a prophet's, a sura's, a disease's, a school's or a station's."""
+        before = self._word(chain.first - 1) if self._near(chain.first) else ""
+        if before in self.lists.holy_before:
+            return True
+        after = chain.last + 1
+        if after < len(self.words) and self._word(after) in self.lists.holy_after and self._joined(after):
+            return True
+        return before in self.lists.diseases or self._borne(chain.first)
+
+    def _near(self, place: int) -> bool:
+        return place > 0 and not set(self._gap(place)) & set(".،,؛!؟\n")
+
+    def _borne(self, place: int) -> bool:
+        """Whether a head such as جامعة or شارع stands before, with nothing but titles between."""
+        for step in range(1, REACH + 1):
+            if not self._near(place - step + 1):
+                return False
+            word = self._word(place - step)
+            if word in self.lists.bearers:
+                return True
+            if word not in self.lists.person and word not in ("الشهيد", "الامام"):
+                return False
+        return False
+
+    def _score(self, chain: _Chain) -> float:
+        """Without a title or an introduction."""
+        weights, surest = chain.weights, chain.surest
+        if chain.kunya:
+            return NEAR if surest >= Weight.ALSO or len(weights) > 1 else LIKELY
+        if chain.nasab and surest >= Weight.WEAK:
+            return NEAR if surest >= Weight.ALSO else LIKELY
+        if surest == Weight.ONLY:
+            if len(weights) > 1:
+                return NEAR
+            return LONE if chain.givens else LIKELY
+        if chain.givens == 0:
+            return UNLIKELY
+        supported = self._supported(chain)
+        if surest == Weight.ALSO and len(weights) > 1:
+            return LONE if supported else 0.5 if chain.givens < len(weights) or self._starts(chain) else PERHAPS
+        return self._lone_score(chain, supported)
+
+    def _lone_score(self, chain: _Chain, supported: str) -> float:
+        """One ambiguous word."""
+        if self._is_adverb(chain.last + 1):
+            return UNLIKELY
+        if chain.surest == Weight.ALSO and supported:
+            return LIKELY
+        if chain.surest == Weight.WEAK and supported == "kin":
+            return LIKELY
+        return PERHAPS if chain.surest == Weight.ALSO else UNLIKELY
+
+    def _starts(self, chain: _Chain) -> bool:
+        return chain.first == 0 or not self._joined(chain.first)
+
+    def _after_name(self, place: int) -> bool:
+        """سارة ومنى: whether the word before is a sure name."""
+        entry = self._entry(place - 1) if place and self._joined(place) else None
+        return entry is not None and entry.weight == Weight.ONLY
+
+    def _supported(self, chain: _Chain) -> str:
+        """What speaks for an ambiguous word: "kin", "vocative", "deed" before or after it, or ""."""
+        before = self._word(chain.first - 1) if self._joined(chain.first) else ""
+        after = self._word(chain.last + 1) if self._joined(chain.last + 1) else ""
+        entry_clitic = self.words[chain.first].start != chain.start
+        if entry_clitic and self._word(chain.first).startswith("و") and self._after_name(chain.first):
+            return "company"
+        if before == "يا":
+            return "" if self._word(chain.first) in self.lists.prayers else "vocative"
+        if before in self.lists.kin and not entry_clitic:
+            return "kin"
+        if after in self.lists.kin:
+            return "company"
+        if before in self.lists.deeds or (after in self.lists.deeds and self._starts(chain)):
+            return "deed"
+        return ""

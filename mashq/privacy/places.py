@@ -1,0 +1,245 @@
+"""Places that point at a person: addresses, and the hospitals and clinics that are named.
+
+Public places without a number or a head of their own (مدينة الملك خالد، شرم الشيخ), countries and towns stay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from mashq.privacy.found import Found
+from mashq.privacy.lexicon import Weight, any_of, names, with_clitics, wordset
+from mashq.privacy.page import Page
+
+__all__ = ["Addresses", "Hospitals"]
+
+LONGEST = 6  # words in the name of a hospital
+_SPACE = re.compile(r"[ \t_]{1,2}")
+_LATIN_HOSPITAL = re.compile(
+    r"(?<!\w)(?:[A-Z][\w'-]+ |Al |El |of |and |& |[A-Z]\. ?){1,5}"
+    r"(?:Hospital|Clinics?|Medical (?:Cent(?:er|re)|City|Complex)|Polyclinic|Dispensary)(?!\w)"
+)
+_FRENCH_HOSPITAL = re.compile(
+    r"(?<!\w)(?:[Cc]linique|[Hh]opital|CHU|CHR|EPH|EHU)(?: (?:de|du|des|la|le|el|al|d'))*(?: [A-Z][\w'-]+){1,4}"
+)
+
+
+@cache
+def _care(name: str) -> frozenset[str]:
+    words = wordset("places", "care", name)
+    return with_clitics(words, ("و", "ف", "ب", "ل", "ع", "فال", "وال")) if name.endswith("heads") else words
+
+
+class Hospitals:
+    """A named hospital, clinic, centre or laboratory, with its head: مستشفى الملك فيصل التخصصي."""
+
+    name = "hospitals"
+    version = "1"
+    kinds = ("hospital",)
+
+    def find(self, page: Page) -> Iterator[Found]:
+        heads, loose = _care("heads"), _care("loose_heads")
+        for place, word in enumerate(page.words):
+            if word.text in heads or word.text in loose:
+                found = self._named(page, place, word.text in loose)
+                if found:
+                    yield found
+        if page.has_latin:
+            for pattern in (_LATIN_HOSPITAL, _FRENCH_HOSPITAL):
+                for match in pattern.finditer(page.flat):
+                    if not re.match(r"(?:The|A|My|This|Our|In|At|of|and|&) \w+$", match.group()):
+                        yield Found("hospital", match.start(), match.end(), 0.8, self.name)
+
+    def _named(self, page: Page, head: int, loose: bool) -> Found | None:
+        """The name that follows a head, or None where nothing proper follows."""
+        words, last, proper, caring = page.words, head, False, False
+        for place in range(head + 1, min(head + 1 + LONGEST, len(words))):
+            if not _SPACE.fullmatch(page.flat[words[place - 1].end : words[place].start]):
+                break
+            verdict = _part_of_name(page, place, place == head + 1, loose)
+            if verdict == "no":
+                break
+            last = place
+            proper = proper or verdict == "proper"
+            caring = caring or words[place].text in wordset("places", "care", "of_care")
+        if (not proper and (loose or last < head + 2)) or (loose and not caring):
+            return None
+        start = words[head].start + _clitic(words[head].text)
+        known = loose or last > head + 1 or words[last].text.startswith("ال") or words[last].text in names()
+        return Found("hospital", start, words[last].end, 0.8 if known else 0.55, self.name)
+
+
+def _clitic(head: str) -> int:
+    """How many letters stand before the head itself."""
+    plain = wordset("places", "care", "heads") | wordset("places", "care", "loose_heads")
+    return next(cut for cut in range(len(head)) if head[cut:] in plain)
+
+
+def _part_of_name(page: Page, place: int, first: bool, loose: bool) -> str:
+    """Whether a word goes on with a hospital's name: "proper", "kind" (الأطفال) or "no"."""
+    word = page.words[place].text
+    kinds = wordset("places", "care", "generic") | wordset("places", "care", "of_care")
+    if word in kinds - wordset("places", "care", "proper"):
+        return "kind"
+    if not first and word.startswith("وال") and len(word) > 5:
+        return "kind"  # مستشفى الأم والطفل
+    if word in wordset("places", "addresses", "titles") or word in (
+        "دار",
+        "ابن",
+        "عين",
+        "ام",
+        "ابو",
+        "سيدي",
+        "قصر",
+        "مدينه",
+    ):
+        return "proper"
+    stop = word in wordset("places", "care", "stop") or (word in wordset("words", "common") and word[:2] != "ال")
+    if stop or word.isdigit():
+        return "no"
+    if not first and page.words[place - 1].text in kinds and word[:2] not in ("ال", "لل"):
+        return "no"
+    entry = names().get(word)
+    if (
+        entry
+        and not entry.clitic
+        and (first or entry.weight >= Weight.ALSO)
+        and (not first or entry.weight or not loose)
+    ):
+        return "proper"
+    if word.startswith("ال") and len(word) > 4:
+        return "proper"
+    before = page.words[place - 1].text
+    unlisted = first and not loose and len(word) > 2 and not word.startswith(("و", "ف", "ب", "ل", "ي", "ت", "ع"))
+    return "proper" if unlisted or before in ("ابن", "دار", "عين", "سيدي", "قصر", "مدينه") else "no"
+
+
+# --- addresses -------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _piece() -> re.Pattern[str]:
+    """One piece of an address in folded text: a road or quarter with its name, or a part of a house with its number."""
+
+    def words(name: str) -> str:
+        return any_of(" ".join(wordset("places", "addresses", name)))
+
+    number = r"(?:رقم\s?)?(?:[(]\s?)?\d{1,5}(?:\s?[)])?(?:\s?[/-]\s?\d{1,4})?(?!\d|\s?%)"
+    name = rf"(?:(?:{words('titles')})\s)?(?:(?:بن|ابن|ابو|عبد|ام)\s)?(?:ال\w{{2,}}|\w{{3,}})"
+    more = r"(?:\s\w{3,}(?=\s?(?:[،,;\n]|$)))?(?:\s(?:بن\s)?ال\w{3,}){0,2}"
+    road = rf"(?P<head>{words('roads')})\.?\s(?:(?P<road_number>{number})|(?P<name>{name}{more})(?:\s{number})?)"
+    house = rf"(?:ال)?(?:{words('numbered')})\.?\s?:?\s?(?P<house_number>{number}|[a-z]\d{{0,3}}(?!\w))"
+    floor = rf"(?:الدور|الطابق|دور|طابق)\s(?:{words('ordinals')})"
+    building = rf"(?:{words('buildings')})\s(?:ال\w{{2,}}|{name})(?:\s(?:الطبي|السكني|التجاري|الطبيه|السكنيه))?"
+    landmark = rf"(?:{words('landmarks')})\s(?:ال)?\w{{3,}}(?:\sال\w{{3,}})?"
+    part = rf"رقم\s{number}|(?:مدخل|بلوك|مدخل|جناح)\s[\u0621-\u064a](?!\w)"
+    box = (
+        r"(?:ص\s?\.?\s?ب\s?\.?|صندوق\s(?:ال)?بريد\w*|الرمز\sالبريدي|رمز\sبريدي|p\.?\s?o\.?\s?box|zip(?:\scode)?|"
+        r"postal\scode|code\spostal)\s?:?\s?(?:رقم\s)?\d{3,9}"
+    )
+    latin = (
+        r"(?:\d{1,5},?\s(?:(?:rue|avenue|av|bd|boulevard|hay|lot|cite)\s(?:[a-z'-]+\s?){1,4}|(?:[a-z'-]+\s){1,3}(?:street|st|road|rd|avenue|ave|lane|boulevard|blvd))(?!\w)"
+        r"|(?:rue|avenue|boulevard|hay|cite)\s(?:[a-z'-]+\s){0,3}[a-z'-]+,?\s(?:n|no|num)?\s?\d{1,4}"
+        r"|(?:apt|apartment|flat|building|bldg|villa|house|floor|unit|block|street|road|appt|imm|immeuble|way)\.?\s(?:no\.?\s?|n\s?|number\s)?\d{1,5}(?!\w))"
+    )
+    pieces = "|".join(f"(?:{one})" for one in (f"(?:\\d{{1,4}}\\s)?{road}", house, floor, box, latin))
+    weak = "|".join(f"(?:{one})" for one in (building, part))
+    return re.compile(
+        rf"(?<![\w/])(?:[وفبل]|ب?ال(?=عمار|شق))?(?P<body>{pieces}|(?P<weak>{weak})|(?P<landmark>{landmark}))"
+    )
+
+
+_BETWEEN = re.compile(r"\s?[،,;/.|-]?\s{0,2}(?:و\s?|ثم\s)?")
+_NUMERIC = re.compile(r"\d")
+
+
+_Piece = tuple[int, int, bool | None]  # start, end, and whether it is sure; None for a landmark
+
+
+class Addresses:
+    """A road, quarter, house, flat, floor or post box; pieces in a row are one address. The town stays."""
+
+    name = "addresses"
+    version = "1"
+    kinds = ("address",)
+
+    def find(self, page: Page) -> Iterator[Found]:
+        group: list[_Piece] = []
+        for match in _piece().finditer(page.lower):
+            score = _piece_score(page, match)
+            if not score:
+                continue
+            piece: _Piece = (*match.span("body"), None if match["landmark"] else score > 0.5)
+            if match["landmark"] and not group:
+                continue
+            if group and _BETWEEN.fullmatch(page.flat[group[-1][1] : piece[0]]):
+                group.append(piece)
+                continue
+            yield from self._whole(group)
+            group = [piece]
+        yield from self._whole(group)
+
+    def _whole(self, group: list[_Piece]) -> Iterator[Found]:
+        while group and group[-1][2] is None:
+            group.pop()  # a landmark at the end: it may be anything
+        if group:
+            sure = any(one[2] for one in group)
+            score = 0.9 if len(group) > 1 and sure else 0.7 if sure else 0.6 if len(group) > 1 else 0.35
+            yield Found("address", group[0][0], group[-1][1], score, self.name)
+
+
+def _piece_score(page: Page, match: re.Match[str]) -> float:
+    """0 where a piece is none (طريق الفم، حي يرزق), 0.7 where it is one alone, 0.4 where only beside others."""
+    head, name = match["head"], match["name"]
+    if match["weak"] or match["landmark"]:
+        return 0.4
+    if head is None:
+        found = match["body"]
+        lonely = found.startswith(
+            (
+                "دور",
+                "الدور",
+                "ط ",
+                "غرف",
+                "وحد",
+                "مجمع",
+                "الغرف",
+                "الوحد",
+                "طابق",
+                "الطابق",
+                "دار",
+                "برج",
+                "قطعه",
+                "floor",
+                "unit",
+            )
+        )
+        return 0.4 if lonely or _is_half_body(page, match) else 0.7
+    if name is None:
+        return 0.7 if head not in ("طريق", "درب", "محله", "ش") else 0.4
+    words = name.split()
+    if set(words[:2]) & wordset("places", "addresses", "no_road"):
+        return 0.0
+    named = words[0].startswith("ال") or words[0] in wordset("places", "addresses", "titles") or words[0] in names()
+    numbered = _NUMERIC.search(match["body"]) is not None
+    if head in ("شارع", "زنقه", "نهج", "مخطط"):
+        return 0.7 if numbered else 0.4
+    if head in ("ساحه", "طلعه"):
+        return 0.4 if named else 0.0
+    if head in ("حي", "ميدان", "حاره", "زقاق", "جاده", "كورنيش", "حومه"):
+        known = named and words[0] not in wordset("words", "common")
+        return 0.7 if known and numbered else 0.4 if known else 0.0
+    if head == "طريق":
+        titled = words[0] in wordset("places", "addresses", "titles")
+        return 0.4 if titled and page.before(match.start("body"), 5).strip() != "عن" else 0.0
+    return 0.4 if named else 0.0
+
+
+def _is_half_body(page: Page, match: re.Match[str]) -> bool:
+    """A flat or house in talk of a rent (شقة 3 غرف): a number followed by a thing counted."""
+    return (
+        re.match(r"\s?(?:غرف|امتار|متر|ادوار|اشخاص|طوابق|الف|ريال|جنيه|يوم|ايام|سنه|شهر)", page.lower[match.end() :])
+        is not None
+    )
