@@ -336,9 +336,7 @@ def _text_or_file(text: str) -> str:
     try:
         return Path(text).read_text("utf-8") if Path(text).is_file() else text
     except UnicodeDecodeError as error:
-        raise MashqError(
-            f"translate: {text}: expected a text file in UTF-8, got other bytes ({error.reason})."
-        ) from error
+        raise MashqError(f"{text}: expected a text file in UTF-8, got other bytes ({error.reason}).") from error
     except (OSError, ValueError):  # too long for a name, or with signs that no name has
         return text
 
@@ -372,6 +370,65 @@ def calibrate(pairs: Path, scorers: tuple[str, ...], out: Path, anchors: Path | 
         settings=Settings(**options),
     )
     click.echo(f"wrote {out / 'report.md'} and {out / 'calibration.yaml'}")
+
+
+@verbs.group("variety")
+def variety_() -> None:
+    """Which Arabic is it: tell, and train what tells.
+
+    Example: mashq variety tell "عايزين نروح السينما النهارده"
+    """
+
+
+@variety_.command("tell")
+@click.argument("text", metavar="TEXT|FILE")
+@click.option("--model", default="shipped", show_default=True, help="shipped, an .npz file, a folder or a hub name.")
+@click.option("--why", is_flag=True, help="The words that decided.")
+def variety_tell(text: str, model: str, why: bool) -> None:
+    """The variety of a text, or of each line of a text file, with its probability.
+
+    Example: mashq variety tell "شلونك؟ وين رايح هالحين؟" --why
+    """
+    from mashq.variety import open_teller
+
+    teller = open_teller(model)
+    lines = [line for line in _text_or_file(text).splitlines() if line.strip()]
+    told = teller.tell(lines)
+    for line, label, odds in zip(lines, told.labels, told.probabilities, strict=True):
+        order = sorted(range(len(odds)), key=lambda place: -odds[place])[:2]
+        likely = ", ".join(f"{teller.labels[place]} {odds[place]:.2f}" for place in order)
+        note = " (experimental)" if label in told.experimental else ""
+        click.echo(f"{label}{note}\t{likely}\t{line}")
+        for marker in teller.why(line) if why else ():
+            click.echo(f"\t{marker.weight:+.2f}\t{marker.word}\t{marker.label}")
+
+
+@variety_.command("train")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+@click.option("--out", type=click.Path(path_type=Path), default="variety.npz", show_default=True, help="Model file.")
+@click.option("--plan", type=click.Path(path_type=Path), help="YAML list of files, their columns, labels and licences.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the files that a plan names under `data:`.")
+@click.option("--text-field", default="text", show_default=True, help="Column of the text.")
+@click.option("--label-field", default="label", show_default=True, help="Column of the label.")
+@click.option("--label", "labels", multiple=True, metavar="VALUE=LABEL", help="Repeatable: what a value stands for.")
+@click.option("--licence", default="unknown", show_default=True, help="Licence of the files, SPDX.")
+def variety_train(files: Sequence[Path], out: Path, plan: Path | None, data: Path | None, **options: Any) -> None:
+    """Train what tells varieties, from labelled files or from a plan; its card says how it did on what it had not seen.
+
+    Without files and plan the shipped model is trained anew from its own plan; --data names its published files.
+
+    Example: mashq variety train tweets.csv --text-field tweet --label-field dialect --label egypt=egyptian
+    """
+    from mashq.variety_training import PLAN, labelled, read_plan, train
+
+    listed = [labelled(path, **options) for path in files]
+    if plan is not None or not listed:
+        listed += read_plan(plan or PLAN, data)
+    train(listed, out, tell=click.echo)
+    click.echo(f"wrote {out} and {out.with_suffix('.md')}")
+
+
+verbs.add_command(variety_train, "train-variety")
 
 
 @verbs.command()

@@ -18,6 +18,7 @@ import yaml
 from mashq import arabic
 from mashq.conversation import DATA, Turns
 from mashq.metrics.health import LETTER_LOOP, word_loop
+from mashq.variety_asked import reads_as
 from mashq.word_patterns import folded_lower
 
 __all__ = ["CHECKS", "Expected", "Limits", "faults", "marker_counts", "personal_data", "varieties"]
@@ -353,6 +354,9 @@ def _variety(said: _Said, asked: str, limits: Limits) -> str | None:
         share = sum(map(_dialectal().__contains__, said.all_words)) / max(1, len(said.all_words))
         most = limits.most_foreign
         return f"variety: {share:.2f} of words are dialect > {most}" if share > most else None
+    told = reads_as(said.text, asked)
+    if told is not None:
+        return None if told == asked else f"variety: reads as {told}, asked for {asked}"
     counts = marker_counts(said.all_words)
     others = {variety: count for variety, count in counts.items() if variety != asked}
     if counts[asked] < limits.least_markers:

@@ -247,6 +247,7 @@ class _Measure:
     nats: np.ndarray | None = None
     units: np.ndarray | None = None
     tokenizer: str = ""
+    higher_is_better: bool = True  # of a mean; likelihoods have their own comparison
 
     @property
     def scored(self) -> np.ndarray:
@@ -282,7 +283,7 @@ def _measure(items: _Items, system: str, metric: str, tokenizer: str, catalogue:
     if len(known):
         replies = [answers[place].reply for place in known]
         values[known] = entry.per_item(replies, [items.references[place] for place in known])
-    return _Measure(metric, entry.signature, values)
+    return _Measure(metric, entry.signature, values, higher_is_better=entry.higher_is_better)
 
 
 def _item_perplexity(nats: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -446,7 +447,7 @@ def _compare(
 ) -> Comparison:
     here, weight = [groups[place] for place in places], weight[places]
     if ours.nats is None or theirs.nats is None or ours.units is None:
-        better = CATALOGUE[ours.metric].higher_is_better
+        better = ours.higher_is_better
         left, right = ours.values[places] * weight, theirs.values[places] * weight
         return compare(left, right, metric=ours.metric, groups=here, higher_is_better=better, seed=seed)
     left, right = ours.nats[places] * weight, theirs.nats[places] * weight

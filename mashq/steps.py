@@ -589,7 +589,9 @@ def _encoder(job: Job) -> tuple[str, int, bool] | None:
 
 def _about_system(folder: Path) -> dict[str, Any]:
     manifest = manifest_of(folder) or {}
-    settings = manifest["settings"]
+    settings = manifest["settings"] or {}
+    if said := manifest["inputs"].get("replies"):  # the replies of that step under other items
+        return _about_system(next(folder.parent.glob(f"*@{said}")))
     if "student" not in settings:
         return {"model": "none: the most frequent answer in training", "adapter": None, "decoding": None}
     about = {"model": settings["student"]["model"], "adapter": manifest["inputs"].get("trained")}

@@ -29,6 +29,7 @@ from mashq.stories import (
     text_of,
     varieties,
 )
+from mashq.variety_asked import reads_as
 from mashq.word_patterns import fold, word_pattern
 
 __all__ = [
@@ -88,7 +89,7 @@ def _checked(story: str, folded: str, words: int, slots: Slots, limits: Limits) 
     asked = slots.values()
     found = {
         "length": _length(words, limits),
-        "variety": _variety_reason(folded, slots.variety),
+        "variety": _variety_reason(story, folded, slots.variety),
         "characters": _characters(folded, slots.characters),
     }
     for name in SHOWN:
@@ -153,8 +154,12 @@ def variety_of(text: str, among: Sequence[str] | None = None) -> str | None:
     return best if counts[best] else None
 
 
-def _variety_reason(folded: str, asked: str) -> str | None:
-    """A story in a released variety is told from the other released ones; one in another variety from all."""
+def _variety_reason(story: str, folded: str, asked: str) -> str | None:
+    """What the teller of varieties is sure of; where it is not, the marker words: a story in a released variety is told
+    from the other released ones by them, one in another variety from all."""
+    told = reads_as(story, asked)
+    if told is not None:
+        return None if told == asked else f"variety: reads as {told}, asked for {asked}"
     found = variety_of(folded, RELEASED if asked in RELEASED else varieties())
     return None if found == asked else f"variety: reads as {found or 'none'}, asked for {asked}"
 

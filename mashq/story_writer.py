@@ -30,7 +30,7 @@ from mashq.synthesis import Draft, Wanted
 __all__ = ["Stories", "cleaned", "mend_text", "slots_of", "wanted"]
 
 Style = Literal["messages", "completion"]
-RULES = 2  # raise it when replies are asked for, cleaned or weighed otherwise
+RULES = 3  # raise it when replies are asked for, cleaned or weighed otherwise
 OPENING_WORDS = 3  # of a story: what later attempts are told to avoid
 MOST_AVOIDED = 5  # openings named in one prompt, the first: the most frequent
 MOST_CHARACTERS = 50_000  # of a reply that is looked at; the longest released story has 2,500

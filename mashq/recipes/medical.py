@@ -196,10 +196,12 @@ def _tuned(settings: Settings, held: Step, normal: Step) -> list[Step]:
             tuned = shared.train(f"student-{place}{arm}", {"learnt": toys if few else lessons}, student, settings.train)
             said = shared.replies(f"replies-{place}{arm}", questions, student, settings.decoding, tuned)
             if arm:
-                said = Step(f"items-{place}{arm}", own_items, None, {"rows": said, "asked": questions})
+                said = Step(f"items-{place}{arm}", own_items, None, {"replies": said, "asked": questions})
             told[arm][label] = said
             made += [tuned, said]
-        made.append(_evaluated(settings, f"students{arm}", {f"{measured}, untuned": untuned, **told[arm]}, lessons))
+        # The measured student stands first after its untuned self: the summary speaks of it.
+        systems = {f"{measured}, untuned": untuned, measured: told[arm][measured], **told[arm]}
+        made.append(_evaluated(settings, f"students{arm}", systems, lessons))
     if settings.both_arms:
         both = {f"{measured}, as written": told[""][measured], f"{measured}, normalised": told["-normalised"][measured]}
         made.append(_evaluated(settings, "normalisation", both, None))
