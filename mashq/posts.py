@@ -19,7 +19,7 @@ import pyarrow as pa
 from mashq import clean, dialect, medical, rows
 from mashq.near import Near
 from mashq.rows import MashqError
-from mashq.run import Job, Step
+from mashq.run import Job, Step, read_rows
 
 __all__ = [
     "CleanSettings",
@@ -33,6 +33,7 @@ __all__ = [
     "normalised",
     "pairs",
     "threads",
+    "unlike",
     "varieties_told",
 ]
 
@@ -175,6 +176,22 @@ def _distinct(job: Job) -> Iterator[pa.Table]:
         firsts = [posts[0]["content"] for posts in table["messages"].to_pylist()]
         alike = [seen.add(text, rows.id_hex(one)) for text, one in zip(firsts, table["id"].to_pylist(), strict=True)]
         yield rows.drop(table, [f"near duplicate: {one[1]:.2f} like {one[0][:8]}" if one else None for one in alike])
+
+
+def unlike(name: str, pair: Step, held: Step, least: float = 0.8) -> Step:
+    """Pairs whose question is like none of `held` that is kept for tests or validation, as `distinct` has it."""
+    return Step(name, _unlike, {"least": least}, {"pairs": pair, "held": held}, kind="stream")
+
+
+def _unlike(job: Job) -> Iterator[pa.Table]:
+    unseen = Near(job.settings["least"])
+    for table in read_rows(job.inputs["held"], ["id", "split", "messages"]):
+        for row in table.to_pylist():
+            if row["split"] != "train":
+                unseen.add(row["messages"][0]["content"], rows.id_hex(row["id"]))
+    for table in job.read("pairs"):
+        alike = [unseen.find(posts[0]["content"]) for posts in table["messages"].to_pylist()]
+        yield rows.drop(table, [f"held out: {one[1]:.2f} like {one[0][:8]}" if one else None for one in alike])
 
 
 # --- de-identification -----------------------------------------------------------------------------------------------

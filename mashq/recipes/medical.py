@@ -84,8 +84,11 @@ SIZES = {
         decoding=Decoding(max_new_tokens=96),
         encoder=EncoderSettings(model="gemma3-270m", layer=9),
     ),
-    # The paper's own five, batch 8, 200 steps of warm-up, cosine, FP16; rank, rate and epochs are ours (not public).
+    # The paper's own five and 20,000 pairs, batch 8, 200 steps of warm-up, cosine, FP16; rank, rate and epochs are ours
+    # (not public). Its posts are not public either: name yours with `data`. The follow-up (arXiv 2509.10108) adds
+    # 80,000 synthetic pairs of two models: more='{model-1: pairs-1.jsonl, model-2: pairs-2.jsonl}', more_rows=40000.
     "paper": Settings(
+        posts=25_000,
         rows=20_000,
         students={
             "Mistral-7B-Instruct": "mistralai/Mistral-7B-Instruct-v0.2",
@@ -168,9 +171,11 @@ def _lessons(settings: Settings, held: Step, arm: str) -> tuple[Step, Step]:
     further = {}
     for generator, file in settings.more.items():
         raw = shared.read(f"raw-{generator}", file, SourceSettings(source=generator, licence="unknown"))
+        raw = replace(raw, private=True)
         safe = posts.deidentified(f"safe-{generator}", posts.threads(f"threads-{generator}", raw), settings.privacy)
         made = posts.pairs(f"pairs-{generator}", safe, settings.pairs)
-        further[generator] = shared.take(f"learnt-{generator}", made, None, most=settings.more_rows, by="source")
+        new = posts.unlike(f"new-{generator}{arm}", made, held, settings.alike)
+        further[generator] = shared.take(f"learnt-{generator}{arm}", new, None, most=settings.more_rows, by="source")
     return shared.together(f"lessons{arm}", {"posts": learnt, **further}), toys
 
 
@@ -189,6 +194,7 @@ def _tuned(settings: Settings, held: Step, normal: Step) -> list[Step]:
     made.append(untuned)
     for arm, (pairs, questions) in arms.items():
         lessons, toys = _lessons(settings, pairs, arm)
+        made += [lessons, *([toys] if settings.toy_rows else [])]
         told[arm] = {}
         for place, (label, model) in enumerate(settings.students.items()):
             student = StudentSettings(model=model, dtype=settings.dtype)

@@ -85,6 +85,24 @@ def test_the_page_says_that_toys_prove_nothing_and_shows_no_identifier(page):
     assert not [value for _, value in planted if value in text]
 
 
+def test_further_pairs_are_learnt_by_generator_but_none_that_a_test_asks(page, tmp_path):
+    asked = [row for table in read_rows(steps_of(page)["asked"][0]) for row in table.to_pylist()]
+    fresh = {
+        "question": "ما سبب خدر الأصابع بعد النوم على اليد؟",
+        "answer": "ضغط العصب قليلًا، وإن تكرر فراجع الطبيب.",
+    }
+    copied = {"question": asked[0]["messages"][0]["content"], "answer": "جواب آخر يكفي هنا، وراجع الطبيب."}
+    file = tmp_path / "writer.jsonl"
+    file.write_text("\n".join(json.dumps(one, ensure_ascii=False) for one in (fresh, copied)) + "\n", "utf-8")
+    runs = page.parents[2]
+    more = (*SETS, f"more={{writer: {file}}}", "both_arms=false", "students={GPT-2: toy-gpt2}")
+    assert make_recipe(Wish("medical/lessons-normalised", runs, assignments=more, workers=1), lambda line: None)
+    lessons = [row for table in read_rows(steps_of(page)["lessons-normalised"][0]) for row in table.to_pylist()]
+    assert {row["source"] for row in lessons} == {"mashq-medical-posts", "writer"}
+    questions = [row["messages"][0]["content"] for row in lessons if row["source"] == "writer"]
+    assert questions == [fresh["question"]]
+
+
 def test_the_data_card_carries_the_disclaimer(page):
     card = (page.parent / "data_card.md").read_text("utf-8")
     assert "not for diagnosis, treatment or advice" in card and "فليراجع الطبيب" in card
