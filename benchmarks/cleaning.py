@@ -11,7 +11,7 @@ Peers live in an environment of their own, because AraBERT's package wants an ol
 
 Lines are the tweets of $MASHQ_DATA/arsarcasm_v2_train.csv, or without it sentences of this file's own; they are cycled
 and each gets a running number, until there are --lines of them. Where two contenders mean the same, their outputs are
-compared first, on the lines without numbers. Then every contender runs three times in turn, each in a process of its
+compared first, on the lines without numbers. Then every contender runs --repeats times in turn, each in a process of its
 own with one thread; a peer on --peer-lines lines. Times are CPU seconds of that process, without imports.
 """
 
@@ -30,7 +30,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-REPEATS = 3
 PROFILES = {
     "mashq minimal": ("minimal", {}),
     "mashq social": ("social", {}),
@@ -178,7 +177,7 @@ PAGE = """# Cleaning Arabic social text: profiles, and other packages beside the
 
 Made by `python benchmarks/cleaning.py {said}` on
 {machine}.
-The machine was shared with other work. Every contender runs in a process of its own with one thread, three times,
+The machine was shared with other work. Every contender runs in a process of its own with one thread, {repeats} times,
 taking turns; times are CPU seconds of that process (median, least and most), without imports.
 
 Lines: {lines:,}, from {told}, cycled, each with a running number; without it {unique:.1%} are unique. On average
@@ -222,11 +221,11 @@ def _shown(theirs: str, mine: str) -> str:
     return f"theirs `{theirs[max(0, at - 10) : at + 20]!a}`, ours `{mine[max(0, at - 10) : at + 20]!a}`"
 
 
-def timings(contenders: Sequence[tuple[Contender, Path, int]]) -> list[str]:
+def timings(contenders: Sequence[tuple[Contender, Path, int]], repeats: int) -> list[str]:
     """A row of the table for each; all take turns, repeat after repeat."""
     times: dict[str, list[float]] = {}
     faults: dict[str, str] = {}
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         for contender, source, _n in contenders:
             if contender.name not in faults:
                 took = contender.run(source)
@@ -270,8 +269,9 @@ def page(arguments: argparse.Namespace, folder: Path) -> str:
         unique=unique,
         characters=statistics.mean(map(len, lines)),
         part=arguments.peer_lines,
+        repeats=arguments.repeats,
         same="\n".join(same or ["No --peers were given."]),
-        rows="\n".join(timings(runs)),
+        rows="\n".join(timings(runs, arguments.repeats)),
     )
 
 
@@ -283,11 +283,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lines", type=int, default=1_000_000, help="lines for mashq (default %(default)s)")
     parser.add_argument("--peer-lines", type=int, default=20_000, help="lines for each peer (default %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="how often each runs (default %(default)s)")
     parser.add_argument("--peers", help="the python of the environment that holds the peers")
     parser.add_argument("--write", type=Path, help="write the page to this file")
     arguments = parser.parse_args()
     arguments.said = [
-        f"--lines {arguments.lines} --peer-lines {arguments.peer_lines}",
+        f"--lines {arguments.lines} --peer-lines {arguments.peer_lines} --repeats {arguments.repeats}",
         *(["--peers peers/bin/python"] if arguments.peers else []),
     ]
     from sheet import give

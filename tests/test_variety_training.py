@@ -114,6 +114,7 @@ def test_equal_files_give_equal_bytes_and_a_model_that_tells(table: Path, tmp_pa
     assert teller.labels == ("msa", "egyptian")
     assert teller.experimental == {"msa", "egyptian"}  # fewer than 200 rows each
     assert teller.tell(["لسه ماشفتش حاجة دلوقتي", "لم أقرأ شيئا حتى الآن"]).best == ["egyptian", "msa"]
+    assert "| table, 24 | groups | " in (tmp_path / "one.md").read_text("utf-8")
     assert made.by_fold.shape == (24, 2)
     assert made.model.about["date"] == "2026-01-01"
     assert made.model.about["data"][0]["file"] == "rows.csv"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 from unicodedata import combining
 
 import regex
 
-__all__ = ["email", "hashtag", "mention", "phone", "url"]
+from mashq.clean.columns import matching
+
+__all__ = ["email", "hashtag", "may_hold_phone", "mention", "phone", "url"]
 
 # A link may stand right behind an Arabic word, and an Arabic word right behind a link. Arabic letters belong to it only
 # after a character that a path, query or fragment uses (…/wiki/القاهرة), never right after a Latin letter or a digit.
@@ -81,6 +85,14 @@ def phone(text: str, put: str = "") -> tuple[str, int]:
         return f" {put} " if put else " "
 
     return _PHONE.sub(replaced, text), found
+
+
+_DIGITS = "[0-9٠-٩۰-۹](?:[ .()‐‑–/-]{0,2}[0-9٠-٩۰-۹]){7}"
+
+
+def may_hold_phone(texts: Sequence[str], settings: Mapping[str, Any]) -> Sequence[bool]:
+    """For each text whether eight digits stand together, as a number has at least."""
+    return matching(texts, _DIGITS)
 
 
 def hashtag(text: str, do: str = "words") -> tuple[str, int]:

@@ -33,12 +33,16 @@ _MAIL = (re.compile(r"[\w-]+@(?:[\w-]+\.)+[\w-]+"), re.compile(r"\S+@\S+"))
 _USER = re.compile(r"@\w+")
 _TAG = re.compile(r"</?[^>]+>")
 _REPEATED = re.compile(r"(\D)\1{2,}", re.DOTALL)
-_APART = re.compile(r"([^0-9\u0621-\u063A\u0641-\u064A\u0660-\u0669a-zA-Z\[\]])")
+_APART = re.compile(r"[^0-9\u0621-\u063A\u0641-\u064A\u0660-\u0669a-zA-Z\[\]]")
 # Held to the beginning of a run, which changes no match and keeps long runs from costing the square of their length.
 _DIGITS_FIRST = re.compile(r"(?<!\d)(\d+)([\u0621-\u063A\u0641-\u064A\u0660-\u066C]+)")
 _DIGITS_LAST = re.compile(
     r"(?<![\u0621-\u063A\u0641-\u064A\u0660-\u066C])([\u0621-\u063A\u0641-\u064A\u0660-\u066C]+)(\d+)"
 )
+_DIGIT = re.compile(r"\d")
+_USUAL = re.compile(
+    r"[ -%'-.0-~\n\u060c\u061b\u061f\u0621-\u063a\u0640-\u0652]*"
+)  # some of what is known, for a first look
 _INDIC = str.maketrans(DIGITS, WESTERN_DIGITS)
 # What its vocabulary has: everything else becomes a space. Marks one by one, as they were counted in its training text.
 _KNOWN = (
@@ -64,9 +68,12 @@ def arabert(text: str, emoji: str = "drop") -> tuple[str, int]:
     if "<" in made and ">" in made:
         made = _TAG.sub(" ", made)
     made = _REPEATED.sub(r"\1\1", made.translate(_INDIC))
-    made = _APART.sub(r" \1 ", made)
-    made = _DIGITS_LAST.sub(r" \1 \2 ", _DIGITS_FIRST.sub(r" \1 \2 ", made))
-    made = _unknown(emoji == "keep").sub(" ", made.replace("/", "-"))
+    made = _APART.sub(r" \g<0> ", made)
+    if _DIGIT.search(made):
+        made = _DIGITS_LAST.sub(r" \1 \2 ", _DIGITS_FIRST.sub(r" \1 \2 ", made))
+    made = made.replace("/", "-")
+    if not _USUAL.fullmatch(made):
+        made = _unknown(emoji == "keep").sub(" ", made)
     made = " ".join(made.replace("\N{VARIATION SELECTOR-16}", "").split())
     return made, int(made != text)
 

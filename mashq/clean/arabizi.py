@@ -64,10 +64,15 @@ def arabizi_share(text: str) -> tuple[int, int]:
     return sum(is_arabizi(word) or word.lower() in known for word in words), len(words)
 
 
+_ARABIC_WORD, _LATIN_RUN = re.compile(r"[\u0621-\u064a]{2,}"), re.compile(r"[A-Za-z]+")
+
+
 def arabizi(text: str, least_share: float = 0.3) -> str | None:
     """Why a post is Arabizi: the share of its Latin words that show it, where most words are Latin and two show it."""
+    arabic, runs = len(_ARABIC_WORD.findall(text)), len(_LATIN_RUN.findall(text))
+    if runs < 2 or runs <= arabic:  # a Latin word has one run of letters at least
+        return None
     shown, latin = arabizi_share(text)
-    arabic = len(re.findall(r"[\u0621-\u064a]{2,}", text))
     if shown < 2 or latin <= arabic or shown < least_share * latin:
         return None
     return f"arabizi: {shown} of {latin} Latin words >= {least_share:.2f}"

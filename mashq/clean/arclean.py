@@ -49,21 +49,42 @@ def _table() -> np.ndarray:
     return codes
 
 
+_PIECE = 1_024  # texts whose characters fit a processor's cache
+
+
 def arclean_many(texts: Sequence[str]) -> tuple[list[str], list[int]]:
     """`arclean` of n texts: one look-up over all their characters; texts with … and others that grow go one by one."""
-    lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    made: list[str] = []
+    things: list[int] = []
+    for start in range(0, len(texts), _PIECE):
+        some, changed = _mapped(texts[start : start + _PIECE])
+        made += some
+        things += changed
+    return made, things
+
+
+def _mapped(texts: Sequence[str]) -> tuple[list[str], list[int]]:
+    """The same for a few texts; a line end behind each keeps every text longer than nothing."""
+    lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)) + 1
+    starts = np.cumsum(lengths) - lengths
+    codes = np.frombuffer(("\n".join(texts) + "\n").encode("utf-32-le", "surrogatepass"), dtype="<u4")
     mapped = _table()[np.minimum(codes, 1 << 16)]
-    ends = np.cumsum(lengths)
-    kept_before, changed_before, grown_before = (
-        np.concatenate([[0], np.cumsum(flags)]) for flags in (mapped < _GROWS, mapped != codes, mapped == _GROWS)
-    )
-    made = mapped[mapped < _GROWS].tobytes().decode("utf-32-le")
-    starts = ends - lengths
-    whole = [
-        made[first:last] for first, last in zip(kept_before[starts].tolist(), kept_before[ends].tolist(), strict=True)
-    ]
-    things = (changed_before[ends] - changed_before[starts]).tolist()
-    for row in np.flatnonzero(grown_before[ends] > grown_before[starts]).tolist():
-        whole[row] = arclean(texts[row])[0]
-    return whole, things
+    stays = mapped < _GROWS
+    joined = mapped[stays].tobytes().decode("utf-32-le")
+    kept, things = (np.add.reduceat(flags, starts, dtype=np.int64) for flags in (stays, mapped != codes))
+    ends = np.cumsum(kept)
+    whole = [joined[first:last] for first, last in zip((ends - kept).tolist(), (ends - 1).tolist(), strict=True)]
+    grown = np.searchsorted(starts, np.flatnonzero(mapped == _GROWS), side="right") - 1
+    rows = np.unique(grown).tolist()
+    if rows:
+        longer = {char: _map()[1][char] for char in map(chr, np.unique(codes[mapped == _GROWS]).tolist())}
+        for row, text in zip(rows, _mapped([_written_out(texts[row], longer) for row in rows])[0], strict=True):
+            whole[row] = text
+    return whole, things.tolist()
+
+
+def _written_out(text: str, longer: dict[str, str]) -> str:
+    """A text with the characters that become several as these; what they become stays as it is."""
+    for char, to in longer.items():
+        text = text.replace(char, to)
+    return text

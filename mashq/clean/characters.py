@@ -7,11 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import regex
 
 from mashq import arabic
+from mashq.clean.columns import matching
 from mashq.clean.rule import data
 
 __all__ = ["invisible", "lookalikes", "may_be_spaced", "spaces", "tatweel"]
@@ -51,14 +50,15 @@ def tatweel(text: str) -> tuple[str, int]:
     return text, dashes + stretched
 
 
-_EDGES = re.compile(r"[^\S\r\n]+")
-_BLANK_LINES = re.compile(r" ?[\r\n][ \r\n]*")
+_LINE_END = re.compile(r"[\r\n]")
 
 
 def spaces(text: str, lines: str = "keep") -> tuple[str, int]:
     """White space as single spaces, none at the ends; line ends as single \\n, or as spaces too (lines: "join")."""
-    made = _EDGES.sub(" ", text)
-    made = _BLANK_LINES.sub(" " if lines == "join" else "\n", made).strip()
+    if lines == "join" or ("\n" not in text and "\r" not in text):
+        made = " ".join(text.split())
+    else:
+        made = "\n".join(filter(None, (" ".join(line.split()) for line in _LINE_END.split(text))))
     return made, int(made != text)
 
 
@@ -67,11 +67,7 @@ _UNEVEN = r"\A | \z|  |[\t-\r\x1c-\x1f\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{20
 
 def may_be_spaced(texts: Sequence[str], settings: Mapping[str, Any]) -> Sequence[bool]:
     """For each text whether white space other than single spaces between words is in it."""
-    try:
-        column = pa.array(texts, pa.large_string())
-    except UnicodeEncodeError:  # a lone surrogate
-        return [True] * len(texts)
-    return pc.match_substring_regex(column, _UNEVEN).to_pylist()
+    return matching(texts, _UNEVEN)
 
 
 # --- letters of other scripts and keyboards --------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from mashq.clean.signs import bits, signs_of
 
 __all__ = ["Cleaned", "clean"]
 
-BLOCK = 8_192  # texts looked at together
+BLOCK = 32_768  # texts looked at together
 MOST_PASSES = 12  # a text that still changes then is dropped: real ones take 1 to 3
 _ONCE = frozenset({"arclean", "arabert"})  # others' preprocessing, applied once, as they do
 
@@ -41,10 +41,23 @@ class Cleaned:
 class _Work:
     """Texts on their way, by row."""
 
+    came: list[str]
     texts: list[str]
     reasons: list[str | None]
     applied: list[list[str]]
     things: dict[str, int]
+    first: bool = True  # whether this is the first pass over these rows
+
+    def seen(self, rule: Rule, rows: Sequence[int]) -> list[str]:
+        """What tells whether a rule may find something: texts, and in the first pass the texts as they came behind."""
+        texts = list(map(self.texts.__getitem__, rows))
+        if not rule.came or not self.first:
+            return texts
+        came = map(self.came.__getitem__, rows)
+        return [
+            text if text is first or text == first else f"{text}\n{first}"
+            for text, first in zip(texts, came, strict=True)
+        ]
 
     def note(self, rule: str, row: int, things: int) -> None:
         self.things[rule] += things
@@ -66,7 +79,9 @@ def clean(texts: Sequence[str | None], profile: Profile) -> Cleaned:
     steps = [(RULES[name], settings) for name, settings in profile.rules]
     rowwise = [step for step in steps if not step[0].column]
     things = {rule.name: 0 for rule, _ in steps}
-    work = _Work(list(came), [None if text.strip() else "empty: no text" for text in came], [[] for _ in came], things)
+    work = _Work(
+        came, list(came), [None if text.strip() else "empty: no text" for text in came], [[] for _ in came], things
+    )
     for start in range(0, len(came), BLOCK):
         _clean_rows(work, range(start, min(start + BLOCK, len(came))), rowwise, came)
     for rule, settings in steps:
@@ -83,34 +98,50 @@ def clean(texts: Sequence[str | None], profile: Profile) -> Cleaned:
 def _clean_rows(work: _Work, rows: Sequence[int], steps: Sequence[_Step], came: Sequence[str]) -> None:
     """The rules that look at one text, over some rows, until nothing changes."""
     rows = [row for row in rows if work.reasons[row] is None]
+    signed = any(rule.signs for rule, _ in steps)
+    shown = signs_of([work.texts[row] for row in rows]) if signed else np.zeros(len(rows), dtype=np.uint32)  # (rows)
     for turn in range(MOST_PASSES):
-        changed = _pass(work, rows, [step for step in steps if turn == 0 or step[0].name not in _ONCE])
+        work.first = turn == 0
+        places = _pass(work, rows, shown, [step for step in steps if turn == 0 or step[0].name not in _ONCE])
+        changed = [rows[place] for place in places]
         for row in changed:
             if not work.texts[row].strip() and work.reasons[row] is None:
                 rules = ", ".join(work.applied[row])
                 work.reasons[row] = f"empty: nothing left of {len(came[row]):,} characters ({rules})"
-        rows = [row for row in changed if work.reasons[row] is None]
-        if not rows:
+        alive = [place for place, row in zip(places, changed, strict=True) if work.reasons[row] is None]
+        rows, shown = [rows[place] for place in alive], shown[alive]
+        if not rows or all(rule.name in _ONCE for rule, _ in steps):
             return
     for row in rows:
         work.reasons[row] = f"unstable: still changing after {MOST_PASSES} passes"
 
 
-def _pass(work: _Work, rows: Sequence[int], steps: Sequence[_Step]) -> list[int]:
-    """Every rule once over some rows, in order -> the rows that an edit changed."""
-    shown = signs_of([work.texts[row] for row in rows])  # (rows)
+def _pass(work: _Work, rows: Sequence[int], shown: np.ndarray, steps: Sequence[_Step]) -> list[int]:
+    """Every rule once over some rows, in order -> the places of the rows that an edit changed. shown: (rows) the signs
+    of each, which are those of the new texts in the end."""
     alive = np.ones(len(rows), dtype=bool)
-    changed: set[int] = set()
+    changed, stale = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
     for rule, settings in steps:
+        if rule.signs:
+            _show_again(work, rows, shown, stale)
         places = _suspects(rule, settings, work, rows, np.where(alive, shown, 0), alive)
         if rule.kind == "drop":
             _drop(work, rule, settings, rows, places, alive)
             continue
         edited = _edit_rows(work, rule, settings, rows, places)
-        if edited:
-            changed.update(rows[place] for place in edited)
-            shown[edited] = signs_of([work.texts[rows[place]] for place in edited])
-    return sorted(changed)
+        changed[edited] = stale[edited] = True
+    if any(rule.signs for rule, _ in steps):
+        _show_again(work, rows, shown, stale)
+    places_changed: list[int] = np.flatnonzero(changed).tolist()
+    return places_changed
+
+
+def _show_again(work: _Work, rows: Sequence[int], shown: np.ndarray, stale: np.ndarray) -> None:
+    """The signs of rows that changed since they were looked at."""
+    places = np.flatnonzero(stale)
+    if len(places):
+        shown[places] = signs_of([work.texts[rows[place]] for place in places.tolist()])
+        stale[:] = False
 
 
 def _suspects(
@@ -120,7 +151,7 @@ def _suspects(
     places: list[int] = np.flatnonzero(shown & bits(rule.signs) if rule.signs else alive).tolist()
     if rule.likely is None or not places:
         return places
-    likely = rule.likely([work.texts[rows[place]] for place in places], settings)
+    likely = rule.likely(work.seen(rule, [rows[place] for place in places]), settings)
     return [place for place, maybe in zip(places, likely, strict=True) if maybe]
 
 
@@ -156,7 +187,8 @@ def _drop(
     """One rule that drops, over some rows; nothing is said of a text of which nothing is left."""
     for place in places:
         row = rows[place]
-        reason = rule.apply(work.texts[row], **settings) if work.texts[row].strip() else None
+        came = {"came": work.came[row]} if rule.came else {}
+        reason = rule.apply(work.texts[row], **settings, **came) if work.texts[row].strip() else None
         if reason:
             work.reasons[row] = reason
             work.note(rule.name, row, 1)

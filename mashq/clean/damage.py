@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
+from mashq.clean.columns import matching
 from mashq.clean.rule import data
 from mashq.clean.signs import rare_pair
 
-__all__ = ["cost", "layout", "mojibake"]
+__all__ = ["cost", "layout", "may_hold_keys", "mojibake"]
 
 # --- encodings -------------------------------------------------------------------------------------------------------
 #
@@ -143,15 +145,22 @@ def _surely_arabic(run: str) -> bool:
 MOST_BITS = 5.2  # a letter of Arabic words, one after the other; real words cost 3.4 on average, letters at random 7
 
 
+class _Pairs(dict[tuple[str, str], int]):
+    """Two letters -> bits of the second after the first; 15 where the table lacks one of them."""
+
+    def __missing__(self, pair: tuple[str, str]) -> int:
+        return 15
+
+
 @functools.cache
-def _pairs(language: str) -> dict[tuple[str, str], int]:
+def _pairs(language: str) -> _Pairs:
     table = data("letter_pairs")[language]
     columns = table["letters"] + "$"
-    return {
-        (row, char): int(bit, 16)
+    return _Pairs(
+        ((row, char), int(bit, 16))
         for row, digits in table["bits"].items()
         for char, bit in zip(columns, digits, strict=True)
-    }
+    )
 
 
 def cost(text: str, language: str) -> float:
@@ -159,12 +168,18 @@ def cost(text: str, language: str) -> float:
 
     Letters that the language does not have cost 15 bits. Vowel marks are passed over.
     """
-    pairs, bits, n = _pairs(language), 0, 0
-    for word in re.findall(r"[^\W\d_]+", re.sub("[\u064b-\u0652\u0670\u0640]", "", text.lower())):
-        marked = f"^{word}$"
-        bits += sum(pairs.get(pair, 15) for pair in pairwise(marked))
-        n += len(word) + 1
-    return bits / n if n else 15.0
+    words = _WORD.findall(_PASSED_OVER.sub("", text.lower()))
+    letters = sum(map(len, words)) + len(words)
+    return sum(_word_bits(word, language) for word in words) / letters if letters else 15.0
+
+
+_WORD, _PASSED_OVER = re.compile(r"[^\W\d_]+"), re.compile("[\u064b-\u0652\u0670\u0640]")
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _word_bits(word: str, language: str) -> int:
+    """Bits of one word, its end among them."""
+    return sum(map(_pairs(language).__getitem__, pairwise(f"^{word}$")))
 
 
 # --- keyboard layouts ------------------------------------------------------------------------------------------------
@@ -180,34 +195,95 @@ def _keys() -> tuple[dict[str, str], dict[str, str]]:
     return to_arabic | layout["pairs"] | layout["shifted"], to_english
 
 
-_ENGLISH_KEYS = re.compile(r"(?<![^\s])(?:[A-Za-z;\[\],.`'/\"?]+)(?:[ \t]+[A-Za-z;\[\],.`'/\"?]+)*(?![^\s])")
-_LATIN_LETTERS = re.compile(r"[A-Za-z]")
-_ARABIC_KEYS = re.compile(r"(?<![^\s])[\u0621-\u064a]+(?:[ \t]+[\u0621-\u064a]+)*(?![^\s])")
+LEAST_BITS_TYPED = 4.5  # a letter of a run of Arabic letters that may be English: words of Arabic cost fewer
+# Words of keys between spaces; marks that no key of the other layout gives may stand around them.
+_BEFORE, _BEHIND = r"(?<![^\s(«])", r"(?=[!؟،:…)»]*(?:\s|\Z))"
+_KEYS = r"[A-Za-z;\[\],.`'/\"?]+"
+_ENGLISH_KEYS = re.compile(rf"{_BEFORE}{_KEYS}(?:[ \t]+{_KEYS})*{_BEHIND}")
+_LATIN_RUN = re.compile(r"[A-Za-z]{2}")
+_ARABIC_KEYS = re.compile(r"(?<![^\s(«])[\u0621-\u064a]+(?:[ \t]+[\u0621-\u064a]+)*(?=[!؟?،,.:…)»]*(?:\s|\Z))")
+_ATTACHED = re.compile(r"^[وف]?(?:[بكل]?ال|لل|[بكل])?(?=..)")
+
+
+def may_hold_keys(texts: Sequence[str], settings: Mapping[str, Any]) -> Sequence[bool]:
+    """For each text whether a long run of keys with Latin letters, or a rare pair of Arabic letters, is in it."""
+    keys, rare = r"A-Za-z;\[\],.`'/\"?", rare_pair().pattern
+    least = min(settings["least_letters"], 200) - 1
+    return matching(texts, rf"[{keys}][{keys} \t]{{{least},}}|{rare}")
 
 
 def layout(text: str, least_letters: int = 8, least_bits: float = 1.0) -> tuple[str, int]:
     """Arabic typed on the English keyboard and the reverse, typed again; counts the runs that were.
 
     A run of words is mended where its letters as typed cost at least `least_bits` more each than on the other layout,
-    and the other reading is one that the language has; runs of fewer than `least_letters` letters stay.
+    and the other reading is one that the language has; runs of fewer than `least_letters` letters stay. A full stop or
+    a comma behind a word stays one, unless the word is one only with the letter of that key.
     """
     found = 0
 
-    def other(run: str, typed: str, meant: str) -> str:
+    def mended(match: re.Match[str], typed: str, meant: str) -> str:
         nonlocal found
-        if len(run) < least_letters or (typed == "arabic" and not rare_pair().search(run)):
-            return run  # English typed on the Arabic layout has pairs of letters that Arabic words hardly have
-        keys = _keys()[0 if meant == "arabic" else 1]
-        source = run if meant == "arabic" else run.replace("لا", "b").replace("لإ", "T")
-        made = "".join(keys.get(char, char) for char in source)
-        likely = cost(made, meant) if sum(map(str.isalpha, made)) >= least_letters else 15.0
-        if likely > MOST_BITS - 0.4 or cost(run, typed) - likely < least_bits:
-            return run
-        found += 1
-        return made
+        made = _typed_again(match[0], typed, meant, least_letters, least_bits)
+        found += made is not None
+        return match[0] if made is None else made
 
-    if _LATIN_LETTERS.search(text):
-        text = _ENGLISH_KEYS.sub(lambda match: other(match[0], "english", "arabic"), text)
+    if _LATIN_RUN.search(text):
+        text = _ENGLISH_KEYS.sub(lambda match: mended(match, "english", "arabic"), text)
     if rare_pair().search(text):
-        text = _ARABIC_KEYS.sub(lambda match: other(match[0], "arabic", "english"), text)
+        text = _ARABIC_KEYS.sub(lambda match: mended(match, "arabic", "english"), text)
     return text, found
+
+
+def _typed_again(run: str, typed: str, meant: str, least_letters: int, least_bits: float) -> str | None:
+    """A run of words on the other layout; None where it was typed on the right one."""
+    if len(run) < least_letters:
+        return None
+    # English typed on the Arabic layout has pairs of letters that Arabic words hardly have.
+    if typed == "arabic" and (not rare_pair().search(run) or cost(run, typed) < LEAST_BITS_TYPED):
+        return None
+    if meant == "arabic":
+        made = " ".join(map(_arabic_word, run.split(" ")))
+    else:
+        made = " ".join(map(_english_word, run.split(" ")))
+    likely = cost(made, meant) if sum(map(str.isalpha, made)) >= least_letters else 15.0
+    return None if likely > MOST_BITS - 0.4 or cost(run, typed) - likely < least_bits else made
+
+
+def _english_word(word: str) -> str:
+    """One word typed on the English layout. لا is one key, b, or two, gh: whichever makes the likelier word."""
+    keys = _keys()[1]
+    made = ["".join(keys.get(char, char) for char in word.replace("لا", b).replace("لإ", "T")) for b in ("b", "gh")]
+    return min(made, key=_english_bits) if made[0] != made[1] else made[0]
+
+
+def _english_bits(text: str) -> int:
+    return sum(_word_bits(word, "english") for word in _WORD.findall(text.lower()))
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _arabic_word(word: str) -> str:
+    """One word typed on the Arabic layout; a mark behind it as the mark or as its letter, whichever is likelier."""
+    keys = _keys()[0]
+    body = word.rstrip(".,?")
+    marks, made = word[len(body) :], "".join(keys.get(char, char) for char in body)
+    first, others = marks[:1], marks[1:].replace("?", "؟")
+    if first not in _ends() or others[:1] == first or not made[-1:].isalpha():
+        return made + marks.replace("?", "؟")
+    whole = made + keys[first]
+    return (whole if len(made) == 1 or _ends_in(whole, *_ends()[first]) else made + first) + others
+
+
+@functools.cache
+def _ends() -> dict[str, tuple[int, frozenset[str]]]:
+    """Mark behind a word -> (bits, words that end in the letter of its key)."""
+    ends = data("letters")["layout"]["ends"]
+    return {mark: (each["bits"], frozenset(each["words"])) for mark, each in ends.items()}
+
+
+def _ends_in(whole: str, most_bits: int, words: frozenset[str]) -> bool:
+    """Whether a word ends in its last letter rather than before it."""
+    plain = re.sub("[أإآ]", "ا", whole)
+    if plain in words or _ATTACHED.sub("", plain) in words or plain[1:] in words:
+        return True
+    pairs, (before, last) = _pairs("arabic"), whole[-2:]
+    return pairs[before, last] + pairs[last, "$"] - pairs[before, "$"] <= most_bits

@@ -147,7 +147,10 @@ def _package() -> Any:
     try:
         import emoji as package
     except ImportError as error:
-        raise MashqError("emoji: naming emoji in Arabic needs the package 'emoji': pip install emoji") from error
+        raise MashqError(
+            "emoji: naming emoji in Arabic needs the package 'emoji', which is not installed: "
+            "pip install 'mashq[clean]' (or pip install emoji)."
+        ) from error
     return package
 
 

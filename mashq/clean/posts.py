@@ -1,4 +1,4 @@
-"""Whole posts: advertisements, replies that quote, what apps add, length, script, copies of one another."""
+"""Whole posts: advertisements, length, script, copies of one another."""
 
 from __future__ import annotations
 
@@ -7,157 +7,24 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import regex
 
 from mashq import arabic
+from mashq.clean.columns import column_of, matching_folded, spellings
 from mashq.clean.rule import data
 from mashq.near import Near
-from mashq.word_patterns import FOLD, fold, word_pattern
+from mashq.word_patterns import folded_lower, word_pattern
 
 __all__ = [
-    "boilerplate",
-    "matching",
     "may_be_long",
     "may_be_short",
-    "may_hold_boilerplate",
-    "may_hold_quotation",
     "may_hold_spam",
     "near_duplicate",
     "not_arabic",
-    "quoted",
     "spam",
     "too_long",
     "too_short",
 ]
-
-# --- quoted replies --------------------------------------------------------------------------------------------------
-
-_HANDLE = r"[@＠][\p{L}\p{N}_][\p{L}\p{M}\p{N}_]*"
-_RETWEET = regex.compile(
-    rf"""(?x) \A [\s\"“«]*
-    (?: RT \s* {_HANDLE} \s* :? | Retweeted \s [^@\n:]{{0,80}} \( {_HANDLE} \) \s* :? | RT \s+ (?=\S) )"""
-)
-_QUOTED_AFTER = regex.compile(rf"(?<=\S)\s*[\"“«(]*\bRT\s*{_HANDLE}.*\Z", regex.DOTALL)
-_REPLY_TO = regex.compile(
-    rf"""(?mx) ^[ \t]* (?: في\ الرد\ على | رد(?:ا|ًا|اً)\ على | Replying\ to | In\ reply\ to ) \s+
-    (?: {_HANDLE} [\s،,]* (?: (?: and\s+ | و\s? ) (?=[@＠]) )? )+ :? [ \t]*"""
-)
-_ARROWS = re.compile(r"^[ \t]*>+[ \t]?", re.MULTILINE)
-_ARROW_LINE = re.compile(r"^[ \t]*>.*$\n?", re.MULTILINE)
-_BLOCK = re.compile(r"\[quote(?:=[^\[\]\n]{0,200})?\].{0,4000}?\[/quote\]", re.IGNORECASE | re.DOTALL)
-
-
-def quoted(text: str) -> tuple[str, int]:
-    """What a reply repeats of another post: RT @x: at the head goes and the words stay, for they are all there is; a
-    quotation behind the writer's own words goes whole, and so do lines that begin with > and [quote] blocks, except
-    where nothing else is there: then only the mark goes."""
-    whole = text
-    text, n = _BLOCK.subn(" ", text)
-    found = n
-    for pattern in (_REPLY_TO, _RETWEET, _QUOTED_AFTER):
-        text, n = pattern.subn("", text)
-        found += n
-    if ">" in text and _ARROWS.search(text):
-        rest, n = _ARROW_LINE.subn("", text)
-        if not rest.strip():
-            rest, n = _ARROWS.subn("", text)
-        text, found = rest, found + n
-    return (text, found) if text.strip() or not found else (_BLOCK.sub(" ", whole) and _unmarked(whole), found)
-
-
-_QUOTING = r"RT|Retweeted|>|\[(?i:quote)|(?i:replying to|in reply to)|على[\s\pZ]+[@＠]"
-
-
-def may_hold_quotation(texts: Sequence[str], settings: Mapping[str, Any]) -> Sequence[bool]:
-    """For each text whether a mark of quoting is in it."""
-    return matching(texts, _QUOTING)
-
-
-def _unmarked(text: str) -> str:
-    """The words of a text that is nothing but a quotation, without the marks of quoting."""
-    bare = re.sub(r"\[/?quote[^\[\]\n]*\]", " ", text, flags=re.IGNORECASE)
-    return _ARROWS.sub("", _RETWEET.sub("", _REPLY_TO.sub("", bare)))
-
-
-# --- words of a file -------------------------------------------------------------------------------------------------
-
-_CLASSES = {"ا": "[اأإآٱ]", "ى": "[ىي]", "ي": "[ىيی]", "ة": "[ةه]", "ه": "[هة]", "ك": "[كک]", " ": r"[ \t\u00a0]+"}
-_MARKS = f"[{arabic.TASHKEEL}{arabic.TATWEEL}]*"
-
-
-def _loose(phrase: str) -> str:
-    """A phrase -> a pattern that finds it in any of its spellings, with vowel marks and stretching."""
-    letters = [_CLASSES.get(char, re.escape(char)) for char in fold(phrase)]
-    return "".join(
-        f"{letter}{_MARKS}" if letter[0] != "[" or "اىية".find(letter[1]) >= 0 else letter for letter in letters
-    )
-
-
-@functools.cache
-def _boilerplate() -> tuple[re.Pattern[str], ...]:
-    words = data("words")["boilerplate"]
-    anywhere, lines, ends = (
-        "|".join(map(_loose, sorted(words[key], key=len, reverse=True))) for key in ("anywhere", "line", "end")
-    )
-    edge = r"[\s\"'()\[\]<>«»*.,،:!-]*"
-    return (
-        re.compile(rf"(?i)(?<!\w)[ \t(<\[]{{0,8}}(?:{anywhere})(?!\w)[ \t)>\].]*"),
-        re.compile(rf"(?im)^{edge.replace(chr(92) + 's', ' ')}(?:{lines}){edge.replace(chr(92) + 's', ' ')}$"),
-        re.compile(
-            rf"(?i)(?:(?<=[.!؟?…،:\n\"»)])|\A)[ \t]{{0,8}}[(\[#*]{{0,8}}(?:{ends})[)\]*. \t]*\Z|[(\[](?:{ends})[)\]]"
-        ),
-        re.compile(
-            r"(?m)^\[?[0-9٠-٩]{1,2}[/.-][0-9٠-٩]{1,2}[/.-][0-9٠-٩]{2,4}[,،]?\s[0-9٠-٩]{1,2}:[0-9٠-٩]{2}(?::[0-9٠-٩]{2})?"
-            r"\s?(?:AM|PM|am|pm|ص|م)?\]?\s?[-–]?\s[^:\n]{1,40}:[ \t]"
-        ),
-    )
-
-
-def boilerplate(text: str) -> tuple[str, int]:
-    """What apps and habit add to a post: sent from my phone, via @app, (منقول), the stamps of a chat export."""
-    found = 0
-    for pattern in _boilerplate():
-        text, n = pattern.subn(" ", text)
-        found += n
-    return text, found
-
-
-@functools.cache
-def _boilerplate_hint() -> str:
-    words = data("words")["boilerplate"]
-    phrases = {fold(phrase) for group in words.values() for phrase in group}
-    spaced = (r"[\s\pZ]+".join(map(re.escape, phrase.split())) for phrase in sorted(phrases))
-    return "|".join([*spaced, r"[0-9][/.-][0-9]{1,2}[/.-][0-9]{2}"])
-
-
-def may_hold_boilerplate(texts: Sequence[str], settings: Mapping[str, Any]) -> Sequence[bool]:
-    """For each text whether one of the phrases, or a date, is in it, in any spelling."""
-    return _matching(texts, _boilerplate_hint())
-
-
-def _matching(texts: Sequence[str], pattern: str) -> list[bool]:
-    """For each text whether the pattern is found in its folded spelling; True for what Arrow cannot hold."""
-    return matching(texts, pattern, folded=True)
-
-
-def matching(texts: Sequence[str], pattern: str, folded: bool = False) -> list[bool]:
-    """For each text whether the pattern (RE2's) is found in it; True for all where Arrow cannot hold one of them."""
-    column = _column(texts)
-    if column is None:
-        return [True] * len(texts)
-    if folded:
-        column = arabic.normalise_column(column, (*FOLD, "persian"))
-    return pc.match_substring_regex(column, pattern, ignore_case=folded).to_pylist()
-
-
-def _column(texts: Sequence[str]) -> pa.Array | None:
-    try:
-        return pa.array(texts, pa.large_string())
-    except UnicodeEncodeError:  # a lone surrogate
-        return None
-
 
 # --- advertisements --------------------------------------------------------------------------------------------------
 
@@ -168,37 +35,53 @@ def _advertising() -> dict[str, re.Pattern[str]]:
     return {sign: word_pattern(words) for sign, words in data("words")["spam"].items()}
 
 
+_ALONE = "strong"  # signs that count twice: with one way of contact they are enough
+
+
 @functools.cache
-def _contacts() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+def _contacts() -> tuple[re.Pattern[str], dict[str, re.Pattern[str]]]:
+    """(sites that post by themselves, way of contact -> its pattern). Words in brackets stand for what was taken."""
     sites = "|".join(map(re.escape, data("words")["spam_sites"]))
-    phone = re.compile(r"(?<![\w.,/])(?:\+|00)?[0-9](?:[ -]?[0-9]){8,13}(?![\w/])")
-    return re.compile(rf"(?i)(?<![\w-])(?:{sites})(?!\w)"), phone, re.compile(r"https?://|www\.")
+    phone = r"(?<![\w.,/])(?:\+|00)?[0-9](?:[ -]?[0-9]){8,13}(?![\w/])|[\[<](?:رقم|هاتف|جوال|تليفون|phone)[^\]>\n]{0,20}[\]>]"
+    link = (
+        r"https?:|www\.|(?<![\w@])(?:bit\.ly|t\.me|wa\.me|t\.co|goo\.gl|tinyurl\.com|[a-z0-9-]{2,}\.(?:com|net|org|info|me|shop|store|xyz))"
+        r"(?![\w])|[\[<](?:رابط|لينك|url|link)[^\]>\n]{0,20}[\]>]"
+    )
+    return re.compile(rf"(?i)(?<![\w-])(?:{sites})(?!\w)"), {"رقم هاتف": re.compile(phone), "رابط": re.compile(link)}
 
 
-def spam(text: str, least_signs: int = 3) -> str | None:
+def spam(text: str, least_signs: int = 3, came: str = "") -> str | None:
     """Why a post is an advertisement or made by an app: `least_signs` different signs of `words.yaml`, of which a link
-    or a telephone number counts as one and cannot be the only ones; or a link to a site that posts by itself."""
-    folded = fold(text)
-    site, phone, link = _contacts()
-    automatic = site.search(text)
+    or a telephone number counts as one and cannot be the only ones, and a strong one as two; or a link to a site that
+    posts by itself. came: the text before any rule; links and numbers count where either of the two has them."""
+    folded = folded_lower(text)
+    whole = folded if came in ("", text) else f"{folded}\n{folded_lower(came)}"
+    sites, ways = _contacts()
+    automatic = sites.search(whole)
     if automatic:
         return f"spam: posted by an app ({automatic[0]})"
-    hits = [match[0] for pattern in _advertising().values() if (match := pattern.search(folded))]
-    signs = [*hits, *(["رقم هاتف"] if phone.search(folded) else []), *(["رابط"] if link.search(text) else [])]
-    if len(hits) < min(2, least_signs) or len(signs) < least_signs:
+    contacts = [way for way, pattern in ways.items() if pattern.search(whole)]
+    hits = [match[0] for match in [_advertising()[_ALONE].search(folded)] if match]
+    words = 2 * len(hits)
+    folded = _advertising()[_ALONE].sub(" ", folded) if hits else folded  # what it says counts once
+    for sign, pattern in _advertising().items():
+        if sign != _ALONE and (match := pattern.search(folded)):
+            hits, words = [*hits, match[0]], words + 1
+    if words < min(2, least_signs) or words + len(contacts) < least_signs:
         return None
-    return f"spam: {len(signs)} signs of advertisement ({', '.join(signs)}) >= {least_signs}"
+    shown = ", ".join([*hits, *contacts])
+    return f"spam: {words + len(contacts)} signs of advertisement ({shown}) >= {least_signs}"
 
 
 @functools.cache
 def _spam_hint() -> str:
-    stems = {fold(word.rstrip("*")) for words in data("words")["spam"].values() for word in words}
-    return "|".join(map(re.escape, sorted(stems | set(data("words")["spam_sites"]))))
+    words = [word.rstrip("*") for words in data("words")["spam"].values() for word in words]
+    return spellings([*words, *data("words")["spam_sites"]])
 
 
 def may_hold_spam(texts: Sequence[str], settings: Mapping[str, Any]) -> Sequence[bool]:
     """For each text whether a word of advertisement is in it, even inside another word."""
-    return _matching(texts, _spam_hint())
+    return matching_folded(texts, _spam_hint())
 
 
 # --- length and script -----------------------------------------------------------------------------------------------
@@ -210,16 +93,20 @@ def too_short(text: str, least_words: int = 3) -> str | None:
     return f"short: {n} word{'s' * (n != 1)} < {least_words}" if n < least_words else None
 
 
-_TOKEN_WITH_LETTER = r"[^\s\pZ]*\pL[^\s\pZ]*"
+_LETTER = r"[A-Za-z\x{0621}-\x{063a}\x{0641}-\x{064a}]"  # not all letters: a text of others is looked at
 
 
 def may_be_short(texts: Sequence[str], settings: Mapping[str, Any]) -> Sequence[bool]:
     """For each text whether fewer than `least_words` pieces between spaces have a letter: a text has as many words."""
-    column = _column(texts)
+    least = settings["least_words"]
+    if least > 50:
+        return [True] * len(texts)
+    column = column_of(texts)
     if column is None:
         return [True] * len(texts)
-    tokens = pc.count_substring_regex(column, _TOKEN_WITH_LETTER)
-    return pc.less(tokens, settings["least_words"]).to_pylist()
+    return pc.invert(
+        pc.match_substring_regex(column, rf"(?s){_LETTER}(?:.*?[\s\pZ].*?{_LETTER}){{{least - 1}}}")
+    ).to_pylist()
 
 
 def may_be_long(texts: Sequence[str], settings: Mapping[str, Any]) -> Sequence[bool]:
@@ -235,9 +122,15 @@ def too_long(text: str, most_words: int = 400) -> str | None:
     return f"long: {n:,} words > {most_words:,}" if n > most_words else None
 
 
+_OWN, _OTHERS = re.compile(r"[\u0621-\u063a\u0641-\u064a]"), re.compile(r"[^\W\d_\u0620-\u064a]")
+
+
 def not_arabic(text: str, least_share: float = 0.5) -> str | None:
     """Why a text is not Arabic: the share of its letters that are of the Arabic script. A text without letters passes:
     what it lacks is words."""
+    own, others = len(_OWN.findall(text)), len(_OTHERS.findall(text))
+    if own and own >= least_share * (own + others):  # of more letters than these the share is no smaller
+        return None
     share = arabic.arabic_share(text)
     if share >= least_share or not any(map(str.isalpha, text)):
         return None

@@ -38,6 +38,9 @@ class Rule:
     # The same as `apply` over many texts: the texts made, and how many things changed in each.
     bulk: Callable[..., tuple[list[str], list[int]]] | None = None
     column: bool = False
+    came: bool = (
+        False  # whether `apply` takes the text before any rule too, as `came`; `likely` sees it behind the text
+    )
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from mashq.medical.columns import Layout, columns_of, record_pair
-from mashq.medical.patient import Patient, patient
+from mashq.medical.patient import CHILDREN, Patient, patient
 from mashq.medical.safety import DISCLAIMER, DISCLAIMER_ARABIC, RedFlag, Safety, Sign, red_flags, safety
-from mashq.medical.words import Spotter, Words, data, read
+from mashq.medical.words import Spot, Spotter, Words, data, read
 from mashq.word_patterns import folded_lower
 
 __all__ = [
@@ -193,15 +193,16 @@ def useless(text: str) -> str | None:
 
 # --- what it is about ------------------------------------------------------------------------------------------------
 
-SURE, HINT = 3, 1  # what a word of each kind adds
-LEAST = 2  # two hints, or one sure word
-MOST_PER_WORD = 1  # times that one phrase counts, however often a text repeats it
+ADDS = {"sure": 3.0, "mild": 3.0, "hint": 1.0}  # what a word of each kind adds
+OF_A_CHILD = 1.5  # what a child as the patient adds to paediatrics: with "my son" more than hints, less than a sure word
+CHILDHOOD = 14  # years below which a patient is a child here
+LEAST = 2  # two hints, or one sure word; one hint where a word of complaint stands in the text
 
 
 @functools.cache
 def _specialties() -> Spotter:
-    given = data("specialties")
-    phrases = {f"{name} {kind}": one.get(kind, []) for name, one in given.items() for kind in ("sure", "hint")}
+    phrases = {f"{name} {kind}": one.get(kind, []) for name, one in data("specialties").items() for kind in ADDS}
+    phrases["complaint complaint"] = data("terms")["complaint"]
     frames = data("frames")
     return Spotter(phrases, nothing=frames["nothing"], frames={"denied": frames["denied"]}, reach=3)
 
@@ -215,29 +216,40 @@ def specialties() -> tuple[str, ...]:
 def specialty(text: str) -> str:
     """What a question is about, by its words: the specialty with the highest sum, of equals the one told first.
 
-    A word that belongs to a specialty alone adds 3, a hint 1; a phrase covers the words inside it. `GENERAL` below 2.
-    Never raises.
+    A word that belongs to a specialty alone adds 3, a hint 1; a phrase covers the words inside it and counts once. A
+    child whose complaint no other specialty is sure of belongs to paediatrics. `GENERAL` below 2, or below 1 where
+    the text has a word of complaint. Never raises.
     """
+    told = list(dict.fromkeys(_told(read(text))))
+    child = _is_child(patient(text)) if told else False
     sums: dict[str, float] = {}
-    seen: dict[tuple[str, str], int] = {}
-    words = read(text)
-    for name, kind, shown in _told(words):
-        seen[name, shown] = seen.get((name, shown), 0) + 1
-        if seen[name, shown] <= MOST_PER_WORD:
-            sums[name] = sums.get(name, 0) + (SURE if kind == "sure" else HINT)
+    for name, kind, _ in told:
+        if name != "complaint" and not (child and kind == "mild"):
+            sums[name] = sums.get(name, 0) + ADDS[kind]
+    if child:
+        sums["paediatrics"] = sums.get("paediatrics", 0) + OF_A_CHILD
     best = max(sums, key=sums.__getitem__, default=GENERAL)  # the first of equals: sums are in the order of the text
-    return best if sums.get(best, 0) >= LEAST else GENERAL
+    least = 1 if any(name == "complaint" for name, _, _ in told) else LEAST
+    return best if sums.get(best, 0) >= least else GENERAL
+
+
+def _is_child(who: Patient) -> bool:
+    return who.age_years < CHILDHOOD if who.age_years is not None else who.relation in CHILDREN
 
 
 def _told(words: Words) -> Iterable[tuple[str, str, str]]:
     """(specialty, kind, words) of each phrase; of one specialty a longer phrase covers what lies inside it."""
     covered: dict[str, int] = {}
-    for spot in sorted(_specialties().spots(words), key=lambda spot: (spot.start, -spot.end)):
+    for spot in sorted(_specialties().spots(words), key=_by_place):
         name, kind = spot.tag.split()
         if spot.state or covered.get(name, -1) >= spot.end:
             continue
         covered[name] = spot.end
         yield name, kind, " ".join(words.words[spot.start : spot.end])
+
+
+def _by_place(spot: Spot) -> tuple[int, int, float]:
+    return spot.start, -spot.end, -ADDS.get(spot.tag.partition(" ")[2], 0.0)
 
 
 # --- columns ---------------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ class Patient:
     relation: str | None = None
     asker_sex: str | None = None
     pregnant: bool = False
+    cut: bool = False  # the text was longer than is read (`words.MOST_CHARACTERS`): what came after was not seen
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------
@@ -79,6 +80,7 @@ class _Patterns:
     female_always: re.Pattern[str]
     male_always: re.Pattern[str]
     has_child: re.Pattern[str]
+    feels: re.Pattern[str]  # a state of oneself in the feminine or the masculine, at the beginning of a clause
 
 
 _UNIT = (
@@ -133,6 +135,10 @@ def _patterns() -> _Patterns:
         male=frozenset(folded_lower(word) for word in given["male_words"]),
         female_always=re.compile(rf"(?<!\w)[وف]?(?:{_any(given['female_always'])})(?!\w)"),
         male_always=re.compile(rf"(?<!\w)[وف]?(?:{_any(given['male_always'])})(?!\w)"),
+        feels=re.compile(
+            rf"(?:^|[.،,!؟?\n:]\s*|(?<!\w)(?:{_any(given['self_leads'])}) )[وف]?(?:(?:{_any(given['fills'])}) )*"
+            rf"(?:(?P<f>{_any(given['female_feels'])})|(?P<m>{_any(given['male_feels'])}))(?!\w)"
+        ),
         has_child=re.compile(
             rf"(?:{_any(given['has_child'])}) (?:طفل|طفله|بيبي|رضيع|رضيعه|مولود|ولد|بنت|بنوته|ابن|ابنه)(?!\w)"
         ),
@@ -175,7 +181,8 @@ def patient(text: str) -> Patient:
     A relative is the patient where words of having or suffering follow ("بنتي عندها") and the asker has not complained
     before; a relative's age is never the asker's. "My wife is pregnant" states the sex of both.
     """
-    folded = read(text).folded.replace("\n", " ")
+    words = read(text)
+    folded = words.folded.replace("\n", " ")
     patterns = _patterns()
     relation, place, word = _who(folded, patterns)
     one = data("patient")["relations"].get(relation, {})
@@ -186,11 +193,12 @@ def patient(text: str) -> Patient:
         sex = one.get("sex") or ("female" if word in patterns.female else None)
         sex = sex or ("male" if word in patterns.male else None)
         sex = sex or _child_sex(folded, place)
+        asker = asker or ({"خطيبي": "female", "خطيبتي": "male"}.get(word))
     age = _age(folded, relation, place, patterns)
     years, months = age or (None, None)
     pregnant = bool(_PREGNANT.search(folded)) and sex == "female" and relation in ("self", "wife", "sister", "daughter")
     named = relation if relation != "self" or age or sex or patterns.self_complains.search(folded) else None
-    return Patient(years, months, sex, named, asker, pregnant)
+    return Patient(years, months, sex, named, asker, pregnant, words.cut)
 
 
 _PREGNANT = re.compile(
@@ -236,6 +244,9 @@ def _own_sex(folded: str, patterns: _Patterns, *, whole: bool) -> str | None:
         return None
     if patterns.female_always.search(folded):
         return "female"
+    felt = patterns.feels.search(folded)
+    if felt:
+        return "female" if felt["f"] else "male"
     if patterns.male_always.search(folded):
         return "male"
     stated = re.search(

@@ -175,12 +175,14 @@ def _answers() -> Spotter:
 _WEIGHTS = "ملغم|ملغ|ملجم|ملج|مجم|مغ|مليجرام|مليغرام|ميليغرام|ملليجرام|ميكروغرام|ميكروجرام|وحده دوليه|mg|mcg|µg|ug|iu"
 _AMOUNT = re.compile(rf"(?<![\d/])\d+(?:[.,]\d+)?\s?(?:{_WEIGHTS})(?![\w/])(?!\s?/)")
 _UNITS = (
-    "(?:حبه|حبتين|حبتان|حبات|حبوب|حبايه|قرص|قرصين|اقراص|كبسوله|كبسولتين|كبسولات|ملعقه|ملعقتين|ملاعق|معلقه|نقطه|نقطتين|"
-    "نقط|قطره|قطرتين|قطرات|بخه|بختين|بخات|تحميله|لبوسه|ابره|حقنه|امبول|وحده|وحدات|مل|tablets?|pills?|capsules?|drops?|ml)"
+    "(?:حبه|حبتين|حبتان|حبات|حبوب|حبايه|حبايتين|حبايات|قرص|قرصين|اقراص|كبسوله|كبسولتين|كبسولات|ملعقه|ملعقتين|ملاعق|معلقه|"
+    "معلقتين|معالق|ملعكه|ملعكتين|نقطه|نقطتين|نقط|نقاط|قطره|قطرتين|قطرات|بخه|بختين|بخات|تحميله|تحميلتين|لبوسه|لبوستين|ابره|"
+    "ابرتين|حقنه|حقنتين|امبول|وحده|وحدات|جرعه|مل|ملي|سم|كيس|كيسين|فنيده|كينه|tablets?|pills?|capsules?|drops?|ml)"
 )
+_COUNT = r"(?:\d+|ست|سته|ثماني|ثمان|ثمن|تمن|تمان|تمنيه|ثمانيه|اثني عشر|اثنا عشر|اتناشر|طناش|اثنعش|اربع|اربعه|ربع|عشر)"
 _OFTEN = (
-    r"(?:كل \d+ ساع|كل (?:ست|ثماني|ثمان|تمن|اثني عشر|اثنا عشر|اربع) ?ساع|يوميا|صباحا|مساء|كل يوم|كل صباح|كل مساء|"
-    r"(?:مره|مرتين|مرات|مرتان) (?:في |ب|كل )?(?:ال)?(?:يوم|نهار)|"
+    rf"(?:كل {_COUNT} ?ساع|يوميا|صباحا|مساء|كل (?:يوم|صباح|مساء|ليله|اسبوع)|صبح و|الصبح و|عالريق|علي الريق|لكل كيلو|"
+    r"(?:مره|مرتين|مرات|مرتان) (?:في |ب|كل |ف)?(?:ال)?(?:يوم|نهار|اسبوع)|(?:في|ب|ف) ?(?:ال)?(?:اسبوع|نهار)(?!\w)|"
     r"(?:قبل|بعد) (?:ال)?(?:نوم|اكل|فطور|غدا|عشا)|لمده|daily|twice|every \d+|bid|tid|once)"
 )
 _SCHEDULE = re.compile(rf"(?<!\w){_UNITS}(?!\w).{{0,40}}?{_OFTEN}|{_OFTEN}.{{0,20}}?(?<!\w){_UNITS}(?!\w)")
@@ -229,6 +231,8 @@ def _listed(
     if kind := one.get("drug"):
         tags |= {f"drug {each}" for each in data("terms")["drugs"]} if kind == "any" else {f"drug {kind}"}
     hits = [spot for spot in spots if spot.tag in tags and not _refused(words, spot)]
+    if name == "certain":  # "if you have diabetes" tells no diagnosis
+        hits = [spot for spot in hits if spot.start == 0 or words.words[spot.start - 1] not in _IF]
     hits = [spot for spot in hits if not (kind and words.clauses[spot.start] in words.questions)]
     if kind:  # a medicine that the answer warns of, or tells to stop, is not recommended
         stopped = [spot for spot in spots if spot.tag == "sign stop_medicine"]
@@ -245,6 +249,7 @@ def _inside(spot: Spot, others: Sequence[Spot]) -> bool:
 _REFUSALS = frozenset({"لا", "ما", "لم", "لن", "بلاش", "مو", "مش", "غير", "ليس", "دون", "بدون", "ولا", "اوعي", "قبل"})
 
 
+_IF = frozenset({"اذا", "لو", "هل", "ان", "كان", "كون", "لان", "لانه", "كانت", "مادام", "طالما", "ربما", "ممكن", "قد"})
 _DENIALS = frozenset({"لا", "ما", "لم", "لن", "ليس", "ليست", "مش", "مو", "ولا"})
 
 

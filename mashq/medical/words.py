@@ -6,14 +6,18 @@ A phrase is elements with spaces between them, each element a word or several wi
     ضيق في? تنفس         the middle word may be missing
 
 A star is any ending, a question mark makes an element optional, two dots are up to three words of the same clause, and
-a_b is two words that stand where one may ("بدل|افضل_من").
+a_b is two words that stand where one may ("بدل|افضل_من"). صدر~ is the word with any ending of possession (صدري, صدره,
+صدرها ...), and @stop stands for the words of the set `stop` in `terms.yaml`.
 A word of the text also counts without its attached و ف ب ل ك ال (and ع م ه before ال), so a list holds plain words.
+What the dialects put around a verb is taken off while reading: مبيوقفش and ما كيوقفش are ما with the verb, عم before a
+present and the Iraqi د of ديوجع fall away, and گ is ق.
 What a phrase says may be denied, asked about in general, feared, or long past; `Spotter.spots` tells such hits apart.
 """
 
 from __future__ import annotations
 
 import functools
+import operator
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +27,7 @@ from typing import Any
 
 import yaml
 
-from mashq.rows import MashqError
+from mashq.rows import MashqError, nearest
 from mashq.word_patterns import folded_lower
 
 __all__ = ["Spot", "Spotter", "Words", "data", "read"]
@@ -49,19 +53,57 @@ class Words:
     cut: bool
 
 
+_LETTERS = str.maketrans("گچڤپ", "قكفب")  # Iraqi گ is ق, چ mostly ك
+_DENIED = re.compile(
+    r"(?P<and>[وف]?)(?:ما(?P<long>\w{3,})|م(?P<short>[بك]?[يتنا]\w{2,}|(?:قدر|عرف|بق|فاق|صح|وقف|كن|كان|شف|حس|بغ|رض|رد)\w*))ش[يو]?"
+)
+# Words that only look like a denied verb: wild, thirsty, amazing, ...
+_WHOLE = frozenset(
+    "متوحش متعطش منتعش مناقش متشوش منكمش مايش ماشوش مافيش مندهش متناقش ملتهش مانيش ماكانش مقرمش منغش".split()
+)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _parts(word: str) -> tuple[str, ...]:
+    """مبيوقفش -> ما, بيوقف; most words are their own one part."""
+    if word[-1] in "شيو" and word not in _WHOLE:
+        match = _DENIED.fullmatch(word)
+        if match:
+            return match["and"] + "ما", match["long"] or match["short"]
+    return (word,)
+
+
+def _verbs(words: list[str], clauses: list[int]) -> tuple[list[str], list[int]]:
+    """The words without the عم of a present, and without the ش of "ما ... ش"."""
+    made, places = [], []
+    for at, word in enumerate(words):
+        after = words[at + 1] if at + 1 < len(words) else ""
+        if word == "عم" and after[:1] in ("ب", "ي", "ت", "ن", "ا") and len(after) > 3:
+            continue
+        if word[-1] == "ش" and len(word) > 4 and made and made[-1] in ("ما", "م", "وما") and places[-1] == clauses[at]:
+            word = word[:-1]
+        made.append(word)
+        places.append(clauses[at])
+    return made, places
+
+
 @functools.lru_cache(maxsize=16)
 def read(text: str) -> Words:
     """The words of a text. Never raises; of a text longer than `MOST_CHARACTERS` only the beginning is read."""
-    folded = folded_lower("\x1f".join(text[:MOST_CHARACTERS].split("\n"))).replace("\x1f", "\n")
-    words, clauses, questions, clause = [], [], set(), 0
+    folded = folded_lower("\x1f".join(text[:MOST_CHARACTERS].split("\n"))).replace("\x1f", "\n").translate(_LETTERS)
+    words: list[str] = []
+    clauses: list[int] = []
+    questions, clause = set(), 0
     for piece in _PIECE.findall(folded):
         if piece in _CLAUSE_ENDS:
             if piece in "?؟":
                 questions.add(clause)
             clause += 1
         else:
-            words.append(piece)
-            clauses.append(clause)
+            parts = _parts(piece)
+            words += parts
+            clauses += [clause] * len(parts)
+    words, clauses = _verbs(words, clauses)
     return Words(folded, tuple(words), tuple(clauses), frozenset(questions), len(text) > MOST_CHARACTERS)
 
 
@@ -69,6 +111,8 @@ def read(text: str) -> Words:
 def _bare(word: str) -> tuple[str, ...]:
     """The word, and what is left of it without attached letters; at least three letters unless only و or ال go."""
     found = {word: None}
+    if len(word) > 4 and word[0] == "د" and word[1] in "يتن":  # Iraqi and Maghrebi: ديوجعني, دينزف
+        found[word[1:]] = None
     for start in range(1, min(5, len(word) - 1)):
         head, rest = word[:start], word[start:]
         if _ATTACHED.fullmatch(head) and (len(rest) > 2 or head in ("و", "ال", "وال")):
@@ -80,66 +124,110 @@ def _bare(word: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Element:
-    """What one element of a phrase takes: whole words, stems of words; or it is a gap."""
+    """What one element of a phrase takes: whole words, stems of words, several words together; or it is a gap."""
 
     whole: frozenset[str]
     stems: frozenset[str]
+    joined: frozenset[tuple[str, ...]]
     optional: bool = False
     gap: bool = False
 
 
 def _element(text: str) -> _Element:
     if text == "..":
-        return _Element(frozenset(), frozenset(), gap=True)
+        return _Element(frozenset(), frozenset(), frozenset(), gap=True)
     optional = text.endswith("?")
     options = [folded_lower(option) for option in text.rstrip("?").split("|")]
-    whole = frozenset(option for option in options if not option.endswith("*"))
-    stems = frozenset(option.rstrip("*") for option in options if option.endswith("*"))
-    if not all([*options, *stems]):
+    joined = frozenset(tuple(option.split("_")) for option in options if "_" in option)
+    single = [option for option in options if "_" not in option]
+    whole = frozenset(option for option in single if not option.endswith("*"))
+    stems = frozenset(option.rstrip("*") for option in single if option.endswith("*"))
+    if not all([*options, *stems, *(word for words in joined for word in words)]):
         raise MashqError(f"medical words: the element '{text}' has an empty word. Write a|b|c, or .. for a gap.")
-    return _Element(whole, stems, optional)
+    return _Element(whole, stems, joined, optional)
 
 
-def _variants(parts: Sequence[str]) -> list[list[str]]:
-    """A phrase's elements, once for each a_b of its elements that is chosen instead of the single words."""
-    made: list[list[str]] = [[]]
-    for part in parts:
-        options = part.rstrip("?").split("|")
-        single = "|".join(option for option in options if "_" not in option)
-        choices = [[single + part[len(part.rstrip("?")) :]]] if single else []
-        choices += [option.split("_") for option in options if "_" in option]
-        made = [[*before, *choice] for before in made for choice in choices]
-    return made
+_OWNERS = ("", "ي", "ه", "ها", "و", "هم", "هن", "نا", "ك", "كم", "كي", "ا", "ج", "يا", "يه", "هو")
+_SET = re.compile(r"@(\w+)")
 
 
-@dataclass(frozen=True)
+@functools.cache
+def _sets() -> dict[str, str]:
+    return {name: "|".join(map(str, options)) for name, options in data("terms")["sets"].items()}
+
+
+def _owned(option: str) -> str:
+    """ركبه~ -> ركبه|ركبتي|ركبته|...: the word with each ending of possession."""
+    if not option.endswith("~"):
+        return option
+    head, _, word = option[:-1].rpartition("_")
+    head, word = head + "_" * bool(head), folded_lower(word)
+    stems = [word, word[:-1] + "ت"] if word.endswith("ه") else [word]  # وجهي, ركبتي: folding hides which ه it is
+    return "|".join([head + word, *(head + stem + owner for stem in stems for owner in _OWNERS if owner)])
+
+
+def _plain(line: str) -> str:
+    """A phrase without @ and ~: sets and endings written out."""
+
+    def of_set(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in _sets():
+            raise MashqError(f"medical words: no set '@{name}' in terms.yaml, in '{line}'.{nearest(name, _sets())}")
+        return _sets()[name]
+
+    while "@" in line:
+        line = _SET.sub(of_set, line)
+    return " ".join(
+        "|".join(map(_owned, part.rstrip("?").split("|"))) + part[len(part.rstrip("?")) :] if "~" in part else part
+        for part in line.split()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text for phrases: of each word the elements it fits, as bits; `wide`: where several words fit, (end, bits)."""
+
+    fits: Sequence[int]
+    clauses: Sequence[int]
+    wide: Mapping[int, Sequence[tuple[int, int]]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Phrase:
-    """The numbers of a phrase's elements; -1 is a gap. `needs`: those without which it cannot stand in a text."""
+    """A phrase's elements, each a bit; 0 is a gap. `needs`: the bits after the first that must stand in the text."""
 
     tag: str
-    steps: tuple[tuple[int, bool], ...]  # (number, optional)
-    needs: frozenset[int]
+    steps: tuple[tuple[int, bool], ...]  # (bit, optional)
+    needs: int
 
-    def end(self, fits: Sequence[frozenset[int]], clauses: Sequence[int], at: int, step: int) -> int | None:
-        """The place after the phrase's last word, if its elements from `step` on stand from word `at` on."""
+    def end(self, text: _Text, at: int, step: int) -> int:
+        """The place after the phrase's last word, the farthest, if its elements from `step` on stand from word `at` on.
+
+        -1 where they do not.
+        """
+        fits, clauses, best = text.fits, text.clauses, -1
         for place in range(step, len(self.steps)):
-            number, optional = self.steps[place]
-            if number < 0:
-                return self._after_gap(fits, clauses, at, place + 1)
-            if at < len(fits) and number in fits[at] and clauses[at] == clauses[at - 1]:
+            bit, optional = self.steps[place]
+            if not bit:
+                return max(best, self._after_gap(text, at, place + 1))
+            here = at < len(fits) and clauses[at] == clauses[at - 1]
+            if here and at in text.wide:
+                ends = [end for end, bits in text.wide[at] if bits & bit]
+                best = max([best, *(self.end(text, end, place + 1) for end in ends)])
+            if here and fits[at] & bit:
                 at += 1
             elif not optional:
-                return None
-        return at
+                return best
+        return max(best, at)
 
-    def _after_gap(self, fits: Sequence[frozenset[int]], clauses: Sequence[int], at: int, step: int) -> int | None:
-        for place in range(at, min(at + GAP + 1, len(fits))):
-            if clauses[place] != clauses[at - 1]:
-                return None
-            end = self.end(fits, clauses, place, step)
-            if end is not None:
+    def _after_gap(self, text: _Text, at: int, step: int) -> int:
+        for place in range(at, min(at + GAP + 1, len(text.fits))):
+            if text.clauses[place] != text.clauses[at - 1]:
+                return -1
+            end = self.end(text, place, step)
+            if end >= 0:
                 return end
-        return None
+        return -1
 
 
 @dataclass(frozen=True)
@@ -152,11 +240,30 @@ class Spot:
     state: str
 
 
+_Known = tuple[int, tuple[_Phrase, ...], tuple[tuple[tuple[str, ...], int, tuple[_Phrase, ...]], ...]]
+
+
+def _stands(rest: tuple[str, ...], words: Words, at: int) -> bool:
+    """Do these words follow word `at` in its clause?"""
+    end = at + 1 + len(rest)
+    if end > len(words.words) or words.clauses[end - 1] != words.clauses[at]:
+        return False
+    following = words.words[at + 1 : end]
+    return all(
+        one in _bare(word) or (one.endswith("*") and any(form.startswith(one[:-1]) for form in _bare(word)))
+        for one, word in zip(rest, following, strict=True)
+    )
+
+
+def _place(hit: tuple[tuple[str, int], int]) -> int:
+    return hit[0][1]
+
+
 class Spotter:
     """Tags with their phrases, compiled once.
 
     `nothing` are phrases whose words belong to no other ("من كل قلبي" is no heart). `frames` are, by name, phrases that
-    change what follows in their clause, up to `reach` words on: "denied", "feared", ...
+    change what follows in their clause, up to `reach` words on: "denied", "feared", ...; "gone" changes what is before.
     """
 
     def __init__(
@@ -174,59 +281,76 @@ class Spotter:
         self._first: dict[int, list[_Phrase]] = defaultdict(list)
         for tag, lines in given.items():
             for line in lines:
-                for parts in _variants(str(line).split()):
-                    self._add(tag, [_element(part) for part in parts])
+                self._add(tag, [_element(part) for part in _plain(str(line)).split()])
         self._whole: dict[str, list[int]] = defaultdict(list)
         self._stems: dict[str, list[int]] = defaultdict(list)
+        self._joined: dict[str, dict[tuple[str, ...], list[int]]] = defaultdict(lambda: defaultdict(list))
         for element, number in self._elements.items():
             for word in element.whole:
                 self._whole[word].append(number)
             for stem in element.stems:
                 self._stems[stem].append(number)
+            for first, *rest in element.joined:
+                self._joined[first][tuple(rest)].append(number)
         self._lengths = sorted({len(stem) for stem in self._stems})
-        self._fits = functools.lru_cache(maxsize=1 << 16)(self._elements_of)
-        self._begun = functools.lru_cache(maxsize=1 << 16)(self._beginning)
+        self._known = functools.lru_cache(maxsize=1 << 16)(self._look_up)
 
     def _add(self, tag: str, elements: Sequence[_Element]) -> None:
         if elements[0].gap or elements[0].optional or elements[-1].gap:
             raise MashqError(f"medical words: a phrase of '{tag}' begins or ends with a gap or an optional word.")
-        plain = [_Element(one.whole, one.stems) for one in elements]
-        numbers = [
-            -1 if one.gap else self._elements.setdefault(bare, len(self._elements))
+        plain = [_Element(one.whole, one.stems, one.joined) for one in elements]
+        bits = [
+            0 if one.gap else 1 << self._elements.setdefault(bare, len(self._elements))
             for one, bare in zip(elements, plain, strict=True)
         ]
-        steps = tuple((number, one.optional) for number, one in zip(numbers, elements, strict=True))
-        needs = frozenset(number for number, optional in steps if number >= 0 and not optional)
-        self._first[numbers[0]].append(_Phrase(tag, steps, needs))
+        steps = tuple((bit, one.optional) for bit, one in zip(bits, elements, strict=True))
+        needs = functools.reduce(operator.or_, (bit for bit, optional in steps[1:] if not optional), 0)
+        self._first[self._elements[plain[0]]].append(_Phrase(tag, steps, needs & ~bits[0]))
 
-    def _elements_of(self, word: str) -> frozenset[int]:
-        """The elements that this word fits."""
+    def _look_up(self, word: str) -> _Known:
+        """The elements that this word fits, as bits; the phrases that may begin with it; what it begins with others."""
         found: set[int] = set()
+        joins: dict[tuple[str, ...], list[int]] = {}
         for form in _bare(word):
             found.update(self._whole.get(form, ()))
+            joins.update(self._joined.get(form, {}))
             for length in self._lengths:
                 if length > len(form):
                     break
                 found.update(self._stems.get(form[:length], ()))
-        return frozenset(found)
+        wide = tuple((rest, *self._of(numbers)) for rest, numbers in joins.items())
+        return *self._of(found), wide
 
-    def _beginning(self, word: str) -> tuple[_Phrase, ...]:
-        """Phrases that may begin with this word."""
-        return tuple(phrase for number in sorted(self._fits(word)) for phrase in self._first.get(number, ()))
+    def _of(self, numbers: Iterable[int]) -> tuple[int, tuple[_Phrase, ...]]:
+        begun = tuple(phrase for number in sorted(numbers) for phrase in self._first.get(number, ()))
+        return functools.reduce(operator.or_, (1 << number for number in numbers), 0), begun
+
+    def _hits(self, words: Words) -> dict[tuple[str, int], int]:
+        """(tag, place) -> end of the longest phrase."""
+        known = [self._known(word) for word in words.words]
+        begun = [(at, at + 1, phrases) for at, (_, phrases, _) in enumerate(known) if phrases]
+        wide: dict[int, list[tuple[int, int]]] = {}
+        here = functools.reduce(operator.or_, (bits for bits, _, _ in known), 0)
+        for at, (_, _, joins) in enumerate(known):
+            for rest, bits, phrases in joins:
+                end = at + 1 + len(rest)
+                if _stands(rest, words, at):
+                    wide.setdefault(at, []).append((end, bits))
+                    begun.append((at, end, phrases))
+                    here |= bits
+        text, missing = _Text([bits for bits, _, _ in known], words.clauses, wide), ~here
+        hits: dict[tuple[str, int], int] = {}
+        for at, after, phrases in begun:
+            for phrase in phrases:
+                if not phrase.needs & missing:  # a phrase that needs a word that is missing is not looked for
+                    end = phrase.end(text, after, 1)
+                    if end > hits.get((phrase.tag, at), 0):
+                        hits[phrase.tag, at] = end
+        return dict(sorted(hits.items(), key=_place)) if wide else hits
 
     def spots(self, words: Words) -> list[Spot]:
         """Every phrase that stands in the text, in order; of one tag at one place the longest."""
-        fits = [self._fits(word) for word in words.words]
-        here = frozenset().union(*fits)
-        if not here:
-            return []
-        hits: dict[tuple[str, int], int] = {}
-        for at, word in enumerate(words.words):
-            for phrase in self._begun(word):
-                if phrase.needs <= here:
-                    end = phrase.end(fits, words.clauses, at + 1, 1)
-                    if end is not None and end > hits.get((phrase.tag, at), 0):
-                        hits[phrase.tag, at] = end
+        hits = self._hits(words)
         if not hits:
             return []
         taken = {place for (tag, start), end in hits.items() if not tag for place in range(start, end)}
@@ -234,17 +358,23 @@ class Spotter:
         return [
             Spot(tag, start, end, self._state(words, start, framed))
             for (tag, start), end in hits.items()
-            if tag and tag not in self.frames and not taken.intersection(range(start, end))
+            if tag and tag not in self.frames and not (taken and taken.intersection(range(start, end)))
         ]
 
     def _state(self, words: Words, start: int, framed: Sequence[tuple[str, int, int]]) -> str:
         clause = words.clauses[start]
-        for tag, _, end in framed:
-            if end <= start <= end + self.reach and words.clauses[end - 1] == clause and not _turned(words, end, start):
+        for tag, begin, end in framed:
+            if words.clauses[end - 1] != clause or (tag == "denied" and words.words[start] in _NOT):
+                continue  # "I cannot walk": a spot that begins with a word of no is not denied by one before it
+            if tag == "gone":
+                if start < begin <= start + self.reach + 3:
+                    return tag
+            elif end <= start <= end + self.reach and not _turned(words, end, start):
                 return tag
         return ""
 
 
+_NOT = frozenset("ما وما مو ومو مش ومش مب لا ولا لم ولم".split())
 TURNS = frozenset({"لكن", "ولكن", "بس", "انما", "الا", "but", "غير"})  # what ends the reach of a frame
 
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -15,9 +15,9 @@ import yaml
 from mashq.privacy.page import fold_word
 from mashq.rows import MashqError, expected_got
 
-__all__ = ["FILES", "Entry", "Weight", "any_of", "data", "data_hash", "names", "skeleton", "with_clitics", "wordset"]
+__all__ = ["FILES", "Entry", "Weight", "any_of", "data", "data_hash", "is_word", "names", "skeleton", "with_clitics", "wordset"]
 
-FILES = ("names", "latin", "words", "places", "numbers", "placeholders")
+FILES = ("names", "latin", "words", "vocabulary", "places", "numbers", "placeholders")
 CLITICS = ("و", "ف", "ب", "ل", "ك", "وب", "ول", "فل", "فب", "وك")  # before a name
 
 
@@ -98,19 +98,29 @@ def names() -> dict[str, Entry]:
         _add(whole, word, Weight.ONLY, False)
     for word in lists["foreign"].split():
         _add(whole, word, Weight.ONLY, True)
-    for word in lists["men"]["only"].split():
-        whole.setdefault("بو" + fold_word(word), Entry(Weight.ONLY, False, "", 0))
-        whole.setdefault("ابو" + fold_word(word), Entry(Weight.ONLY, False, "", 0))
-    for (
-        word
-    ) in f"{lists['men']['only']} {lists['men']['also']}".split():  # القاسم beside قاسم; alone it may be a plain noun
-        whole.setdefault(fold_word("ال" + word), Entry(Weight.ALSO, True, "", 0))
+    _derive(whole, lists)
     known = dict(whole)
+    plain = vocabulary() | wordset("words", "plain")
     for clitic in CLITICS:
         for word, entry in whole.items():
-            if len(word) > 2 and not word.startswith("ال"):
+            if len(word) > 2 and not word.startswith("ال") and clitic + word not in plain:
                 known.setdefault(clitic + word, entry._replace(clitic=len(clitic)))
     return known
+
+
+def _derive(whole: dict[str, Entry], lists: Mapping[str, Any]) -> None:
+    """بوخالد and أبوخالد beside خالد; القاسم beside قاسم, برزنجي beside البرزنجي: the last two may be plain words."""
+    men = lists["men"]
+    for word in map(fold_word, f"{men['only']} {men['also']} {men['weak']}".split()):
+        for kunya in ("بو", "ابو"):
+            if kunya + word not in vocabulary() and len(word) > 2:
+                whole.setdefault(kunya + word, Entry(Weight.ONLY, False, "", 0))
+    for word in map(fold_word, f"{men['only']} {men['also']}".split()):
+        whole.setdefault("ال" + word, Entry(Weight.ALSO, True, "", 0))
+    for word in map(fold_word, lists["family"]["only"].split()):
+        bare = word[2:]
+        if word.startswith("ال") and word.endswith("ي") and len(bare) > 3 and bare not in vocabulary():
+            whole.setdefault(bare, Entry(Weight.ALSO, True, "", 0))
 
 
 def _add(whole: dict[str, Entry], word: str, weight: Weight, family: bool) -> None:
@@ -125,6 +135,41 @@ def _compounds() -> Iterable[str]:
     lists = data("names")
     yield from ("عبد" + word for word in lists["servants"].split())
     yield from (word + "الدين" for word in lists["of_faith"].split())
+
+
+# --- plain words ---------------------------------------------------------------------------------------------------
+
+_BEFORE = tuple("_ ال و وال ف فال ب بال ل لل ك كال ول وب هال عال وت وي وم".replace("_", "").split(" "))
+_OF_VERBS = ("س", "ه", "ع", "م", "ت", "ي", "ا", "ن", "ك")  # with one letter more of the word left
+_AFTER = tuple("_ ه ها ي ني نا ك كم هم ت تي ته ات ين ون وا ان ا و ش لي لك له".replace("_", "").split(" "))
+_SHORTEST = 3  # letters of what is left
+
+
+@cache
+def vocabulary() -> frozenset[str]:
+    """Plain words of Arabic and its dialects, folded."""
+    return frozenset(data("vocabulary")["words"].split())
+
+
+@lru_cache(100_000)
+def is_word(word: str) -> bool:
+    """Whether a folded word, or what is left without an attached particle, pronoun or ending, is a plain word."""
+    if word in vocabulary() or word in wordset("words", "common"):
+        return True
+    for before in (*_BEFORE, *_OF_VERBS):
+        if word.startswith(before) and _ends_plainly(word[len(before) :], _SHORTEST + (before in _OF_VERBS)):
+            return True
+    return False
+
+
+def _ends_plainly(stem: str, shortest: int) -> bool:
+    """Whether a word of at least so many letters and perhaps an ending is a plain one."""
+    for after in _AFTER:
+        left = stem[: len(stem) - len(after)]
+        if stem.endswith(after) and len(left) >= shortest:
+            if left in vocabulary() or (after[:1] == "ت" and left + "ه" in vocabulary()):
+                return True
+    return False
 
 
 # --- Latin names -----------------------------------------------------------------------------------------------------

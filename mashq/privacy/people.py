@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from mashq.privacy.found import Found
-from mashq.privacy.lexicon import Entry, Weight, any_of, data, names, with_clitics, wordset
+from mashq.privacy.lexicon import Entry, Weight, any_of, data, is_word, names, with_clitics, wordset
 from mashq.privacy.page import Page, fold_word
 
 __all__ = ["ArabicNames"]
@@ -27,7 +27,13 @@ _NO_NAME = re.compile("ال|[وفبك]ال|لل|[يت]")  # how an unlisted word
 _ARABIC = re.compile(r"[\u0621-\u064a]+")
 _OTHER_SPELLING = "!"  # Entry.last of a name whose ى is written as ي, or the other way round
 _FATHATAN = "\N{ARABIC FATHATAN}"
-_ABBREVIATIONS = frozenset(("د", "ا", "م"))  # titles of one letter: a letter alone is often something else
+_SHADDA = "\N{ARABIC SHADDA}"
+_ABBREVIATIONS = frozenset(("د", "ا", "م", "ود", "لد", "بد"))  # titles of a letter: alone it is often something else
+_STOPPED = _ABBREVIATIONS | frozenset(("بروف", "البروف", "دكت", "السيد"))  # after these a full stop ends no sentence
+_VERB_LIKE = re.compile(
+    r"ا[تنس]\w{3,}|[بلكف]ا(?:ست|[نت])\w+|\w+(?:تها|ته|تهم|وا|ناه|ناها|وها|وه|ولي|تلي|تلو|تلك|تني|توا|تون|تنا|هم|كم|لنا|لكم)|[سه][يتن]\w{3,}"
+    r"|و\w+|ف[بلعي]\w+|وال\w+|ع?ال\w+|ما\w+ش"
+)
 _FIRST_PERSON = frozenset(map(fold_word, ("اسمي", "واسمي", "سميتها", "سميته", "سميناها", "سميناه")))
 
 
@@ -55,6 +61,10 @@ class _Lists:
     pairs: frozenset[tuple[str, str]]
     specialties: frozenset[str]
     fullness: frozenset[str]
+    professions: frozenset[str]
+    visits: frozenset[str]
+    practices: frozenset[str]
+    ages: frozenset[str]
 
     @cached_property
     def triggers(self) -> frozenset[str]:
@@ -93,6 +103,10 @@ def _lists() -> _Lists:
         ),
         specialties=words("specialties"),
         fullness=words("fullness"),
+        professions=words("professions"),
+        visits=with_clitics(words("visits"), wa_fa),
+        practices=with_clitics(words("practices"), (*wa_fa, "ل", "ب")),
+        ages=words("ages"),
     )
 
 
@@ -188,6 +202,8 @@ class _Reading:
         entry = self.known.get(self.words[place].text)
         if entry is None or (self._may_be_inflected(place) and _FATHATAN in self._original(place)):
             return None  # كريمًا is no name with another spelling
+        if self.words[place].text == "علي" and self._original(place).endswith(_SHADDA):
+            return None  # عليّ: upon me
         if not entry.last:
             return entry
         written = self.page.original(self.words[place].end - 1, self.words[place].end)[:1]
@@ -221,10 +237,19 @@ class _Reading:
 
     def _chain(self, place: int) -> _Chain | None:
         """The longest name that begins at a word, or None."""
-        chain = self._kunya(place) or self._first(place)
+        chain = self._kunya(place) or self._first(place) or self._before_family(place)
         while chain and self._joined(chain.last + 1) and self._extend(chain):
             pass
         return chain
+
+    def _before_family(self, place: int) -> _Chain | None:
+        """A word that no list knows before a sure family name: كوامي زغيب."""
+        if not self._joined(place + 1) or not self._is_strange(place):
+            return None
+        unit = self._unit(place + 1, False)
+        if unit is None or unit[1].weight < Weight.ONLY or not unit[1].family or self._word(place)[0] in "وع":
+            return None
+        return _Chain(place, place, self.words[place].start, [Weight.WEAK], 1, guessed=True)
 
     def _kunya(self, place: int) -> _Chain | None:
         word = self._word(place)
@@ -243,15 +268,22 @@ class _Reading:
         unit = self._unit(place, True)
         kind, score = self._announced(place)
         if not score and (
-            word in self.lists.introductions or word in self.lists.person or word in self.lists.holy_before
+            word in self.lists.introductions
+            or word in self.lists.person
+            or word in self.lists.holy_before
+            or (word in self.lists.doctor and self._joined(place + 1) and self._is_given(place + 1))
         ):
             return None  # باسم، الإمام، السيد: they announce a name
-        if unit and unit[1].weight == Weight.RARE and (not kind or unit[1].last == _OTHER_SPELLING or unit[1].clitic):
+        whose = unit is not None and self._is_of_kin(place, unit[0])
+        if unit and unit[1].weight == Weight.RARE and not whose and (not kind or unit[1].last == _OTHER_SPELLING or unit[1].clitic):
             return None  # صباح محمد: a morning, and a name; الدكتورة على
         if word in self.lists.fullness:
             return None  # الاسم الكامل: the name comes next
         if unit and unit[1].clitic:
             kind = ""  # مريض وأحمد: the title is not his
+        indefinite = self._word(place - 1) in ("دكتور", "دكتوره", "طبيب", "طبيبه") and word in self.lists.common
+        if unit and kind and indefinite and not self._is_given(unit[0] + 1):
+            return None  # دكتور زين: a good one
         if unit and kind and unit[1].weight <= Weight.WEAK and score < SURE + (kind == "doctor"):
             unit = None if self._is_described(unit[0] + 1) else unit
         if unit and not (kind and word in self.lists.common and unit[1].weight < Weight.ONLY and score < SURE):
@@ -259,9 +291,29 @@ class _Reading:
             return _Chain(place, last, self.words[place].start + entry.clitic, [entry.weight], int(not entry.family))
         if score >= NEAR and self._may_be_name(place):
             known_next = self._joined(place + 1) and (self._unit(place + 1, False) or self._word(place + 1) == "بن")
-            if known_next or (score >= SURE and self._standing_alone(place)):
+            strange = self._is_strange(place) and self._word(place - 1) not in ("دكتور", "دكتوره")
+            known_next = known_next and not is_word(self._word(place))
+            if known_next or strange or (score >= SURE and self._standing_alone(place)):
                 return _Chain(place, place, self.words[place].start, [Weight.ALSO], 1, guessed=True)
         return None
+
+    def _is_of_kin(self, place: int, last: int) -> bool:
+        """مؤمن صاحبي، حماتي عواطف: a word that is hardly a name, but beside kin; بنتي سليمة is well."""
+        if self._word(place) in wordset("words", "states") or self._word(place) in self.lists.common:
+            return False
+        after = self._joined(last + 1) and self._word(last + 1) in self.lists.kin
+        return (self._starts_at(place) and after) or (self._joined(place) and self._word(place - 1) in self.lists.kin)
+
+    def _is_given(self, place: int) -> bool:
+        unit = self._unit(place, False)
+        return unit is not None and not unit[1].family and unit[1].weight >= Weight.ALSO
+
+    def _is_strange(self, place: int) -> bool:
+        """Whether a word that may be a name is in no list of plain words and has not the shape of a verb."""
+        word = self._word(place)
+        if not self._may_be_name(place) or _VERB_LIKE.fullmatch(word) or word in self.known:
+            return False
+        return not is_word(word)
 
     def _is_described(self, place: int) -> bool:
         """الطبيب شريف النفس: after a frequent word an unlisted one with ال, so it is an adjective."""
@@ -285,6 +337,14 @@ class _Reading:
         """Take one more name into the chain, if the next words are one."""
         place = chain.last + 1
         word = self._word(place)
+        if word in self.lists.professions or word in self.lists.doctor:
+            return False
+        if word in wordset("words", "inside") and self._joined(place + 1):
+            unit = self._unit(place + 1, False)
+            enough = chain.surest >= Weight.ALSO or self._announced(chain.first)[0] or self._word(place) in ("ابو", "ام")
+            if enough and (unit or self._is_strange(place + 1)):
+                chain.take(unit[0] if unit else place + 1, Weight.ALSO, False)
+                return True
         if word in self.lists.nasab and self._joined(place + 1):
             unit = self._unit(place + 1, False)
             if unit:
@@ -327,13 +387,14 @@ class _Reading:
             return False
         announced = self._announced(chain.first)[0] and chain.surest >= Weight.ALSO
         sure = chain.surest == Weight.ONLY or announced
+        strange = self._is_strange(place) and len(word) > 3 and chain.surest >= Weight.ALSO
         nisba = _NISBA.fullmatch(word) and len(word) > 5 and word not in self.lists.no_family
         bridge = announced and self._may_be_name(place) and self._joined(place + 1) and self._is_known(place + 1)
         last = announced and self._may_be_name(place) and self._ends(place) and chain.givens == 1
         joined = word.startswith("بن") and len(word) > 4 and not word.startswith(("بنت", "بنات", "بنفس", "بنسب"))
         closing = word.startswith("ال") and self._ends(place) and chain.givens > 1 and chain.nasab and len(word) > 4
         tagged = self._gap(place) == "_" and self._may_be_name(place) and self._ends(place) and chain.givens == 1
-        if not (sure and chain.givens and (nisba or bridge or last or joined or closing or tagged)):
+        if not (sure and chain.givens and (nisba or bridge or last or joined or closing or tagged or strange)):
             return False
         chain.take(place, Weight.RARE, False)
         chain.guessed = True
@@ -360,13 +421,15 @@ class _Reading:
             return "doctor", NEAR
         if before in self.lists.introductions and _INTRODUCTION_GAP.fullmatch(gap):
             return "name", SURE
-        if not _TITLE_GAP.fullmatch(gap):
-            return "", 0.0
+        if not _TITLE_GAP.fullmatch(gap) or ("." in gap and before not in _STOPPED):
+            return "", 0.0  # صباح الخير دكتور. انضرب راسي: a new sentence
         kind = "doctor" if before in self.lists.doctor else "name" if before in self.lists.person else ""
         if not kind or (before in _ABBREVIATIONS and not self._abbreviates(place, before, gap)):
             return "", 0.0
         if kind == "name" and self._word(place - 2) in self.lists.doctor - _ABBREVIATIONS and self._joined(place - 1):
             kind = "doctor"  # الدكتور الشيخ
+        if kind == "doctor" and self._word(place - 2) == "يا" and not self._is_known(place):
+            return "", 0.0  # يا دكتور راسي: what he is told
         return kind, SURE if kind == "doctor" else NEAR
 
     def _abbreviates(self, place: int, letter: str, gap: str) -> bool:
@@ -387,7 +450,21 @@ class _Reading:
         if announced and not (kind == "name" and announced < SURE and self._only_epithets(chain)):
             guess = chain.guessed and len(chain.weights) == 1
             return kind, LONE if guess else announced
-        return "name", self._score(chain)
+        score = self._score(chain)
+        return ("doctor", max(score, LIKELY)) if score and self._treats(chain) else ("name", score)
+
+    def _treats(self, chain: _Chain) -> bool:
+        """Whether words around a name say that its bearer treats: عيادة فلان، موعد عند فلان، فلان طبيب العيون."""
+        if chain.surest < Weight.ALSO:
+            return False
+        after = self._word(chain.last + 1) if self._joined(chain.last + 1) else ""
+        if after in self.lists.professions and (len(chain.weights) > 1 or not after.startswith("ال")):
+            return True
+        before = self._word(chain.first - 1) if self._joined(chain.first) else ""
+        if before in self.lists.practices:
+            return True
+        reach = range(max(0, chain.first - 5), chain.first - 1)
+        return before in ("عند", "لعند", "مع") and any(self._word(place) in self.lists.visits for place in reach)
 
     def _only_epithets(self, chain: _Chain) -> bool:
         """الأخ العزيز: after a title of a person nothing but words with ال that are no sure family names."""
@@ -421,6 +498,8 @@ class _Reading:
     def _score(self, chain: _Chain) -> float:
         """Without a title or an introduction."""
         weights, surest = chain.weights, chain.surest
+        if len(weights) == 1 and self._is_age(chain.first):
+            return 0.0
         if chain.kunya:
             return NEAR if surest >= Weight.ALSO or len(weights) > 1 else LIKELY
         if chain.nasab and surest >= Weight.WEAK:
@@ -442,12 +521,26 @@ class _Reading:
             return UNLIKELY
         if chain.surest == Weight.ALSO and supported:
             return LIKELY
-        if chain.surest == Weight.WEAK and supported == "kin":
+        if chain.surest <= Weight.WEAK and supported in ("whose", "self"):
+            return LIKELY
+        if chain.surest == Weight.RARE and supported == "kin":
+            return LIKELY
+        if chain.surest == Weight.WEAK and supported in ("kin", "company"):
             return LIKELY
         return PERHAPS if chain.surest == Weight.ALSO else UNLIKELY
 
+    def _is_age(self, place: int) -> bool:
+        """عمرو شهرين، عمر ٣ سنوات: how old, and no name."""
+        if not self._word(place).lstrip("و").startswith("عمر"):
+            return False
+        after = self._word(place + 1)
+        return after.isdigit() or after in self.lists.ages
+
     def _starts(self, chain: _Chain) -> bool:
-        return chain.first == 0 or not self._joined(chain.first)
+        return self._starts_at(chain.first)
+
+    def _starts_at(self, place: int) -> bool:
+        return place == 0 or not self._joined(place)
 
     def _after_name(self, place: int) -> bool:
         """سارة ومنى: whether the word before is a sure name."""
@@ -465,8 +558,14 @@ class _Reading:
             return "" if self._word(chain.first) in self.lists.prayers else "vocative"
         if before in self.lists.kin and not entry_clitic:
             return "kin"
+        if after in ("ابن", "بنت", "ولد", "اخت", "اخو", "ام", "مرت") and self._word(chain.last + 2) in self.lists.kin:
+            return "whose"  # وسيم ابن عمتي
         if after in self.lists.kin:
-            return "company"
+            return "whose" if self._starts(chain) else "company"
+        if before in wordset("words", "selves") and not entry_clitic:
+            return "self" if after in ("من", "بنت", "ابن", "ام", "اخت") else "deed"
+        if chain.first == 0 and after in wordset("words", "requests"):
+            return "self"
         if before in self.lists.deeds or (after in self.lists.deeds and self._starts(chain)):
             return "deed"
         return ""

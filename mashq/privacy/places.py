@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from functools import cache
 
 from mashq.privacy.found import Found
-from mashq.privacy.lexicon import Weight, any_of, names, with_clitics, wordset
+from mashq.privacy.lexicon import Weight, any_of, is_word, names, with_clitics, wordset
 from mashq.privacy.page import Page
 
 __all__ = ["Addresses", "Hospitals"]
 
+_DEFINITE = ("المستشفي",)  # المستشفى السعودي الألماني
+_LABORATORIES = ("مختبر", "مختبرات", "معمل", "معامل")  # need no word of care after their name
 LONGEST = 6  # words in the name of a hospital
 _SPACE = re.compile(r"[ \t_]{1,2}")
 _LATIN_HOSPITAL = re.compile(
@@ -42,7 +44,7 @@ class Hospitals:
     def find(self, page: Page) -> Iterator[Found]:
         heads, loose = _care("heads"), _care("loose_heads")
         for place, word in enumerate(page.words):
-            if word.text in heads or word.text in loose:
+            if word.text in heads or word.text in loose or word.text.endswith(_DEFINITE):
                 found = self._named(page, place, word.text in loose)
                 if found:
                     yield found
@@ -64,8 +66,13 @@ class Hospitals:
             last = place
             proper = proper or verdict == "proper"
             caring = caring or words[place].text in wordset("places", "care", "of_care")
-        if (not proper and (loose or last < head + 2)) or (loose and not caring):
+        laboratory = words[head].text.endswith(_LABORATORIES)
+        if words[head].text.endswith(_DEFINITE) and (last == head + 1 or not proper):
+            return None  # المستشفى القديم
+        if (not proper and (loose or last < head + 2)) or (loose and not caring and not laboratory):
             return None
+        if laboratory and not caring and last == head + 1 and is_word(words[last].text):
+            return None  # مختبر الجامعة
         start = words[head].start + _clitic(words[head].text)
         known = loose or last > head + 1 or words[last].text.startswith("ال") or words[last].text in names()
         return Found("hospital", start, words[last].end, 0.8 if known else 0.55, self.name)
@@ -73,7 +80,7 @@ class Hospitals:
 
 def _clitic(head: str) -> int:
     """How many letters stand before the head itself."""
-    plain = wordset("places", "care", "heads") | wordset("places", "care", "loose_heads")
+    plain = wordset("places", "care", "heads") | wordset("places", "care", "loose_heads") | set(_DEFINITE)
     return next(cut for cut in range(len(head)) if head[cut:] in plain)
 
 
@@ -83,10 +90,11 @@ def _part_of_name(page: Page, place: int, first: bool, loose: bool) -> str:
     kinds = wordset("places", "care", "generic") | wordset("places", "care", "of_care")
     if word in kinds - wordset("places", "care", "proper"):
         return "kind"
-    if not first and word.startswith("وال") and len(word) > 5:
+    if not first and word.startswith("وال") and len(word) > 5 and not _is_of_people(word[1:]):
         return "kind"  # مستشفى الأم والطفل
     if word in wordset("places", "addresses", "titles") or word in (
         "دار",
+        "بن",
         "ابن",
         "عين",
         "ام",
@@ -113,7 +121,12 @@ def _part_of_name(page: Page, place: int, first: bool, loose: bool) -> str:
         return "proper"
     before = page.words[place - 1].text
     unlisted = first and not loose and len(word) > 2 and not word.startswith(("و", "ف", "ب", "ل", "ي", "ت", "ع"))
-    return "proper" if unlisted or before in ("ابن", "دار", "عين", "سيدي", "قصر", "مدينه") else "no"
+    return "proper" if unlisted or before in ("ابن", "بن", "دار", "عين", "سيدي", "قصر", "مدينه") else "no"
+
+
+def _is_of_people(word: str) -> bool:
+    """والدكتور: who works there, and no part of its name."""
+    return word in wordset("words", "titles", "doctor") or word in wordset("words", "titles", "person")
 
 
 # --- addresses -------------------------------------------------------------------------------------------------------
@@ -126,7 +139,7 @@ def _piece() -> re.Pattern[str]:
     def words(name: str) -> str:
         return any_of(" ".join(wordset("places", "addresses", name)))
 
-    number = r"(?:رقم\s?)?(?:[(]\s?)?\d{1,5}(?:\s?[)])?(?:\s?[/-]\s?\d{1,4})?(?!\d|\s?%)"
+    number = r"(?:(?:رقم|عدد|نمره|n)\s?)?(?:[(]\s?)?\d{1,5}(?:\s?[)])?(?:\s?[/-]\s?\d{1,4})?(?!\d|\s?%)"
     name = rf"(?:(?:{words('titles')})\s)?(?:(?:بن|ابن|ابو|عبد|ام)\s)?(?:ال\w{{2,}}|\w{{3,}})"
     more = r"(?:\s\w{3,}(?=\s?(?:[،,;\n]|$)))?(?:\s(?:بن\s)?ال\w{3,}){0,2}"
     road = rf"(?P<head>{words('roads')})\.?\s(?:(?P<road_number>{number})|(?P<name>{name}{more})(?:\s{number})?)"
@@ -177,17 +190,73 @@ class Addresses:
             if group and _BETWEEN.fullmatch(page.flat[group[-1][1] : piece[0]]):
                 group.append(piece)
                 continue
-            yield from self._whole(group)
+            yield from self._whole(page, group)
             group = [piece]
-        yield from self._whole(group)
+        yield from self._whole(page, group)
 
-    def _whole(self, group: list[_Piece]) -> Iterator[Found]:
-        while group and group[-1][2] is None:
-            group.pop()  # a landmark at the end: it may be anything
-        if group:
-            sure = any(one[2] for one in group)
-            score = 0.9 if len(group) > 1 and sure else 0.7 if sure else 0.6 if len(group) > 1 else 0.35
-            yield Found("address", group[0][0], group[-1][1], score, self.name)
+    def _whole(self, page: Page, group: list[_Piece]) -> Iterator[Found]:
+        while group and group[-1][2] is None and not _END.match(page.lower, group[-1][1]):
+            group.pop()  # a landmark before other words: it may be anything
+        if not group:
+            return
+        sure, start = any(one[2] for one in group), _led(page, group[0][0])
+        pieces = len(group) + (start < group[0][0])
+        score = 0.9 if pieces > 1 and sure else 0.7 if sure else 0.6 if pieces > 1 else 0.35
+        end = _tailed(page, group[-1][1]) if score > 0.5 else group[-1][1]
+        yield Found("address", start, end, score, self.name)
+
+
+_END = re.compile(r"\s?(?:[،,.؛;!؟?\n)]|$)")
+_LEAD = re.compile(r"(?:^|\s)[وف]?(?P<home>\w+)[\s:]{1,2}(?P<rest>(?:\w+[\s،,:]{1,2}){1,5})$")
+_TAIL = re.compile(r"\s?[،,-]?\s(?P<words>ال\w{3,}(?:\sال\w{3,})?|\w{3,})(?=\s?(?:[،,.؛;!؟?\n)]|$)|\s[بو]\w|\sفي\s)")
+_PLAIN_LEADS = frozenset(("في", "ف", "ب", "المريض", "المريضه", "البيت", "هو", "هنا", "حاليا", "الان", "هي", "السكن"))
+_PLACED = frozenset(("اول", "الاول", "جنب", "فوق", "تحت"))  # words of a sentence that also say where
+
+
+def _led(page: Page, start: int) -> int:
+    """Where an address begins: after "I live in", and after a town's name there; else at its first piece."""
+    piece = page.before(start, 48)
+    homes = [match for match in re.finditer(r"\w+", piece) if match.group() in _homes()]
+    if not homes:
+        return start
+    rest = piece[homes[-1].end() :]
+    words = list(re.finditer(r"\w+", rest))
+    while words and (words[0].group() in _PLAIN_LEADS or _is_town(words[0].group())):
+        words.pop(0)
+    if not 0 < len(words) <= 4 or re.search(r"[.؛;!؟?\d]", rest):
+        return start
+    if {word.group() for word in words} & (wordset("words", "common") - _PLACED):
+        return start
+    begun = start - len(rest) + words[0].start()
+    return begun + (words[0].group().startswith("بال") and len(words[0].group()) > 6)
+
+
+@cache
+def _homes() -> frozenset[str]:
+    return with_clitics(wordset("places", "addresses", "homes"))
+
+
+@cache
+def _bare_towns() -> frozenset[str]:
+    return frozenset(town.removeprefix("ال") for town in wordset("places", "addresses", "towns"))
+
+
+def _is_town(word: str) -> bool:
+    return word.removeprefix("ب").removeprefix("ال") in _bare_towns() or word.removeprefix("ال") in _bare_towns()
+
+
+def _tailed(page: Page, end: int) -> int:
+    """Where an address ends: a quarter's name after its last piece belongs to it, a town's does not."""
+    while match := _TAIL.match(page.lower, end):
+        words, last = match["words"].split(), match.end("words")
+        if any(_is_town(word) or word.isdigit() for word in words):
+            return end
+        towned = re.match(r"\s?[،,]\s?(\w+)", page.lower[last : last + 24])
+        strange = words[0].startswith("ال") and not any(map(is_word, words))
+        if not strange and not (towned and _is_town(towned[1])):
+            return end
+        end = last
+    return end
 
 
 def _piece_score(page: Page, match: re.Match[str]) -> float:
@@ -224,12 +293,13 @@ def _piece_score(page: Page, match: re.Match[str]) -> float:
         return 0.0
     named = words[0].startswith("ال") or words[0] in wordset("places", "addresses", "titles") or words[0] in names()
     numbered = _NUMERIC.search(match["body"]) is not None
-    if head in ("شارع", "زنقه", "نهج", "مخطط"):
+    if head in ("شارع", "زنقه", "نهج", "مخطط", "عطفه", "تجزئه"):
         return 0.7 if numbered else 0.4
-    if head in ("ساحه", "طلعه"):
+    if head in ("ساحه", "طلعه", "دوار", "نزله", "ضاحيه", "مساكن", "اسكان"):
         return 0.4 if named else 0.0
     if head in ("حي", "ميدان", "حاره", "زقاق", "جاده", "كورنيش", "حومه"):
         known = named and words[0] not in wordset("words", "common")
+        known = known or not is_word(words[0])
         return 0.7 if known and numbered else 0.4 if known else 0.0
     if head == "طريق":
         titled = words[0] in wordset("places", "addresses", "titles")

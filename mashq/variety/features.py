@@ -45,7 +45,7 @@ __all__ = [
     "word_hashes",
 ]
 
-ORDERS = (1, 2, 3, 4, 5)  # letters in a group
+ORDERS = (3, 4)  # letters in a group; shorter and longer ones tell a source left out of training no better, or worse
 
 # Letters that keyboards of some countries have; their sounds are the dialects' own (g, ch, v, p).
 _FOREIGN = "چگڤپڨڭژ"
@@ -149,7 +149,7 @@ class Groups:
 
 
 def groups(folded: Folded, bits: int) -> Iterator[Groups]:
-    """Runs of 1 to 5 letters and word ends, words, pairs of words, and what a word begins and ends with.
+    """Runs of three and four letters and word ends, words, pairs of words, and what a word begins and ends with.
 
     bits: columns are numbered below 2**bits. No group reaches over the end of its text.
     """
@@ -163,14 +163,16 @@ def groups(folded: Folded, bits: int) -> Iterator[Groups]:
 
 
 def _runs(codes: np.ndarray, begins: np.ndarray, bits: int) -> Iterator[Groups]:
-    """Letters with their word ends, over spaces too; six bits a letter, so that five make one key."""
+    """Letters with their word ends, over spaces too; six bits a letter, so that four make one key."""
     end_of_text = np.repeat(begins[1:], np.diff(begins))  # of each place but the last
     keys = np.zeros(len(codes), np.uint32)
-    for order in ORDERS[: len(codes)]:
-        size = min(len(codes) - order + 1, len(end_of_text))
-        keys = keys[:size] | codes[order - 1 : order - 1 + size] << np.uint32(6 * (order - 1))
+    for order in ORDERS:
+        size = max(min(len(codes) - order + 1, len(end_of_text)), 0)
+        keys = np.zeros(size, np.uint32)
+        for place in range(order):
+            keys |= codes[place : place + size] << np.uint32(6 * place)
         inside = np.arange(size) + order - 1 <= end_of_text[:size]
-        at = np.flatnonzero(inside & (keys != END))  # a word end alone, or two of an empty text, say nothing
+        at = np.flatnonzero(inside & (keys != END))  # two word ends of an empty text say nothing
         yield Groups(_column(keys[at], order, bits), at, at + order - 1)
 
 

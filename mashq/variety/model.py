@@ -21,7 +21,7 @@ from mashq.variety.features import BEGIN, END, Folded, Groups, counted, fold, gr
 
 __all__ = ["FORMAT", "LinearModel", "calibrated"]
 
-FORMAT = "mashq-variety-1"  # changes with the features or the layout of the file
+FORMAT = "mashq-variety-2"  # changes with the features or the layout of the file
 BLOCK = 1 << 18  # characters of whole texts that are scored at a time: the groups of a block stay in the cache
 ARRAYS = ("weights", "markers", "intercepts", "priors", "softness", "about")
 MOST_WEIGHT = np.iinfo(np.int16).max
@@ -153,7 +153,10 @@ class LinearModel:
         digest = hashlib.blake2b(FORMAT.encode(), digest_size=8)
         for part in (self.weights, self.markers, self.intercepts, self.priors, self.softness):
             digest.update(np.ascontiguousarray(part).tobytes())
-        decisive = {name: self.about.get(name) for name in ("labels", "scale", "sure", "piece_sure", "experimental")}
+        decisive = {
+            name: self.about.get(name)
+            for name in ("labels", "scale", "sure", "sure_standard", "piece_sure", "experimental")
+        }
         digest.update(json.dumps(decisive, sort_keys=True).encode())
         return digest.hexdigest()
 
@@ -172,7 +175,7 @@ def _misshapen(model: LinearModel) -> str | None:
         return f"weights {model.weights.dtype} {model.weights.shape} for {count} labels"
     if (model.intercepts.shape, model.priors.shape, model.softness.shape) != ((count,), (count,), (2,)):
         return f"intercepts {model.intercepts.shape}, priors {model.priors.shape}, softness {model.softness.shape}"
-    known = {"scale", "sure", "piece_sure", "experimental", "name", "licence"}
+    known = {"scale", "sure", "sure_standard", "piece_sure", "experimental", "name", "licence"}
     return f"no {', '.join(sorted(known - model.about.keys()))}" if known - model.about.keys() else None
 
 

@@ -60,7 +60,8 @@ class Teller(abc.ABC):
     licence: str  # of the model; "unknown" where nothing says it
     labels: tuple[str, ...]
     experimental: frozenset[str]
-    sure: float  # least probability of a label; below it the text is unsure
+    sure: float  # least probability of a dialect; below it the text is unsure
+    sure_standard: float  # the same of "msa", which needs no evidence
     piece_sure: float  # least probability of a piece that counts for "mixed"
 
     @abc.abstractmethod
@@ -74,9 +75,9 @@ class Teller(abc.ABC):
     def tell(self, texts: Sequence[str]) -> Told:
         """The variety of each text.
 
-        "unsure": no label reaches the probability `sure`, or there is no Arabic letter (then all are equally likely).
-        "mixed": two parts of the text, of at least six words and a fifth of all words each, are surely of two
-        varieties, the standard among them or not (`pieces` says where parts end).
+        "unsure": no dialect reaches the probability `sure`, nor the standard `sure_standard`, or there is no Arabic
+        letter (then all are equally likely). "mixed": two parts of the text, of at least six words and a fifth of all
+        words each, are surely of two varieties, the standard among them or not (`pieces` says where parts end).
         Raises MashqError where `texts` is one string.
         """
         if isinstance(texts, str):
@@ -84,7 +85,7 @@ class Teller(abc.ABC):
         odds, words = self._probabilities(texts)
         best = [self.labels[place] for place in odds.argmax(axis=1)]
         said = [
-            label if count and top >= self.sure else UNSURE
+            label if count and top >= (self.sure_standard if label == "msa" else self.sure) else UNSURE
             for label, top, count in zip(best, odds.max(axis=1), words, strict=True)
         ]
         for place in self._mixed(texts, words):
@@ -139,6 +140,7 @@ class LinearTeller(Teller):
         self.labels = model.labels
         self.experimental = frozenset(model.about["experimental"])
         self.sure = float(model.about["sure"])
+        self.sure_standard = float(model.about["sure_standard"])
         self.piece_sure = float(model.about["piece_sure"])
 
     def _probabilities(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

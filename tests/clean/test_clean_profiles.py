@@ -121,6 +121,32 @@ PIECES = st.sampled_from(
         "<br>",
         "&#x40;",
         "&#64;",
+        "haah",
+        "هأ",
+        "هي",
+        "lool",
+        "httpſ://",
+        "t.K",
+        "_",
+        "- -",
+        "# ",
+        "..",
+        "اقتباس:",
+        "نهاية الاقتباس",
+        "كتب سعد:",
+        "المشاركة الأصلية بواسطة",
+        "رد على",
+        "آخر تعديل",
+        "12:30",
+        "مشاهدة",
+        "معاد توجيهها:",
+        "عرض المزيد",
+        "أرسلت من هاتفي",
+        "_____",
+        "التوقيع:",
+        "اربح يوميا",
+        "с",
+        "о",
         "＠",
         "＃",
     ]
@@ -432,3 +458,22 @@ def test_blocks_do_not_matter(monkeypatch, tweets):
     whole = clean(tweets[:300], open_profile("social"))
     monkeypatch.setattr(cleaning_module, "BLOCK", 7)
     assert clean(tweets[:300], open_profile("social")) == whole
+
+
+def test_the_fast_path_is_the_plain_one(monkeypatch, tweets):
+    profile = open_profile("social", {"near_duplicate": {"on": False}})
+    texts = [
+        *tweets[:400],
+        *POSTS,
+        "كلام\nآخر تعديل بواسطة سعد ; 12-03-2015 الساعة 10:15 PM",
+        "هاهاها كتب سعد: نعم\nلا",
+    ]
+    fast = clean(texts, profile)
+    monkeypatch.setattr(cleaning_module, "_suspects", _everything)
+    plain = clean(texts, profile)
+    assert fast == plain
+
+
+def _everything(rule, settings, work, rows, shown, alive):
+    """Every row that is not dropped is a suspect."""
+    return [place for place, lives in enumerate(alive) if lives]
