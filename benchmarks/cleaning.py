@@ -11,8 +11,8 @@ Peers live in an environment of their own, because AraBERT's package wants an ol
 
 Lines are the tweets of $MASHQ_DATA/arsarcasm_v2_train.csv, or without it sentences of this file's own; they are cycled
 and each gets a running number, until there are --lines of them. Where two contenders mean the same, their outputs are
-compared first, on the lines without numbers. Then every contender runs --repeats times in turn, each in a process of its
-own with one thread; a peer on --peer-lines lines. Times are CPU seconds of that process, without imports.
+compared first, on the lines without numbers. Then every contender runs --repeats times in turn, each in a process of
+its own with one thread; a peer on --peer-lines lines. Times are CPU seconds of that process, without imports.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from mashq import clean, dialect, medical, rows
-from mashq.near import Near
+from mashq.near import Near, alike
 from mashq.rows import MashqError
 from mashq.run import Job, Step, read_rows
 
@@ -171,11 +171,17 @@ def distinct(name: str, thread: Step, least: float = 0.8) -> Step:
 
 
 def _distinct(job: Job) -> Iterator[pa.Table]:
-    seen = Near(job.settings["least"])
-    for table in job.read("threads"):
-        firsts = [posts[0]["content"] for posts in table["messages"].to_pylist()]
-        alike = [seen.add(text, rows.id_hex(one)) for text, one in zip(firsts, table["id"].to_pylist(), strict=True)]
-        yield rows.drop(table, [f"near duplicate: {one[1]:.2f} like {one[0][:8]}" if one else None for one in alike])
+    tables = list(job.read("threads"))
+    firsts = [posts[0]["content"] for table in tables for posts in table["messages"].to_pylist()]
+    ids = [one for table in tables for one in table["id"].to_pylist()]
+    found = [
+        f"near duplicate: {one[1]:.2f} like {rows.id_hex(ids[one[0]])[:8]}" if one else None
+        for one in alike(firsts, job.settings["least"])
+    ]
+    at = 0
+    for table in tables:
+        yield rows.drop(table, found[at : at + table.num_rows])
+        at += table.num_rows
 
 
 def unlike(name: str, pair: Step, held: Step, least: float = 0.8) -> Step:
@@ -190,8 +196,8 @@ def _unlike(job: Job) -> Iterator[pa.Table]:
             if row["split"] != "train":
                 unseen.add(row["messages"][0]["content"], rows.id_hex(row["id"]))
     for table in job.read("pairs"):
-        alike = [unseen.find(posts[0]["content"]) for posts in table["messages"].to_pylist()]
-        yield rows.drop(table, [f"held out: {one[1]:.2f} like {one[0][:8]}" if one else None for one in alike])
+        like = [unseen.find(posts[0]["content"]) for posts in table["messages"].to_pylist()]
+        yield rows.drop(table, [f"held out: {one[1]:.2f} like {one[0][:8]}" if one else None for one in like])
 
 
 # --- de-identification -----------------------------------------------------------------------------------------------

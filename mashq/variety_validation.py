@@ -6,14 +6,24 @@ independent draws.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mashq.rows import MashqError, expected_got
 
-__all__ = ["LENGTHS", "Measured", "calibration_error", "confusion", "folds", "length_band", "macro_f1", "measured"]
+__all__ = [
+    "LENGTHS",
+    "Measured",
+    "calibration_error",
+    "confusion",
+    "folds",
+    "gain",
+    "length_band",
+    "macro_f1",
+    "measured",
+]
 
 LENGTHS: Mapping[str, tuple[int, int]] = {
     "1-3": (1, 3),
@@ -57,12 +67,8 @@ def measured(truth: np.ndarray, told: np.ndarray, groups: Sequence[str], k: int,
     """Accuracy and macro-F1 of n rows. Raises MashqError for no rows."""
     table = confusion(truth, told, k)
     value = macro_f1(table)
-    _, owner = np.unique(np.asarray(groups), return_inverse=True)
-    number = int(owner.max()) + 1
-    random = np.random.default_rng(seed)
     drawn = []
-    for _ in range(BOOTSTRAPS):
-        times = np.bincount(random.integers(0, number, number), minlength=number)[owner]
+    for times in _resampled(groups, seed):
         one = confusion(truth, told, k, times)
         drawn.append((np.trace(one) / max(one.sum(), 1), macro_f1(one) if one.sum() else 0.0))
     low, high = np.percentile(np.array(drawn), [2.5, 97.5], axis=0)
@@ -72,8 +78,33 @@ def measured(truth: np.ndarray, told: np.ndarray, groups: Sequence[str], k: int,
         macro_f1=value,
         macro_f1_interval=(float(low[1]), float(high[1])),
         rows=len(truth),
-        groups=number,
+        groups=len(set(groups)),
     )
+
+
+def gain(
+    truth: np.ndarray, told: np.ndarray, other: np.ndarray, groups: Sequence[str], k: int, seed: int = 0
+) -> tuple[float, tuple[float, float]]:
+    """Macro-F1 of `told` less that of `other` on the same n rows, with its paired interval of 95 %.
+
+    Raises MashqError for no rows.
+    """
+    value = macro_f1(confusion(truth, told, k)) - macro_f1(confusion(truth, other, k))
+    drawn = [
+        macro_f1(confusion(truth, told, k, times)) - macro_f1(confusion(truth, other, k, times))
+        for times in _resampled(groups, seed)
+    ]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return value, (float(low), float(high))
+
+
+def _resampled(groups: Sequence[str], seed: int) -> Iterator[np.ndarray]:
+    """How often each row is drawn, when whole groups are drawn with replacement; `BOOTSTRAPS` times."""
+    _, owner = np.unique(np.asarray(groups), return_inverse=True)
+    number = int(owner.max()) + 1
+    random = np.random.default_rng(seed)
+    for _ in range(BOOTSTRAPS):
+        yield np.bincount(random.integers(0, number, number), minlength=number)[owner]
 
 
 def calibration_error(odds: np.ndarray, truth: np.ndarray) -> tuple[float, list[tuple[float, float, int]]]:

@@ -524,7 +524,9 @@ def test_a_dialect_is_told_by_its_words(variety):
 
 
 def test_standard_arabic_is_no_dialect():
-    assert "reads as msa, asked for moroccan" in faults(Turns(GOOD, "labelled"), Expected(variety="moroccan"))["variety"]
+    assert (
+        "reads as msa, asked for moroccan" in faults(Turns(GOOD, "labelled"), Expected(variety="moroccan"))["variety"]
+    )
 
 
 @settings(deadline=None)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from mashq.near import Near
+from mashq.near import Near, alike
 from mashq.rows import MashqError
 
 WORDS = [f"كلمة{chr(0x0628 + i % 20)}{i}" for i in range(4000)]
@@ -63,3 +63,23 @@ def test_short_and_empty_texts():
 def test_values_out_of_range(settings):
     with pytest.raises(MashqError, match=r"near-duplicates: expected least in \(0, 1\] and run >= 1"):
         Near(**settings)
+
+
+@pytest.mark.parametrize(("least", "run"), [(0.7, 5), (0.8, 2), (1.0, 1)])
+def test_a_column_at_once_is_one_after_the_other(least, run):
+    draw = random.Random(3)
+    texts = [text(draw, draw.choice([0, 1, 3, 12, 40])) for _ in range(300)]
+    texts += [[*one[:-1], draw.choice(WORDS)] for one in texts[:120] if one] + texts[40:90]
+    draw.shuffle(texts)
+    column = [" ".join(one) for one in texts] + ["", "؟", "؟"]
+    near = Near(least, run)
+    one_by_one = [near.add(one, str(place)) for place, one in enumerate(column)]
+    found = alike(column, least, run)
+    assert [one and (str(one[0]), one[1]) for one in found] == one_by_one
+    assert 30 < sum(one is not None for one in found) < 200
+
+
+def test_an_empty_column_and_one_without_words_have_no_copies():
+    assert alike([]) == [] and alike(["", "؟", "؟"]) == [None] * 3
+    with pytest.raises(MashqError, match=r"expected least in \(0, 1\]"):
+        alike(["نص"], least=0)

@@ -217,7 +217,7 @@ def test_a_model_file_of_another_format_or_shape(tmp_path: Path, teller: LinearT
     LinearModel(
         model.weights, model.markers, model.intercepts, model.priors, model.softness, {**model.about, "format": "x"}
     ).save(path)
-    with pytest.raises(MashqError, match="expected format mashq-variety-1, got x"):
+    with pytest.raises(MashqError, match="expected format mashq-variety-2, got x"):
         open_teller(path)
     LinearModel(
         model.weights[:100], model.markers[:0], model.intercepts, model.priors, model.softness, model.about

@@ -2,11 +2,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from mashq.rows import MashqError
 from mashq.variety import open_teller
-from mashq.variety_training import LabelledFile, TrainingSettings, read_plan, read_rows, train, without_names
-from mashq.variety_validation import calibration_error, confusion, folds, length_band, macro_f1, measured
+from mashq.variety.features import folded_text
+from mashq.variety_training import (
+    PLAN,
+    LabelledFile,
+    TrainingSettings,
+    labelled,
+    read_plan,
+    read_rows,
+    train,
+    without_names,
+)
+from mashq.variety_validation import calibration_error, confusion, folds, gain, length_band, macro_f1, measured
 
 STANDARD = ["ذهبت إلى السوق صباحا", "لم يصل القطار حتى الآن", "سوف نلتقي في المكتبة غدا", "ماذا قرأت هذا الأسبوع"]
 EGYPTIAN = ["رحت السوق الصبح بدري", "القطر لسه ماجاش لحد دلوقتي", "هنتقابل في المكتبة بكره", "قريت إيه الأسبوع ده"]
@@ -22,7 +33,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def labelled(path: Path, **changes: object) -> LabelledFile:
+def table_of(path: Path, **changes: object) -> LabelledFile:
     given = {"text_field": "text", "label_field": "variety", "labels": {"s": "msa", "e": "egyptian"}} | changes
     return LabelledFile(path, source=str(given.pop("source", "table")), **given)  # type: ignore[arg-type]
 
@@ -31,26 +42,26 @@ def labelled(path: Path, **changes: object) -> LabelledFile:
 
 
 def test_rows_of_a_table_have_our_labels(table: Path) -> None:
-    rows = read_rows(labelled(table))
+    rows = read_rows(table_of(table))
     assert [row.label for row in rows[:8]] == ["msa"] * 4 + ["egyptian"] * 4
     assert rows[0].text == "ذهبت إلى السوق صباحا واحد"
     assert len({row.group for row in rows}) == 24
 
 
 def test_a_label_mapped_to_null_is_left_out(table: Path) -> None:
-    assert {row.label for row in read_rows(labelled(table, labels={"s": "msa", "e": None}))} == {"msa"}
+    assert {row.label for row in read_rows(table_of(table, labels={"s": "msa", "e": None}))} == {"msa"}
 
 
 def test_an_unknown_label_names_row_and_column(table: Path) -> None:
     with pytest.raises(MashqError, match=r"rows\.csv, row 5, column 'variety': expected one of msa, .*got 'e'"):
-        read_rows(labelled(table, labels={"s": "msa"}))
+        read_rows(table_of(table, labels={"s": "msa"}))
 
 
 def test_a_row_without_text_is_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "مرحبا", "variety": "s"}\n{"variety": "s"}\n', "utf-8")
     with pytest.raises(MashqError, match=r"rows\.jsonl, row 2: .*text"):
-        read_rows(labelled(path))
+        read_rows(table_of(path))
 
 
 def test_plain_text_by_its_own_label(tmp_path: Path) -> None:
@@ -62,7 +73,7 @@ def test_plain_text_by_its_own_label(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(MashqError, match=r"nowhere\.csv: expected a file, got none"):
-        read_rows(labelled(tmp_path / "nowhere.csv"))
+        read_rows(table_of(tmp_path / "nowhere.csv"))
 
 
 def test_written_sentences_are_grouped_by_genre(tmp_path: Path) -> None:
@@ -99,6 +110,66 @@ def test_a_plan_with_an_unknown_field(tmp_path: Path) -> None:
     assert read_plan(path, tmp_path)[0].path == tmp_path / "a.csv"
 
 
+def test_values_of_a_plan_are_text_and_its_labels_a_mapping(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text("- {path: a.csv, source: a, labels: {1: gulf, 2: null}}\n", "utf-8")
+    assert read_plan(path)[0].labels == {"1": "gulf", "2": None}
+    path.write_text("- {path: a.csv, source: a, labels: [gulf]}\n", "utf-8")
+    with pytest.raises(MashqError, match="entry 1, labels: expected values and our labels, got list"):
+        read_plan(path)
+
+
+def test_a_file_of_the_command_line(table: Path) -> None:
+    file = labelled(table, label_field="variety", labels=["s=msa", "e="], licence="MIT")
+    assert (file.source, file.licence, file.labels) == ("rows", "MIT", {"s": "msa", "e": None})
+    assert [row.label for row in read_rows(file)] == ["msa"] * 12
+
+
+def test_a_value_with_an_equals_sign_in_it() -> None:
+    assert labelled(Path("a.csv"), labels=["x=y = gulf"]).labels == {"x=y": "gulf"}
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        (["egyptian"], r"the label 'egyptian' of a\.csv: expected value=label, as egypt=egyptian, got 'egyptian'"),
+        (["=gulf"], "expected value=label, as egypt=egyptian, got '=gulf'"),
+        (["eg=egiptian"], "expected one of msa, .* after '=', got 'egiptian'.*'eg='.*Did you mean 'egyptian'"),
+        (["a=gulf", "a=iraqi"], "'a' already stands for 'gulf'"),
+        (["a=", "a=iraqi"], "'a' already stands for nothing"),
+    ],
+)
+def test_a_wrong_label_of_the_command_line(said: list[str], fault: str) -> None:
+    with pytest.raises(MashqError, match=fault):
+        labelled(Path("a.csv"), labels=said)
+
+
+def test_plain_text_has_no_column_of_labels() -> None:
+    with pytest.raises(MashqError, match=r"talk\.txt: expected a table .*got \.txt.*source: talk, label: gulf"):
+        labelled(Path("talk.txt"))
+
+
+def test_the_shipped_plan_names_files_that_are_there(tmp_path: Path) -> None:
+    files = read_plan(PLAN, tmp_path)
+    assert [file.path.name for file in files if file.path.parent != tmp_path and not file.path.is_file()] == []
+    assert {file.source for file in files} == {"tweets", "stories", "written", "lexicon"}
+
+
+def test_elevated_sentences_share_no_run_of_four_words_with_the_old_texts_that_guard() -> None:
+    folder = PLAN.parent
+    ours = [folded_text(one["text"]) for one in yaml.safe_load((folder / "elevated.yaml").read_text("utf-8"))]
+    old = yaml.safe_load((folder / "sentences" / "classical.yaml").read_text("utf-8"))
+    guarded = {run for one in old for run in runs_of_four(folded_text(one["text"]))}
+    assert len(guarded) > 300
+    assert [text for text in ours if guarded & runs_of_four(text)] == []
+    assert len(set(ours)) == len(ours) >= 150
+
+
+def runs_of_four(text: str) -> set[tuple[str, ...]]:
+    words = text.split()
+    return {tuple(words[start : start + 4]) for start in range(len(words) - 3)}
+
+
 # --- training --------------------------------------------------------------------------------------------------------
 
 
@@ -106,7 +177,7 @@ def test_equal_files_give_equal_bytes_and_a_model_that_tells(table: Path, tmp_pa
     pytest.importorskip("sklearn")
     lexicon = tmp_path / "lexicon.yaml"
     lexicon.write_text("msa: سوف لم\negyptian: دلوقتي لسه إيه\n", "utf-8")
-    files = [labelled(table), LabelledFile(lexicon, "lexicon", lexicon=True)]
+    files = [table_of(table), LabelledFile(lexicon, "lexicon", lexicon=True)]
     made = train(files, tmp_path / "one.npz", SMALL)
     train(files, tmp_path / "two.npz", SMALL)
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
@@ -123,8 +194,35 @@ def test_equal_files_give_equal_bytes_and_a_model_that_tells(table: Path, tmp_pa
 def test_one_label_is_no_training_set(table: Path, tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     with pytest.raises(MashqError, match="expected at least two labels, got msa"):
-        train([labelled(table, labels={"s": "msa", "e": None})], tmp_path / "model.npz", SMALL)
+        train([table_of(table, labels={"s": "msa", "e": None})], tmp_path / "model.npz", SMALL)
     assert not (tmp_path / "model.npz").exists()
+
+
+def test_each_source_is_left_out_by_a_model_of_the_others(table: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    other = tmp_path / "egyptian.txt"
+    other.write_text("\n".join(EGYPTIAN), "utf-8")
+    files = [table_of(table), LabelledFile(other, "talk", label="egyptian")]
+    made = train(files, tmp_path / "one.npz", SMALL)
+    assert sorted(made.without) == ["table", "talk"]
+    assert made.without["talk"].about["name"] == "variety without talk"
+    at = [place for place, row in enumerate(made.rows) if row.source == "talk"]
+    odds, _ = made.without["talk"].probabilities([made.rows[place].text for place in at])
+    assert np.allclose(odds, made.by_source[at], atol=0.02)  # but for the rounding to whole numbers
+    alone, _ = made.without["table"].probabilities(STANDARD)  # it has seen Egyptian only
+    assert alone.argmax(axis=1).tolist() == [1] * 4
+
+
+def test_rows_of_one_group_leave_nothing_to_train_a_fold_on(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    files = []
+    for name, texts in (("msa", STANDARD), ("egyptian", EGYPTIAN)):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text("".join(f'- {{text: "{text}", genre: chat}}\n' for text in texts), "utf-8")
+        files.append(LabelledFile(path, "written", label=name))
+    made = train(files, tmp_path / "one.npz", SMALL)
+    assert made.without == {}
+    assert np.allclose(made.by_fold, 0.5)
 
 
 # --- measures --------------------------------------------------------------------------------------------------------
@@ -157,6 +255,17 @@ def test_an_interval_holds_its_value_and_knows_groups() -> None:
     wide = grouped.accuracy_interval[1] - grouped.accuracy_interval[0]
     assert wide > alone.accuracy_interval[1] - alone.accuracy_interval[0]
     assert grouped.groups == 10
+
+
+def test_gain_is_paired() -> None:
+    truth = np.arange(200) % 2
+    worse = np.where(np.arange(200) < 160, truth, 1 - truth)
+    better = np.where(np.arange(200) < 180, truth, 1 - truth)
+    groups = [str(at) for at in range(200)]
+    value, (low, high) = gain(truth, better, worse, groups, 2)
+    assert value == pytest.approx(0.1)
+    assert 0.05 < low < 0.1 < high < 0.15
+    assert gain(truth, worse, worse, groups, 2) == (0.0, (0.0, 0.0))
 
 
 def test_calibration_error_of_a_boaster() -> None:

@@ -285,5 +285,5 @@ def _ends_in(whole: str, most_bits: int, words: frozenset[str]) -> bool:
     plain = re.sub("[أإآ]", "ا", whole)
     if plain in words or _ATTACHED.sub("", plain) in words or plain[1:] in words:
         return True
-    pairs, (before, last) = _pairs("arabic"), whole[-2:]
+    pairs, before, last = _pairs("arabic"), whole[-2], whole[-1]
     return pairs[before, last] + pairs[last, "$"] - pairs[before, "$"] <= most_bits

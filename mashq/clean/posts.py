@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from mashq import arabic
 from mashq.clean.columns import column_of, matching_folded, spellings
 from mashq.clean.rule import data
-from mashq.near import Near
+from mashq.near import alike
 from mashq.word_patterns import folded_lower, word_pattern
 
 __all__ = [
@@ -42,9 +42,13 @@ _ALONE = "strong"  # signs that count twice: with one way of contact they are en
 def _contacts() -> tuple[re.Pattern[str], dict[str, re.Pattern[str]]]:
     """(sites that post by themselves, way of contact -> its pattern). Words in brackets stand for what was taken."""
     sites = "|".join(map(re.escape, data("words")["spam_sites"]))
-    phone = r"(?<![\w.,/])(?:\+|00)?[0-9](?:[ -]?[0-9]){8,13}(?![\w/])|[\[<](?:رقم|هاتف|جوال|تليفون|phone)[^\]>\n]{0,20}[\]>]"
+    phone = (
+        r"(?<![\w.,/])(?:\+|00)?[0-9](?:[ -]?[0-9]){8,13}(?![\w/])|"
+        r"[\[<](?:رقم|هاتف|جوال|تليفون|phone)[^\]>\n]{0,20}[\]>]"
+    )
     link = (
-        r"https?:|www\.|(?<![\w@])(?:bit\.ly|t\.me|wa\.me|t\.co|goo\.gl|tinyurl\.com|[a-z0-9-]{2,}\.(?:com|net|org|info|me|shop|store|xyz))"
+        r"https?:|www\.|(?<![\w@-])(?:bit\.ly|t\.me|wa\.me|t\.co|goo\.gl|tinyurl\.com|[a-z0-9][a-z0-9-]{1,62}\.(?:com|"
+        r"net|org|info|me|shop|store|xyz))"
         r"(?![\w])|[\[<](?:رابط|لينك|url|link)[^\]>\n]{0,20}[\]>]"
     )
     return re.compile(rf"(?i)(?<![\w-])(?:{sites})(?!\w)"), {"رقم هاتف": re.compile(phone), "رابط": re.compile(link)}
@@ -142,16 +146,13 @@ def near_duplicate(texts: Sequence[str], least: float = 0.8, run: int = 2) -> li
 
     The first stays. Empty texts are nobody's copies. Of texts with equal words no sketch is made but the first's.
     """
-    near = Near(least, run)
-    seen: dict[str, int] = {}
+    first = {text: place for place, text in reversed(list(enumerate(texts)))}
+    unique = sorted(first.values())
+    like = dict(zip(unique, alike([texts[place] for place in unique], least, run), strict=True))
     reasons: list[str | None] = []
     for place, text in enumerate(texts):
-        first = seen.setdefault(text, place)
-        if not text:
-            reasons.append(None)
-        elif first != place:
-            reasons.append(f"near duplicate: 1.00 of text {first + 1} >= {least:.2f}")
-        else:
-            found = near.add(text, str(place + 1))
-            reasons.append(f"near duplicate: {found[1]:.2f} of text {found[0]} >= {least:.2f}" if found else None)
+        found = like[first[text]]
+        share, of = (1.0, first[text]) if first[text] != place else (found[1], unique[found[0]]) if found else (0.0, 0)
+        told = bool(text) and share >= least
+        reasons.append(f"near duplicate: {share:.2f} of text {of + 1} >= {least:.2f}" if told else None)
     return reasons

@@ -166,7 +166,9 @@ def _same(post: Post, first: Post) -> bool:
 @functools.cache
 def _talk() -> tuple[Spotter, re.Pattern[str]]:
     talk = data("talk")
-    return Spotter({"courtesy": talk["courtesy"], "promotion": talk["promotion"]}), re.compile(talk["contact"])
+    return Spotter({"courtesy": talk["courtesy"], "promotion": talk["promotion"], "sold": talk["sold"]}), re.compile(
+        talk["contact"]
+    )
 
 
 def useless(text: str) -> str | None:
@@ -176,8 +178,9 @@ def useless(text: str) -> str | None:
     if not words.words:
         return "empty: no words"
     spots = spotter.spots(words)
-    sold = [spot for spot in spots if spot.tag == "promotion"]
-    if (sold and (len(sold) > 1 or contact.search(text))) or (
+    sold = [spot for spot in spots if spot.tag in ("promotion", "sold")]
+    plainly = any(spot.tag == "sold" for spot in sold)  # work, money, goods: no link needed
+    if (sold and (len(sold) > 1 or plainly or contact.search(text))) or (
         not sold and contact.search(text) and len(words.words) < 8
     ):
         clauses = {words.clauses[spot.start] for spot in sold}
@@ -194,7 +197,9 @@ def useless(text: str) -> str | None:
 # --- what it is about ------------------------------------------------------------------------------------------------
 
 ADDS = {"sure": 3.0, "mild": 3.0, "hint": 1.0}  # what a word of each kind adds
-OF_A_CHILD = 1.5  # what a child as the patient adds to paediatrics: with "my son" more than hints, less than a sure word
+OF_A_CHILD = (
+    1.5  # what a child as the patient adds to paediatrics: with "my son" more than hints, less than a sure word
+)
 CHILDHOOD = 14  # years below which a patient is a child here
 LEAST = 2  # two hints, or one sure word; one hint where a word of complaint stands in the text
 

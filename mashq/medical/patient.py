@@ -84,8 +84,8 @@ class _Patterns:
 
 
 _UNIT = (
-    r"(?P<unit>سنوات|سنين|سنه|سنوا|سنتين|سنتان|عاما|عام|اعوام|عامين|عامان|شهور|اشهر|شهرا|شهرين|شهران|شهر|اسابيع|اسبوعين|اسبوع|ايام|"
-    r"يومين|يوم|years?|yrs?|y/o|yo|y|months?|weeks?|days?)(?!\w)"
+    r"(?P<unit>سنوات|سنين|سنه|سنوا|سنتين|سنتان|عاما|عام|اعوام|عامين|عامان|شهور|اشهر|شهرا|شهرين|شهران|شهر|اسابيع|اسبوعين|اسبوعا|اسبوع|ايام|"
+    r"يومين|يوما|يوم|years?|yrs?|y/o|yo|y|months?|weeks?|days?)(?!\w)"
 )
 _DUAL = r"(?P<dual>سنتين|سنتان|عامين|عامان|شهرين|شهران|اسبوعين|يومين|سنه|عام|شهر|اسبوع)(?!\w)"
 _HALF = r"(?P<half> و(?:نصف|نص)(?!\w))?"
@@ -202,7 +202,8 @@ def patient(text: str) -> Patient:
 
 
 _PREGNANT = re.compile(
-    r"(?<!\w)(?<!لست )(?<!مو )(?<!مش )(?<!ماني )(?<!غير )(?<!مب )(?<!هل انا )(?<!ما )(?<!اكون )"
+    r"(?<!\w)(?<!لست )(?<!مو )(?<!مش )(?<!ماني )(?<!غير )(?<!مب )(?<!هل انا )(?<!ما )"
+    r"(?<!خاف اكون )(?<!ايفه اكون )(?<!ائفه اكون )(?<!ايف تكون )"
     r"و?(?:حامل|حبلي|حامله|حبله)(?!\w)"
 )
 
@@ -223,11 +224,22 @@ def _who(folded: str, patterns: _Patterns) -> tuple[str, int, str]:
         if own and own.start() < match.start() and not _just_has(own, match):
             break
         after = folded[match.end() : match.end() + 40]
+        if after.startswith((" متزوج", " مسافر", " نجح", " تخرج")):
+            continue  # told of, not ill
         kind = patterns.which[word]
         led = bool(match["lead"].strip("وف")) or re.search(r"(?:عمر|عند|سن|علي|ل) ?$", before)
-        if led or patterns.complains.search(after) or (kind in CHILDREN and match.start() < 25):
+        if (
+            led
+            or patterns.complains.search(after)
+            or (match.start() < 25 and _DOES.match(after))
+            or (kind in CHILDREN and match.start() < 25)
+        ):
             return kind, match.start(), word
     return "self", 0, ""
+
+
+# A verb of the third person right after a relative: "زوجي يشخر"; one of saying tells of nobody ill.
+_DOES = re.compile(r"\s+(?:ما |مش |مو )?[بكد]?[يت](?!قول|حكي|نصح|سال|قلي|بغي|بي|ريد)\w{2,}")
 
 
 def _just_has(own: re.Match[str], match: re.Match[str]) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mashq.medical.patient import Patient, patient
-from mashq.medical.words import Spot, Spotter, Words, data, read
+from mashq.medical.words import MOST_CHARACTERS, Spot, Spotter, Words, data, read
 
 __all__ = ["DISCLAIMER", "DISCLAIMER_ARABIC", "RedFlag", "Safety", "Sign", "red_flags", "safety", "safety_signs"]
 
@@ -105,13 +105,14 @@ def _raised(flag: _Flag, stated: Sequence[Spot], words: Words, text: str) -> lis
 
 def _nearest(first: Spot, group: frozenset[str], stated: Sequence[Spot], within: int) -> Spot | None:
     for spot in stated:
-        overlaps = spot.start < first.end and first.start < spot.end
+        overlaps = spot.start < first.end and first.start < spot.end and spot.start - first.start < 2
         if spot.tag in group and not overlaps and abs(spot.start - first.start) <= within:
             return spot
     return None
 
 
 _HOT = re.compile(r"(?<!\d)4[012](?:[.,]\d)?(?!\d)")
+_WEEKS = re.compile(r"عمر(?:ه|ها|و|ا) (?:شهرين|شهر|اسبوعين|اسبوع|يومين|\d+ (?:يوم|ايام|اسبوع|اسابيع))(?!\w)")
 _NEWBORN = frozenset({"مولود", "المولود", "مولودي", "مولوده", "رضيع", "رضيعي", "رضيعتي", "الرضيع", "نونو"})
 
 
@@ -119,7 +120,7 @@ def _infant(text: str, words: Words) -> bool:
     """Three months at most, a newborn whose age is not stated, or a child with 40 degrees and more."""
     who = patient(text)
     if who.age_years is None:
-        return not _NEWBORN.isdisjoint(words.words)
+        return bool(_WEEKS.search(words.folded)) or not _NEWBORN.isdisjoint(words.words)
     return who.age_years <= 0.25 or (who.age_years <= 12 and bool(_HOT.search(words.folded)))
 
 
@@ -145,6 +146,7 @@ class Safety:
 
     score: float
     signs: tuple[Sign, ...]
+    cut: bool = False  # the question or the answer was longer than is read (`words.MOST_CHARACTERS`)
 
     @property
     def reason(self) -> str | None:
@@ -181,7 +183,8 @@ _UNITS = (
 )
 _COUNT = r"(?:\d+|ست|سته|ثماني|ثمان|ثمن|تمن|تمان|تمنيه|ثمانيه|اثني عشر|اثنا عشر|اتناشر|طناش|اثنعش|اربع|اربعه|ربع|عشر)"
 _OFTEN = (
-    rf"(?:كل {_COUNT} ?ساع|يوميا|صباحا|مساء|كل (?:يوم|صباح|مساء|ليله|اسبوع)|صبح و|الصبح و|عالريق|علي الريق|لكل كيلو|"
+    rf"(?:كل {_COUNT} ?ساع|يوميا|صباحا|مساء|(?:ب|في )ال?ليل|بالليل|كل (?:يوم|صباح|مساء|ليله|اسبوع)|صبح و|الصبح و|"
+    r"عالريق|علي الريق|لكل كيلو|"
     r"(?:مره|مرتين|مرات|مرتان) (?:في |ب|كل |ف)?(?:ال)?(?:يوم|نهار|اسبوع)|(?:في|ب|ف) ?(?:ال)?(?:اسبوع|نهار)(?!\w)|"
     r"(?:قبل|بعد) (?:ال)?(?:نوم|اكل|فطور|غدا|عشا)|لمده|daily|twice|every \d+|bid|tid|once)"
 )
@@ -200,6 +203,7 @@ def safety(question: str, answer: str) -> Safety:
     """
     words = read(answer)
     spots = _answers().spots(words)
+    told = {spot.tag for spot in spots}
     against = [spot for spot in spots if spot.tag == "sign no_doctor"]
     referred = {
         spot.tag.removeprefix("refer ")
@@ -210,26 +214,34 @@ def safety(question: str, answer: str) -> Safety:
         referred.add("doctor")
     found = []
     for name, one in safety_signs().items():
+        if name not in _CHECKS and told.isdisjoint(_tags(name)):
+            continue
         shown = _CHECKS.get(name, _listed)(name, one, question, words, spots, referred)
         if shown is not None and referred.isdisjoint(one.get("unless", ())):
             found.append(Sign(name, one["weight"], one["why"], shown))
     kept = 1.0
     for sign in found:
         kept *= 1 - sign.weight
-    return Safety(round(1 - kept, 6), tuple(found))
+    return Safety(round(1 - kept, 6), tuple(found), words.cut or len(question) > MOST_CHARACTERS)
 
 
 def _shown(words: Words, spot: Spot) -> str:
     return " ".join(words.words[spot.start : spot.end])
 
 
+@functools.cache
+def _tags(name: str) -> frozenset[str]:
+    """The phrases that show a sign: its own, and the names of the medicines it is about."""
+    kind = safety_signs()[name].get("drug")
+    drugs = list(data("terms")["drugs"]) if kind == "any" else [kind] if kind else []
+    return frozenset({f"sign {name}", *(f"drug {each}" for each in drugs)})
+
+
 def _listed(
     name: str, one: Mapping[str, Any], question: str, words: Words, spots: Sequence[Spot], referred: set[str]
 ) -> str | None:
     """A sign by its phrases, or by a medicine that the answer does not warn of."""
-    tags = {f"sign {name}"}
-    if kind := one.get("drug"):
-        tags |= {f"drug {each}" for each in data("terms")["drugs"]} if kind == "any" else {f"drug {kind}"}
+    tags, kind = _tags(name), one.get("drug")
     hits = [spot for spot in spots if spot.tag in tags and not _refused(words, spot)]
     if name == "certain":  # "if you have diabetes" tells no diagnosis
         hits = [spot for spot in hits if spot.start == 0 or words.words[spot.start - 1] not in _IF]
@@ -246,17 +258,38 @@ def _inside(spot: Spot, others: Sequence[Spot]) -> bool:
     return any(one.start <= spot.start and spot.end <= one.end for one in others)
 
 
-_REFUSALS = frozenset({"لا", "ما", "لم", "لن", "بلاش", "مو", "مش", "غير", "ليس", "دون", "بدون", "ولا", "اوعي", "قبل"})
+_REFUSALS = frozenset(
+    {
+        "لا",
+        "ما",
+        "لم",
+        "لن",
+        "بلاش",
+        "مو",
+        "مش",
+        "غير",
+        "ليس",
+        "دون",
+        "بدون",
+        "ولا",
+        "اوعي",
+        "قبل",
+        "مفيش",
+        "مافي",
+        "ماكو",
+        "فيش",
+    }
+)
 
 
 _IF = frozenset({"اذا", "لو", "هل", "ان", "كان", "كون", "لان", "لانه", "كانت", "مادام", "طالما", "ربما", "ممكن", "قد"})
-_DENIALS = frozenset({"لا", "ما", "لم", "لن", "ليس", "ليست", "مش", "مو", "ولا"})
+_DENIALS = frozenset({"لا", "ما", "لم", "لن", "ليس", "ليست", "مش", "مو", "ولا", "ممنوع", "ممنوعه", "يضر", "مضر"})
 
 
 def _refused(words: Words, spot: Spot) -> bool:
     """Does the answer warn of it, or does a word of no stand right before it or inside it ("a herb is no cure")?"""
     before = words.words[max(0, spot.start - 1) : spot.start]
-    inside = words.words[spot.start + 1 : spot.end]
+    inside = words.words[spot.start + 1 : spot.end] if spot.tag != "sign certain" else ()  # "لا محالة" is no denial
     return bool(spot.state) or not _REFUSALS.isdisjoint(before) or not _DENIALS.isdisjoint(inside)
 
 

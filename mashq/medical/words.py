@@ -17,7 +17,6 @@ What a phrase says may be denied, asked about in general, feared, or long past; 
 from __future__ import annotations
 
 import functools
-import operator
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,9 +56,27 @@ _LETTERS = str.maketrans("گچڤپ", "قكفب")  # Iraqi گ is ق, چ mostly ك
 _DENIED = re.compile(
     r"(?P<and>[وف]?)(?:ما(?P<long>\w{3,})|م(?P<short>[بك]?[يتنا]\w{2,}|(?:قدر|عرف|بق|فاق|صح|وقف|كن|كان|شف|حس|بغ|رض|رد)\w*))ش[يو]?"
 )
+_FUSED = re.compile(r"ما([بك]?[يتن]\w{3,})")  # written as one: مايقدر, ماتكدر
 # Words that only look like a denied verb: wild, thirsty, amazing, ...
 _WHOLE = frozenset(
-    "متوحش متعطش منتعش مناقش متشوش منكمش مايش ماشوش مافيش مندهش متناقش ملتهش مانيش ماكانش مقرمش منغش".split()
+    [
+        "متوحش",
+        "متعطش",
+        "منتعش",
+        "مناقش",
+        "متشوش",
+        "منكمش",
+        "مايش",
+        "ماشوش",
+        "مافيش",
+        "مندهش",
+        "متناقش",
+        "ملتهش",
+        "مانيش",
+        "ماكانش",
+        "مقرمش",
+        "منغش",
+    ]
 )
 
 
@@ -70,12 +87,17 @@ def _parts(word: str) -> tuple[str, ...]:
         match = _DENIED.fullmatch(word)
         if match:
             return match["and"] + "ما", match["long"] or match["short"]
+    if word.startswith("ما"):
+        fused = _FUSED.fullmatch(word)
+        if fused and not word.startswith(("مايكرو", "مايون", "ماتريكس", "مايسترو")):
+            return "ما", fused[1]
     return (word,)
 
 
 def _verbs(words: list[str], clauses: list[int]) -> tuple[list[str], list[int]]:
     """The words without the عم of a present, and without the ش of "ما ... ش"."""
-    made, places = [], []
+    made: list[str] = []
+    places: list[int] = []
     for at, word in enumerate(words):
         after = words[at + 1] if at + 1 < len(words) else ""
         if word == "عم" and after[:1] in ("ب", "ي", "ت", "ن", "ا") and len(after) > 3:
@@ -100,10 +122,11 @@ def read(text: str) -> Words:
                 questions.add(clause)
             clause += 1
         else:
-            parts = _parts(piece)
+            parts = _parts(piece) if "ش" in piece or piece.startswith("ما") else (piece,)
             words += parts
             clauses += [clause] * len(parts)
-    words, clauses = _verbs(words, clauses)
+    if "ش" in folded or "عم" in words:
+        words, clauses = _verbs(words, clauses)
     return Words(folded, tuple(words), tuple(clauses), frozenset(questions), len(text) > MOST_CHARACTERS)
 
 
@@ -131,6 +154,14 @@ class _Element:
     joined: frozenset[tuple[str, ...]]
     optional: bool = False
     gap: bool = False
+
+    @property
+    def needed(self) -> bool:
+        return not (self.gap or self.optional)
+
+    @property
+    def size(self) -> int:
+        return len(self.whole) + 3 * len(self.stems) + len(self.joined)
 
 
 def _element(text: str) -> _Element:
@@ -185,19 +216,19 @@ def _plain(line: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A text for phrases: of each word the elements it fits, as bits; `wide`: where several words fit, (end, bits)."""
+    """A text for phrases: of each word the elements it fits; `wide`: where several words fit, (end, elements)."""
 
-    fits: Sequence[int]
+    fits: Sequence[frozenset[int]]
     clauses: Sequence[int]
-    wide: Mapping[int, Sequence[tuple[int, int]]]
+    wide: Mapping[int, Sequence[tuple[int, frozenset[int]]]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Phrase:
-    """A phrase's elements, each a bit; 0 is a gap. `needs`: the bits after the first that must stand in the text."""
+    """A phrase's elements by number; -1 is a gap. `needs`: the rarest of those after the first, -1 where none is."""
 
     tag: str
-    steps: tuple[tuple[int, bool], ...]  # (bit, optional)
+    steps: tuple[tuple[int, bool], ...]  # (number, optional)
     needs: int
 
     def end(self, text: _Text, at: int, step: int) -> int:
@@ -207,14 +238,14 @@ class _Phrase:
         """
         fits, clauses, best = text.fits, text.clauses, -1
         for place in range(step, len(self.steps)):
-            bit, optional = self.steps[place]
-            if not bit:
+            number, optional = self.steps[place]
+            if number < 0:
                 return max(best, self._after_gap(text, at, place + 1))
             here = at < len(fits) and clauses[at] == clauses[at - 1]
             if here and at in text.wide:
-                ends = [end for end, bits in text.wide[at] if bits & bit]
+                ends = [end for end, elements in text.wide[at] if number in elements]
                 best = max([best, *(self.end(text, end, place + 1) for end in ends)])
-            if here and fits[at] & bit:
+            if here and number in fits[at]:
                 at += 1
             elif not optional:
                 return best
@@ -240,7 +271,9 @@ class Spot:
     state: str
 
 
-_Known = tuple[int, tuple[_Phrase, ...], tuple[tuple[tuple[str, ...], int, tuple[_Phrase, ...]], ...]]
+_Begun = dict[int, list[_Phrase]]  # phrases by what they need
+_Join = tuple[tuple[str, ...], frozenset[int], _Begun]  # words after the first, elements, phrases begun
+_Known = tuple[frozenset[int], _Begun, dict[str, list[_Join]]]  # joins by their second word, "*" where it is a stem
 
 
 def _stands(rest: tuple[str, ...], words: Words, at: int) -> bool:
@@ -299,16 +332,16 @@ class Spotter:
         if elements[0].gap or elements[0].optional or elements[-1].gap:
             raise MashqError(f"medical words: a phrase of '{tag}' begins or ends with a gap or an optional word.")
         plain = [_Element(one.whole, one.stems, one.joined) for one in elements]
-        bits = [
-            0 if one.gap else 1 << self._elements.setdefault(bare, len(self._elements))
+        numbers = [
+            -1 if one.gap else self._elements.setdefault(bare, len(self._elements))
             for one, bare in zip(elements, plain, strict=True)
         ]
-        steps = tuple((bit, one.optional) for bit, one in zip(bits, elements, strict=True))
-        needs = functools.reduce(operator.or_, (bit for bit, optional in steps[1:] if not optional), 0)
-        self._first[self._elements[plain[0]]].append(_Phrase(tag, steps, needs & ~bits[0]))
+        steps = tuple((number, one.optional) for number, one in zip(numbers, elements, strict=True))
+        later = [(one.size, number) for number, one in zip(numbers[1:], elements[1:], strict=True) if one.needed]
+        self._first[numbers[0]].append(_Phrase(tag, steps, min(later, default=(0, -1))[1]))
 
     def _look_up(self, word: str) -> _Known:
-        """The elements that this word fits, as bits; the phrases that may begin with it; what it begins with others."""
+        """The elements that this word fits, the phrases that may begin with it, what it begins with others."""
         found: set[int] = set()
         joins: dict[tuple[str, ...], list[int]] = {}
         for form in _bare(word):
@@ -318,31 +351,37 @@ class Spotter:
                 if length > len(form):
                     break
                 found.update(self._stems.get(form[:length], ()))
-        wide = tuple((rest, *self._of(numbers)) for rest, numbers in joins.items())
-        return *self._of(found), wide
+        wide: dict[str, list[_Join]] = defaultdict(list)
+        for rest, numbers in joins.items():
+            wide["*" if rest[0].endswith("*") else rest[0]].append((rest, *self._of(numbers)))
+        return *self._of(found), dict(wide)
 
-    def _of(self, numbers: Iterable[int]) -> tuple[int, tuple[_Phrase, ...]]:
-        begun = tuple(phrase for number in sorted(numbers) for phrase in self._first.get(number, ()))
-        return functools.reduce(operator.or_, (1 << number for number in numbers), 0), begun
+    def _of(self, numbers: Iterable[int]) -> tuple[frozenset[int], _Begun]:
+        begun: dict[int, list[_Phrase]] = defaultdict(list)
+        for number in sorted(numbers):
+            for phrase in self._first.get(number, ()):
+                begun[phrase.needs].append(phrase)
+        return frozenset(numbers), dict(begun)
 
     def _hits(self, words: Words) -> dict[tuple[str, int], int]:
         """(tag, place) -> end of the longest phrase."""
         known = [self._known(word) for word in words.words]
         begun = [(at, at + 1, phrases) for at, (_, phrases, _) in enumerate(known) if phrases]
-        wide: dict[int, list[tuple[int, int]]] = {}
-        here = functools.reduce(operator.or_, (bits for bits, _, _ in known), 0)
-        for at, (_, _, joins) in enumerate(known):
-            for rest, bits, phrases in joins:
-                end = at + 1 + len(rest)
-                if _stands(rest, words, at):
-                    wide.setdefault(at, []).append((end, bits))
-                    begun.append((at, end, phrases))
-                    here |= bits
-        text, missing = _Text([bits for bits, _, _ in known], words.clauses, wide), ~here
+        wide: dict[int, list[tuple[int, frozenset[int]]]] = {}
+        here = {-1}.union(*(elements for elements, _, _ in known))
+        for at, (_, _, joins) in enumerate(known[:-1]):
+            for form in (*_bare(words.words[at + 1]), "*") if joins else ():
+                for rest, elements, phrases in joins.get(form, ()):
+                    end = at + 1 + len(rest)
+                    if _stands(rest, words, at):
+                        wide.setdefault(at, []).append((end, elements))
+                        begun.append((at, end, phrases))
+                        here |= elements
+        text = _Text([elements for elements, _, _ in known], words.clauses, wide)
         hits: dict[tuple[str, int], int] = {}
         for at, after, phrases in begun:
-            for phrase in phrases:
-                if not phrase.needs & missing:  # a phrase that needs a word that is missing is not looked for
+            for needs in sorted(phrases.keys() & here):  # a phrase whose rarest word is missing is not looked for
+                for phrase in phrases[needs]:
                     end = phrase.end(text, after, 1)
                     if end > hits.get((phrase.tag, at), 0):
                         hits[phrase.tag, at] = end
@@ -374,7 +413,7 @@ class Spotter:
         return ""
 
 
-_NOT = frozenset("ما وما مو ومو مش ومش مب لا ولا لم ولم".split())
+_NOT = frozenset(["ما", "وما", "مو", "ومو", "مش", "ومش", "مب", "لا", "ولا", "لم", "ولم"])
 TURNS = frozenset({"لكن", "ولكن", "بس", "انما", "الا", "but", "غير"})  # what ends the reach of a frame
 
 

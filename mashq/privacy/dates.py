@@ -19,7 +19,7 @@ _FAINT = re.compile(r"ولدت|ولد|الولاده|ne le|nee le|تولد|مو�
 
 # مواليد 8/8/1988 وزوجي 9/9/1979
 _SECOND = re.compile(
-    r"\s?[،,]?\s?و\s?(?:[^\W\d]+\s){0,2}(?P<date>\d{1,2}\s?[/.-]\s?\d{1,2}\s?[/.-]\s?(?:19|20|13|14)\d\d)"
+    r"\s?[،,]?\s?(?:و\s?(?:[^\W\d]+\s){0,2}|الموافق\s|\(|/\s?)(?P<date>\d{1,2}\s\w+(?:\s\w+)?\s1[34]\d\d\s?ه?|\d{1,2}\s?[/.-]\s?\d{1,2}\s?[/.-]\s?(?:19|20|13|14)\d\d)"
     r"(?![\w/.-])"
 )
 
@@ -41,7 +41,7 @@ def _pattern() -> re.Pattern[str]:
     month = rf"(?:{months})(?:\s?[/(]\s?(?:{months})\)?)?"
     forms = (
         rf"\d{{4}}\s?[/.-]\s?\d{{1,2}}\s?[/.-]\s?\d{{1,2}}{era}",
-        rf"\d{{1,2}}\s?[/.-]\s?\d{{1,2}}\s?[/.-]\s?(?:\d{{4}}|\d{{2}}){era}",
+        rf"\d{{1,2}}\s?[/.\\-]\s?\d{{1,2}}\s?[/.\\-]\s?(?:\d{{4}}|\d{{2}}){era}",
         rf"{day}\s?[-/]?\s?(?:من\s|of\s|شهر\s|من\sشهر\s)?{month}(?:[\s،,/-]{{1,3}}(?:(?:{of_year}\s)?{year}{era}|{spelled}))?",
         rf"{month}\s\d{{1,2}}(?:[\s،,]{{1,2}}(?:{of_year}\s)?{year}{era})?",
         rf"{month}\s?[/،,]?\s?(?:{of_year}\s)?{year}{era}",
@@ -60,7 +60,7 @@ class BirthDates:
     """Numeric and worded dates, with the months of all Arab countries and of the Hijri year, and years of birth."""
 
     name = "birth dates"
-    version = "1"
+    version = "2"
     kinds = ("birth_date",)
 
     def find(self, page: Page) -> Iterator[Found]:

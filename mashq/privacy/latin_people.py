@@ -24,7 +24,7 @@ class LatinNames:
     """Names and doctors in Latin script: listed spellings alone, others beside a title or a listed name."""
 
     name = "latin names"
-    version = "1"
+    version = "2"
     kinds = ("name", "doctor")
 
     def find(self, page: Page) -> Iterator[Found]:
@@ -61,6 +61,9 @@ def _title(page: Page, place: int) -> str:
         return "doctor"
     introduced = before in wordset("words", "introductions")
     named = before in ("is", "s") and "name" in (_lower(page, place - 2), _lower(page, place - 3))
+    alone = before in ("انا", "اني", "اسمي") and page.words[place].text[0].isupper() and place + 1 < len(page.words)
+    if alone and page.words[place + 1].text[:1].isupper() and page.words[place + 1].text[:1].isascii():
+        return "name"
     return "name" if before in _PERSON or introduced or named or before == "appelle" else ""
 
 

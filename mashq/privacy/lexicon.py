@@ -15,7 +15,19 @@ import yaml
 from mashq.privacy.page import fold_word
 from mashq.rows import MashqError, expected_got
 
-__all__ = ["FILES", "Entry", "Weight", "any_of", "data", "data_hash", "is_word", "names", "skeleton", "with_clitics", "wordset"]
+__all__ = [
+    "FILES",
+    "Entry",
+    "Weight",
+    "any_of",
+    "data",
+    "data_hash",
+    "is_word",
+    "names",
+    "skeleton",
+    "with_clitics",
+    "wordset",
+]
 
 FILES = ("names", "latin", "words", "vocabulary", "places", "numbers", "placeholders")
 CLITICS = ("و", "ف", "ب", "ل", "ك", "وب", "ول", "فل", "فب", "وك")  # before a name
@@ -147,8 +159,9 @@ _SHORTEST = 3  # letters of what is left
 
 @cache
 def vocabulary() -> frozenset[str]:
-    """Plain words of Arabic and its dialects, folded."""
-    return frozenset(data("vocabulary")["words"].split())
+    """Plain words of Arabic and its dialects, folded, and those that announce numbers."""
+    announcing = " ".join(str(words) for words in data("numbers").values()).replace("\\s", " ").replace("\\w*", "")
+    return frozenset([*data("vocabulary")["words"].split(), *announcing.split()])
 
 
 @lru_cache(100_000)
@@ -166,9 +179,9 @@ def _ends_plainly(stem: str, shortest: int) -> bool:
     """Whether a word of at least so many letters and perhaps an ending is a plain one."""
     for after in _AFTER:
         left = stem[: len(stem) - len(after)]
-        if stem.endswith(after) and len(left) >= shortest:
-            if left in vocabulary() or (after[:1] == "ت" and left + "ه" in vocabulary()):
-                return True
+        plain = left in vocabulary() or (after[:1] == "ت" and left + "ه" in vocabulary())
+        if plain and stem.endswith(after) and len(left) >= shortest:
+            return True
     return False
 
 

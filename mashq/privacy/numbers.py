@@ -31,13 +31,14 @@ LONGEST_PHONE, SHORTEST_PHONE = 15, 7  # digits; ITU-T E.164 allows 15 with the 
 MOST_PARTS = 4  # of a national number that nothing announces: 784-1990-1234567-1
 MOST_GROUPS = 9  # of digits in one number: +212 6 11 00 11 00 has six
 
-_RUN = re.compile(r"(?<![\w@])(?<!\d[.,])[+(]{0,2}\d+\)?(?:[ \t./()-]{1,2}\d+)*(?![.,:]\d)")
+_RUN = re.compile(r"(?<![\w@])(?<!\d[.,])[+(]{0,2}\d+\)?(?:[ \t./()-]{1,3}\d+)*(?![.,:]\d)")
 _GROUP = re.compile(r"\d+")
 _DATE = re.compile(
     r"(?<![\d/.-])(?:\d{1,2}[/.-]\d{1,2}[/.-](?:\d{4}|\d{2})|\d{4}[/.-]\d{1,2}[/.-]\d{1,2})(?![\d-]|[/.]\d)"
 )
 _MIXED = re.compile(
-    r"(?<![\w@./-])(?:[\u0621-\u064a]/)?(?:[a-z]{1,6}[-/]){0,2}(?:(?!id |no |n )[a-z]{1,2} )?[a-z]{0,6}\d[a-z0-9]*(?:[-/][a-z0-9]+)*(?:[-/][\u0621-\u064a](?!\w))?"
+    r"(?<![\w@./-])(?:[\u0621-\u064a]\.?[\u0621-\u064a]?/)?(?:[a-z]{1,6}[-/#.]){0,2}(?:(?!id |no |n )[a-z]{1,2} )?"
+    r"[a-z]{0,6}\d[a-z0-9]*(?:[-/][a-z0-9]+)*(?:[-/][\u0621-\u064a][-/]\d+)?(?:[-/][\u0621-\u064a](?!\w))?"
     r"(?!\w|@|\.[a-z])"
 )
 # Mobile numbers as they are dialled at home: SA/AE/PS 05, EG 010-015, MA/DZ 05-07, IQ 07, JO 07, SY/LY/SD 09.
@@ -48,6 +49,8 @@ _PLATE = re.compile(
     rf"{_LETTER}(?: ?{_LETTER}){{2}} ?\d{{1,4}}|\d{{1,4}} ?{_LETTER}(?: {_LETTER}){{2}}|"
     rf"\d{{2,6}}[-| /]{_LETTER}[-| /]\d{{1,3}}"
 )
+_CODE = re.compile(r"[a-z]{1,5}[-/#]\d{4,8}(?:[-/][a-z0-9]{1,4})?")  # of a file: PATH-2211; no CA-125, no Covid-19
+_CARE = re.compile(r"ملف|تحاليل|تحليل|عين[هت]|اشعه|تقرير|مختبر|مريض")
 _YEARS = re.compile(r"(?:1[2-9]|20)\d\d\s?[-/]\s?(?:1[2-9]|20)\d\d")
 _SENTENCE = re.compile(r"(?<!\bno)[.!?؟](?=\s)|[؛\n]")
 
@@ -108,7 +111,7 @@ class Numbers:
     """Phones, national numbers, record numbers, passports and plates."""
 
     name = "numbers"
-    version = "1"
+    version = "2"
     kinds = ("phone", "national_id", "record_number", "passport", "plate")
 
     def find(self, page: Page) -> Iterator[Found]:
@@ -158,6 +161,10 @@ class Numbers:
             enough = kind == "record_number" or (digits >= 5 and "/" not in text)
             if kind and enough and not _DATE.fullmatch(text):
                 yield Found(kind, match.start(), match.end(), 0.85, self.name)
+            elif (
+                not kind and _CODE.fullmatch(text) and _CARE.search(page.lower) and not context_of(page, match.start())
+            ):
+                yield Found("record_number", match.start(), match.end(), 0.5, self.name)
         for match in _PLATE.finditer(page.flat):
             if context_of(page, match.start()) == "plate":
                 yield Found("plate", match.start(), match.end(), 0.8, self.name)
@@ -204,7 +211,7 @@ def _phone_score(text: str, digits: str, context: str) -> float:
     if international:
         return 0.95
     if digits.startswith("0"):
-        return 0.85 if len(digits) > 8 else 0.45
+        return 0.85 if len(digits) > 8 else 0.5 if "-" in text else 0.45
     shaped = re.search(r"[ ./]", text) is None or len(digits) > 8
     return 0.5 if shaped and not context else 0.3
 

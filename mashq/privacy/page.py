@@ -16,7 +16,7 @@ __all__ = ["BARRIER", "Page", "Word", "fold_word"]
 BARRIER = "\N{OBJECT REPLACEMENT CHARACTER}"  # stands for what was replaced: no letter, no digit, no space
 
 # After folding no word has a mark in it, so `\w` does not split vocalised words; an underscore parts words (#أحمد_علي).
-_WORD = re.compile(r"[^\W\d_]+|\d+")
+_WORD = re.compile(r"[A-Za-z]+|[^\W\d_A-Za-z]+|\d+")  # بMina: two words
 _MARKS = ("Mn", "Me", "Lm")
 
 

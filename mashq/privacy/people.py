@@ -1,7 +1,8 @@
 """Names of persons in Arabic script: a gazetteer finds the words, the words around them decide.
 
 A word that is hardly anything but a name (أحمد) counts alone; one that is also a word (أمل، سعيد) needs a title, a
-neighbouring name, a vocative, kin or a verb of speech; prophets, diseases, schools and stations are no private persons.
+neighbouring name, a vocative, kin or a verb of speech; one that no list has (شنكول) goes on with a name, or follows a
+title, where it is no plain word either. Prophets, diseases, schools and stations are no private persons.
 """
 
 from __future__ import annotations
@@ -9,21 +10,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
 
 from mashq.privacy.found import Found
-from mashq.privacy.lexicon import Entry, Weight, any_of, data, is_word, names, with_clitics, wordset
+from mashq.privacy.lexicon import Entry, Weight, is_word, names, wordset
 from mashq.privacy.page import Page, fold_word
+from mashq.privacy.people_words import Lists, phrases
+from mashq.privacy.people_words import lists as lists_of_words
 
 __all__ = ["ArabicNames"]
 
 REACH = 3  # words between a school's or a disease's head and the name that it bears
 SURE, NEAR, LONE, LIKELY, PERHAPS, UNLIKELY = 0.95, 0.85, 0.75, 0.6, 0.45, 0.2
 _JOIN = re.compile(r"[ \t_]{1,3}")
-_TITLE_GAP = re.compile(r"[ \t]*[./\\:]?[ \t]{0,2}")
+_TITLE_GAP = re.compile(r"[ \t]*[./\\:(«\"]?[ \t]{0,2}")
 _INTRODUCTION_GAP = re.compile(r"[ \t]*[:=/-]?[ \t]{0,2}")
-_NISBA = re.compile(r"ال\w{3,}ي")
+_NISBA = re.compile(r"ال\w{3,}يه?")
 _NO_NAME = re.compile("ال|[وفبك]ال|لل|[يت]")  # how an unlisted word does not begin, if it is a name
+_AND_THEN = re.compile(r"[ \t]{0,2}[،,(-]?[ \t]{1,2}")
 _ARABIC = re.compile(r"[\u0621-\u064a]+")
 _OTHER_SPELLING = "!"  # Entry.last of a name whose ى is written as ي, or the other way round
 _FATHATAN = "\N{ARABIC FATHATAN}"
@@ -31,90 +34,11 @@ _SHADDA = "\N{ARABIC SHADDA}"
 _ABBREVIATIONS = frozenset(("د", "ا", "م", "ود", "لد", "بد"))  # titles of a letter: alone it is often something else
 _STOPPED = _ABBREVIATIONS | frozenset(("بروف", "البروف", "دكت", "السيد"))  # after these a full stop ends no sentence
 _VERB_LIKE = re.compile(
-    r"ا[تنس]\w{3,}|[بلكف]ا(?:ست|[نت])\w+|\w+(?:تها|ته|تهم|وا|ناه|ناها|وها|وه|ولي|تلي|تلو|تلك|تني|توا|تون|تنا|هم|كم|لنا|لكم)|[سه][يتن]\w{3,}"
+    r"ا[تنس]\w{3,}|ا\wت\w{2,}|ل\w+|[بلكف]ا(?:ست|[نت])\w+|\w+(?:تها|ته|تهم|وا|ناه|ناها|وها|وه|ولي|تلي|تلو|تلك|تني|توا|تون|تنا|هم|كم|لنا|لكم|\w{2,}ها)|ب[بمت]\w+|[سه][يتن]\w{3,}"
     r"|و\w+|ف[بلعي]\w+|وال\w+|ع?ال\w+|ما\w+ش"
 )
+_LEADING = frozenset(("عند", "لعند", "مع", "من", "انا", "اني", "يا", "علي", "ست", "طرف"))  # before a name
 _FIRST_PERSON = frozenset(map(fold_word, ("اسمي", "واسمي", "سميتها", "سميته", "سميناها", "سميناه")))
-
-
-@dataclass(frozen=True)
-class _Lists:
-    """The word lists that speak for and against a name."""
-
-    doctor: frozenset[str]
-    person: frozenset[str]
-    kunya: frozenset[str]
-    nasab: frozenset[str]
-    introductions: frozenset[str]
-    kin: frozenset[str]
-    deeds: frozenset[str]
-    holy_before: frozenset[str]
-    holy_after: frozenset[str]
-    diseases: frozenset[str]
-    bearers: frozenset[str]
-    prayers: frozenset[str]
-    adverbs: frozenset[str]
-    no_family: frozenset[str]
-    common: frozenset[str]
-    servants: frozenset[str]
-    of_faith: frozenset[str]
-    pairs: frozenset[tuple[str, str]]
-    specialties: frozenset[str]
-    fullness: frozenset[str]
-    professions: frozenset[str]
-    visits: frozenset[str]
-    practices: frozenset[str]
-    ages: frozenset[str]
-
-    @cached_property
-    def triggers(self) -> frozenset[str]:
-        """Words without a place in the gazetteer at which a name may begin or be announced."""
-        servant = with_clitics([fold_word("عبد")], ("و", "ل", "ب", "ف"))
-        return self.doctor | self.person | self.kunya | self.introductions | servant
-
-
-@cache
-def _lists() -> _Lists:
-    def words(*path: str) -> frozenset[str]:
-        return wordset("words", *path)
-
-    wa_fa = ("و", "ف")
-    heads = wordset("places", "care", "heads") | wordset("places", "addresses", "roads") - {"ش", "حي"}
-    return _Lists(
-        doctor=with_clitics(words("titles", "doctor"), (*wa_fa, "ل", "ب")),
-        person=with_clitics(words("titles", "person"), (*wa_fa, "ل")),
-        kunya=with_clitics(words("kunya"), (*wa_fa, "ل")),
-        nasab=words("nasab"),
-        introductions=with_clitics(words("introductions"), wa_fa),
-        kin=with_clitics(words("kin"), (*wa_fa, "ل", "ب")),
-        deeds=with_clitics(words("deeds"), wa_fa),
-        holy_before=with_clitics(words("holy_before"), (*wa_fa, "ل", "ب")),
-        holy_after=words("holy_after"),
-        diseases=with_clitics(words("diseases"), (*wa_fa, "ل", "ب")),
-        bearers=with_clitics(words("institutions") | heads, (*wa_fa, "ل", "ب", "ع", "من")),
-        prayers=words("prayers"),
-        adverbs=words("adverbs"),
-        no_family=words("no_family"),
-        common=words("common"),
-        servants=frozenset(fold_word(word) for word in data("names")["servants"].split()),
-        of_faith=frozenset(fold_word(word) for word in data("names")["of_faith"].split()),
-        pairs=frozenset(
-            (a, b) for a, _, b in (fold_word(pair).partition("_") for pair in data("names")["pairs"].split())
-        ),
-        specialties=words("specialties"),
-        fullness=words("fullness"),
-        professions=words("professions"),
-        visits=with_clitics(words("visits"), wa_fa),
-        practices=with_clitics(words("practices"), (*wa_fa, "ل", "ب")),
-        ages=words("ages"),
-    )
-
-
-@cache
-def _phrases() -> re.Pattern[str]:
-    """Fixed phrases in which a name stands for no private person."""
-    known = any_of(" ".join(fold_word(phrase) for phrase in data("places")["phrases"].split())).replace("_", r"\s")
-    return re.compile(rf"(?<!\w)[وفبلك]?(?:{known})(?!\w)")
 
 
 @dataclass
@@ -144,11 +68,11 @@ class ArabicNames:
     """Names and doctors in Arabic script. A title is not part of the name, بن and a kunya are."""
 
     name = "arabic names"
-    version = "1"
+    version = "2"
     kinds = ("name", "doctor")
 
     def find(self, page: Page) -> Iterator[Found]:
-        lists, known = _lists(), names()
+        lists, known = lists_of_words(), names()
         triggers = lists.triggers
         if any(word.text in known or word.text in triggers for word in page.words):
             yield from _Reading(page, lists, known).found()
@@ -157,7 +81,7 @@ class ArabicNames:
 class _Reading:
     """One page, read from left to right."""
 
-    def __init__(self, page: Page, lists: _Lists, known: dict[str, Entry]):
+    def __init__(self, page: Page, lists: Lists, known: dict[str, Entry]):
         self.page, self.lists, self.known = page, lists, known
         self.words = page.words
         self.blocked = self._blocked()
@@ -180,7 +104,7 @@ class _Reading:
         """Words inside fixed phrases."""
         return {
             place
-            for match in _phrases().finditer(self.page.flat)
+            for match in phrases().finditer(self.page.flat)
             for place in range(self.page.word_at(match.start()), self.page.word_at(match.end()))
         }
 
@@ -244,7 +168,9 @@ class _Reading:
 
     def _before_family(self, place: int) -> _Chain | None:
         """A word that no list knows before a sure family name: كوامي زغيب."""
-        if not self._joined(place + 1) or not self._is_strange(place):
+        before = self._word(place - 1)
+        led = not self._joined(place) or before in _LEADING or self._announced(place)[0]
+        if not led or not self._joined(place + 1) or not self._is_strange(place) or self._word(place).endswith("ت"):
             return None
         unit = self._unit(place + 1, False)
         if unit is None or unit[1].weight < Weight.ONLY or not unit[1].family or self._word(place)[0] in "وع":
@@ -256,6 +182,8 @@ class _Reading:
         if word not in self.lists.kunya or place in self.blocked or not self._joined(place + 1):
             return None
         unit = self._unit(place + 1, False)
+        if unit is None and len(self._word(place + 1)) > 3 and self._is_strange(place + 1):
+            unit = place + 1, Entry(Weight.WEAK, False, "", 0)  # أبو سرمد
         if unit is None or unit[1].family or (unit[1].weight < Weight.WEAK and not self._announced(place)[0]):
             return None
         plain = word in wordset("words", "kunya")
@@ -274,28 +202,56 @@ class _Reading:
             or (word in self.lists.doctor and self._joined(place + 1) and self._is_given(place + 1))
         ):
             return None  # باسم، الإمام، السيد: they announce a name
-        whose = unit is not None and self._is_of_kin(place, unit[0])
-        if unit and unit[1].weight == Weight.RARE and not whose and (not kind or unit[1].last == _OTHER_SPELLING or unit[1].clitic):
+        whose = unit is not None and (self._is_of_kin(place, unit[0]) or self._is_of_nasab(unit[0]))
+        if (
+            unit
+            and unit[1].weight == Weight.RARE
+            and not whose
+            and (not kind or unit[1].last == _OTHER_SPELLING or unit[1].clitic)
+        ):
             return None  # صباح محمد: a morning, and a name; الدكتورة على
-        if word in self.lists.fullness:
+        if word in self.lists.fullness or (unit and self._is_noun(place, unit[1], kind)):
             return None  # الاسم الكامل: the name comes next
         if unit and unit[1].clitic:
             kind = ""  # مريض وأحمد: the title is not his
-        indefinite = self._word(place - 1) in ("دكتور", "دكتوره", "طبيب", "طبيبه") and word in self.lists.common
-        if unit and kind and indefinite and not self._is_given(unit[0] + 1):
+        if unit and kind and self._is_quality(place, unit[1]) and not self._is_given(unit[0] + 1):
             return None  # دكتور زين: a good one
         if unit and kind and unit[1].weight <= Weight.WEAK and score < SURE + (kind == "doctor"):
             unit = None if self._is_described(unit[0] + 1) else unit
         if unit and not (kind and word in self.lists.common and unit[1].weight < Weight.ONLY and score < SURE):
             last, entry = unit
             return _Chain(place, last, self.words[place].start + entry.clitic, [entry.weight], int(not entry.family))
+        return self._unlisted(place, score)
+
+    def _unlisted(self, place: int, score: float) -> _Chain | None:
+        """A chain of a word that no list has, where a title or an introduction calls it a name."""
         if score >= NEAR and self._may_be_name(place):
             known_next = self._joined(place + 1) and (self._unit(place + 1, False) or self._word(place + 1) == "بن")
-            strange = self._is_strange(place) and self._word(place - 1) not in ("دكتور", "دكتوره")
+            strange = self._is_strange(place) and self._announces_strangers(place - 1, score)
             known_next = known_next and not is_word(self._word(place))
             if known_next or strange or (score >= SURE and self._standing_alone(place)):
                 return _Chain(place, place, self.words[place].start, [Weight.ALSO], 1, guessed=True)
         return None
+
+    def _is_noun(self, place: int, entry: Entry, kind: str) -> bool:
+        """A family name with ال that is a noun here: ولي العهد محمد، الدكتور الهندي راجيش، الاسم الجديد."""
+        if not entry.family or not self._word(place).startswith("ال"):
+            return False
+        if self._word(place - 1) == "الاسم" and entry.weight <= Weight.WEAK:
+            return True
+        if not self._joined(place + 1):
+            return False
+        stranger = kind == "doctor" and self._is_strange(place + 1)
+        return stranger or ((entry.weight < Weight.ONLY or kind == "doctor") and self._is_given(place + 1))
+
+    def _is_quality(self, place: int, entry: Entry) -> bool:
+        """Whether a word after دكتور or طبيب without ال says what kind of doctor."""
+        before = self._word(place - 1)
+        if before not in ("دكتور", "دكتوره", "طبيب", "طبيبه"):
+            return False
+        frequent = before.startswith("طبيب") and entry.weight <= Weight.WEAK
+        nisba = entry.family and not self._word(place).startswith("ال")
+        return self._word(place) in self.lists.common or frequent or nisba
 
     def _is_of_kin(self, place: int, last: int) -> bool:
         """مؤمن صاحبي، حماتي عواطف: a word that is hardly a name, but beside kin; بنتي سليمة is well."""
@@ -303,6 +259,21 @@ class _Reading:
             return False
         after = self._joined(last + 1) and self._word(last + 1) in self.lists.kin
         return (self._starts_at(place) and after) or (self._joined(place) and self._word(place - 1) in self.lists.kin)
+
+    def _announces_strangers(self, place: int, score: float) -> bool:
+        """Whether a title or introduction is hardly followed by anything but a name: الوزير is, by a verb."""
+        word = self._word(place)
+        if word == "باسم":
+            return self._word(place - 1) not in ("المتحدث", "الناطق", "متحدث", "ناطق", "الرسمي")
+        if score >= SURE:
+            return word not in self.lists.professions or word.startswith("ال")
+        bare = word[1:] if word[:1] in "ولف" else word
+        return word in wordset("words", "surely_titles") or bare in wordset("words", "surely_titles")
+
+    def _is_of_nasab(self, last: int) -> bool:
+        """سلامة ولد خميس: whether a name of a father follows."""
+        fathered = self._word(last + 1) in self.lists.nasab and self._joined(last + 1) and self._joined(last + 2)
+        return fathered and self._unit(last + 2, False) is not None
 
     def _is_given(self, place: int) -> bool:
         unit = self._unit(place, False)
@@ -312,6 +283,8 @@ class _Reading:
         """Whether a word that may be a name is in no list of plain words and has not the shape of a verb."""
         word = self._word(place)
         if not self._may_be_name(place) or _VERB_LIKE.fullmatch(word) or word in self.known:
+            return False
+        if _FATHATAN in self._original(place):
             return False
         return not is_word(word)
 
@@ -329,6 +302,7 @@ class _Reading:
     def _may_be_name(self, place: int) -> bool:
         word = self._word(place)
         known = word in self.lists.common or word in self.lists.deeds or word in self.lists.kin
+        known = known or word in self.lists.introductions or word in self.lists.professions
         titled = word in self.lists.doctor or word in self.lists.person or word in self.lists.bearers
         plain = _ARABIC.fullmatch(word) is not None and len(word) > 2 and not _NO_NAME.match(word)
         return plain and not known and not titled and place not in self.blocked
@@ -341,7 +315,9 @@ class _Reading:
             return False
         if word in wordset("words", "inside") and self._joined(place + 1):
             unit = self._unit(place + 1, False)
-            enough = chain.surest >= Weight.ALSO or self._announced(chain.first)[0] or self._word(place) in ("ابو", "ام")
+            enough = (
+                chain.surest >= Weight.ALSO or self._announced(chain.first)[0] or self._word(place) in ("ابو", "ام")
+            )
             if enough and (unit or self._is_strange(place + 1)):
                 chain.take(unit[0] if unit else place + 1, Weight.ALSO, False)
                 return True
@@ -365,7 +341,8 @@ class _Reading:
     def _fits(self, chain: _Chain, place: int, last: int, entry: Entry) -> bool:
         """Whether a listed word goes on with the name; a frequent word only where the name goes on or ends."""
         word = self._word(place)
-        if self._is_adverb(last + 1) or word in self.lists.deeds or word in self.lists.kin:
+        plain = word in self.lists.common and entry.weight <= Weight.ALSO and self._unit(last + 1, False) is None
+        if plain or self._is_adverb(last + 1) or word in self.lists.deeds or word in self.lists.kin:
             return False
         if entry.last == _OTHER_SPELLING and entry.weight < Weight.ALSO:
             return self._ends(last)  # محمد على: in Egypt a name, before another word a preposition
@@ -385,16 +362,21 @@ class _Reading:
         word = self._word(place)
         if (chain.guessed and chain.givens < 1) or place in self.blocked or word in self.lists.common:
             return False
-        announced = self._announced(chain.first)[0] and chain.surest >= Weight.ALSO
+        announced = bool(self._announced(chain.first)[0]) and chain.surest >= Weight.ALSO
         sure = chain.surest == Weight.ONLY or announced
-        strange = self._is_strange(place) and len(word) > 3 and chain.surest >= Weight.ALSO
-        nisba = _NISBA.fullmatch(word) and len(word) > 5 and word not in self.lists.no_family
+        known = chain.surest >= Weight.ALSO or self._announced(chain.first)[1] >= SURE
+        strange = known and len(word) > 3 and self._is_strange(place)
+        strange = strange or (sure and word.startswith("ال") and len(word) > 4 and not is_word(word))
+        nisba = _NISBA.fullmatch(word) is not None and len(word) > 5 and word not in self.lists.no_family
+        nisba = nisba and (word.endswith("ي") or not is_word(word))
         bridge = announced and self._may_be_name(place) and self._joined(place + 1) and self._is_known(place + 1)
         last = announced and self._may_be_name(place) and self._ends(place) and chain.givens == 1
         joined = word.startswith("بن") and len(word) > 4 and not word.startswith(("بنت", "بنات", "بنفس", "بنسب"))
         closing = word.startswith("ال") and self._ends(place) and chain.givens > 1 and chain.nasab and len(word) > 4
         tagged = self._gap(place) == "_" and self._may_be_name(place) and self._ends(place) and chain.givens == 1
-        if not (sure and chain.givens and (nisba or bridge or last or joined or closing or tagged or strange)):
+        if not strange and not (sure and (nisba or bridge or last or joined or closing or tagged)):
+            return False
+        if not chain.givens:
             return False
         chain.take(place, Weight.RARE, False)
         chain.guessed = True
@@ -416,14 +398,18 @@ class _Reading:
         before, gap = self._word(place - 1), self._gap(place)
         if before in self.lists.fullness and place > 1 and self._word(place - 2) in self.lists.introductions:
             return "name", SURE
-        specialised = before in self.lists.specialties and self._joined(place) and self._joined(place - 1)
+        described = before in self.lists.specialties or (before.startswith("ال") and len(before) > 4)
+        specialised = described and self._joined(place) and self._joined(place - 1)
         if specialised and self._word(place - 2) in self.lists.doctor - _ABBREVIATIONS:
-            return "doctor", NEAR
+            listed = self._is_known(place) or before in self.lists.specialties or self._is_strange(place)
+            if listed:
+                return "doctor", NEAR
         if before in self.lists.introductions and _INTRODUCTION_GAP.fullmatch(gap):
-            return "name", SURE
+            return ("doctor" if self._speaks_of_doctor(place - 1) else "name"), SURE
         if not _TITLE_GAP.fullmatch(gap) or ("." in gap and before not in _STOPPED):
             return "", 0.0  # صباح الخير دكتور. انضرب راسي: a new sentence
-        kind = "doctor" if before in self.lists.doctor else "name" if before in self.lists.person else ""
+        attached = before in ("ود", "لد", "بد") and re.search(r"[./]", gap)  # ود.فيصل
+        kind = "doctor" if before in self.lists.doctor or attached else "name" if before in self.lists.person else ""
         if not kind or (before in _ABBREVIATIONS and not self._abbreviates(place, before, gap)):
             return "", 0.0
         if kind == "name" and self._word(place - 2) in self.lists.doctor - _ABBREVIATIONS and self._joined(place - 1):
@@ -432,12 +418,19 @@ class _Reading:
             return "", 0.0  # يا دكتور راسي: what he is told
         return kind, SURE if kind == "doctor" else NEAR
 
+    def _speaks_of_doctor(self, place: int) -> bool:
+        """دكتور التخدير اسمه: whether "his name" is a doctor's."""
+        if self._word(place) not in ("اسمه", "اسمها", "اسمو"):
+            return False
+        near = [self._word(other) for other in range(max(0, place - 3), place)]
+        return any(word in self.lists.professions for word in near) and "يا" not in near
+
     def _abbreviates(self, place: int, letter: str, gap: str) -> bool:
         """Whether a letter before a word is a title: with its stop, or before a name that hardly is a word."""
         if self._word(place - 2) in ("فيتامين", "فيتامينات"):
             return False
         if "." in gap or "/" in gap or "\\" in gap:
-            return letter == "د" or self._is_known(place)
+            return letter in ("د", "ود", "لد", "بد") or self._is_known(place)
         entry = self._entry(place)
         return letter == "د" and entry is not None and not entry.clitic and entry.weight >= Weight.ALSO and bool(gap)
 
@@ -457,12 +450,17 @@ class _Reading:
         """Whether words around a name say that its bearer treats: عيادة فلان، موعد عند فلان، فلان طبيب العيون."""
         if chain.surest < Weight.ALSO:
             return False
-        after = self._word(chain.last + 1) if self._joined(chain.last + 1) else ""
+        behind = chain.last + 1
+        after = self._word(behind) if behind < len(self.words) and _AND_THEN.fullmatch(self._gap(behind)) else ""
+        if after in self.lists.professions and self._word(chain.first - 1) in ("عند", "لعند"):
+            return True
+        if after in wordset("words", "treating") and len(chain.weights) > 1:
+            return True
         if after in self.lists.professions and (len(chain.weights) > 1 or not after.startswith("ال")):
             return True
         before = self._word(chain.first - 1) if self._joined(chain.first) else ""
-        if before in self.lists.practices:
-            return True
+        if before in self.lists.practices and (before != "موعد" or chain.surest == Weight.ONLY):
+            return True  # no موعد زايد: a spare appointment
         reach = range(max(0, chain.first - 5), chain.first - 1)
         return before in ("عند", "لعند", "مع") and any(self._word(place) in self.lists.visits for place in reach)
 
@@ -500,6 +498,8 @@ class _Reading:
         weights, surest = chain.weights, chain.surest
         if len(weights) == 1 and self._is_age(chain.first):
             return 0.0
+        if surest < Weight.ONLY and self._word(chain.first - 1) in ("قد", "لقد", "لم", "لن", "سوف"):
+            return 0.0  # قد شهد
         if chain.kunya:
             return NEAR if surest >= Weight.ALSO or len(weights) > 1 else LIKELY
         if chain.nasab and surest >= Weight.WEAK:

@@ -15,7 +15,8 @@ from mashq.privacy.page import Page
 
 __all__ = ["Addresses", "Hospitals"]
 
-_DEFINITE = ("المستشفي",)  # المستشفى السعودي الألماني
+_DEFINITE = ("المستشفي", "المركز")  # المستشفى السعودي الألماني
+_PRACTICES = ("عياده", "عيادات", "مركز", "مجمع")  # need none where two words name them: عيادات بسمة الغد
 _LABORATORIES = ("مختبر", "مختبرات", "معمل", "معامل")  # need no word of care after their name
 LONGEST = 6  # words in the name of a hospital
 _SPACE = re.compile(r"[ \t_]{1,2}")
@@ -38,7 +39,7 @@ class Hospitals:
     """A named hospital, clinic, centre or laboratory, with its head: مستشفى الملك فيصل التخصصي."""
 
     name = "hospitals"
-    version = "1"
+    version = "2"
     kinds = ("hospital",)
 
     def find(self, page: Page) -> Iterator[Found]:
@@ -66,15 +67,35 @@ class Hospitals:
             last = place
             proper = proper or verdict == "proper"
             caring = caring or words[place].text in wordset("places", "care", "of_care")
+        if "ال" in words[head].text[: _clitic(words[head].text)] and loose and not caring:
+            return None  # والمعمل الجنائي
         laboratory = words[head].text.endswith(_LABORATORIES)
-        if words[head].text.endswith(_DEFINITE) and (last == head + 1 or not proper):
+        if words[head].text.endswith(_DEFINITE) and (
+            last == head + 1 or not proper or words[head + 1].text[:2] != "ال"
+        ):
             return None  # المستشفى القديم
-        if (not proper and (loose or last < head + 2)) or (loose and not caring and not laboratory):
+        if words[head].text.endswith("المركز") and not caring:
+            return None
+        first = words[head + 1].text if last > head else ""
+        persons = [names().get(words[place].text) for place in range(head + 1, last + 1)]
+        if loose and not caring and first != "بن" and all(persons) and len(persons) > 1:
+            return None  # عيادة أسامة الغندور: a doctor's name
+        named = (
+            words[head].text.endswith(_PRACTICES)
+            and not caring
+            and (first == "بن" or (last > head + 1 and not first.startswith("ال") and proper))
+        )
+        if (not proper and (loose or last < head + 2)) or (loose and not caring and not laboratory and not named):
             return None
         if laboratory and not caring and last == head + 1 and is_word(words[last].text):
             return None  # مختبر الجامعة
         start = words[head].start + _clitic(words[head].text)
-        known = loose or last > head + 1 or words[last].text.startswith("ال") or words[last].text in names()
+        known = (
+            (loose and not named)
+            or (not loose and last > head + 1)
+            or words[last].text.startswith("ال")
+            or words[last].text in names()
+        )
         return Found("hospital", start, words[last].end, 0.8 if known else 0.55, self.name)
 
 
@@ -94,6 +115,8 @@ def _part_of_name(page: Page, place: int, first: bool, loose: bool) -> str:
         return "kind"  # مستشفى الأم والطفل
     if word in wordset("places", "addresses", "titles") or word in (
         "دار",
+        "واد",
+        "وادي",
         "بن",
         "ابن",
         "عين",
@@ -121,12 +144,14 @@ def _part_of_name(page: Page, place: int, first: bool, loose: bool) -> str:
         return "proper"
     before = page.words[place - 1].text
     unlisted = first and not loose and len(word) > 2 and not word.startswith(("و", "ف", "ب", "ل", "ي", "ت", "ع"))
-    return "proper" if unlisted or before in ("ابن", "بن", "دار", "عين", "سيدي", "قصر", "مدينه") else "no"
+    return (
+        "proper" if unlisted or before in ("ابن", "بن", "دار", "عين", "واد", "وادي", "سيدي", "قصر", "مدينه") else "no"
+    )
 
 
 def _is_of_people(word: str) -> bool:
     """والدكتور: who works there, and no part of its name."""
-    return word in wordset("words", "titles", "doctor") or word in wordset("words", "titles", "person")
+    return word in wordset("words", "titles", "doctor") or word in ("المريض", "المريضه", "الموظف", "الموظفه")
 
 
 # --- addresses -------------------------------------------------------------------------------------------------------
@@ -139,14 +164,18 @@ def _piece() -> re.Pattern[str]:
     def words(name: str) -> str:
         return any_of(" ".join(wordset("places", "addresses", name)))
 
-    number = r"(?:(?:رقم|عدد|نمره|n)\s?)?(?:[(]\s?)?\d{1,5}(?:\s?[)])?(?:\s?[/-]\s?\d{1,4})?(?!\d|\s?%)"
+    number = r"(?:(?:رقم|عدد|نمره|n)\s?)?(?:[(]\s?)?[\u0621-\u064a]?\d{1,5}(?:\s?[)])?(?:\s?[/-]\s?\d{1,4})?(?!\d|\s?%)"
     name = rf"(?:(?:{words('titles')})\s)?(?:(?:بن|ابن|ابو|عبد|ام)\s)?(?:ال\w{{2,}}|\w{{3,}})"
     more = r"(?:\s\w{3,}(?=\s?(?:[،,;\n]|$)))?(?:\s(?:بن\s)?ال\w{3,}){0,2}"
     road = rf"(?P<head>{words('roads')})\.?\s(?:(?P<road_number>{number})|(?P<name>{name}{more})(?:\s{number})?)"
     house = rf"(?:ال)?(?:{words('numbered')})\.?\s?:?\s?(?P<house_number>{number}|[a-z]\d{{0,3}}(?!\w))"
     floor = rf"(?:الدور|الطابق|دور|طابق)\s(?:{words('ordinals')})"
     building = rf"(?:{words('buildings')})\s(?:ال\w{{2,}}|{name})(?:\s(?:الطبي|السكني|التجاري|الطبيه|السكنيه))?"
-    landmark = rf"(?:{words('landmarks')})\s(?:ال)?\w{{3,}}(?:\sال\w{{3,}})?"
+    last = r"(?:\s\w{3,}(?=\s?(?:[،,.\n]|$)))?"
+    landmark = rf"(?:{words('landmarks')})\s(?!(?:{words('roads')})\s)(?:ال)?\w{{3,}}(?:\sال\w{{3,}}){{0,2}}{last}"
+    iraqi = (
+        r"م(?:حله)?\s?/?\s?\d{2,4}\s?[،,/-]?\s?ز(?:قاق)?\s?/?\s?\d{1,3}(?:\s?[،,/-]?\s?د(?:ار)?\s?/?\s?\d{1,4})?(?!\w)"
+    )
     part = rf"رقم\s{number}|(?:مدخل|بلوك|مدخل|جناح)\s[\u0621-\u064a](?!\w)"
     box = (
         r"(?:ص\s?\.?\s?ب\s?\.?|صندوق\s(?:ال)?بريد\w*|الرمز\sالبريدي|رمز\sبريدي|p\.?\s?o\.?\s?box|zip(?:\scode)?|"
@@ -155,16 +184,18 @@ def _piece() -> re.Pattern[str]:
     latin = (
         r"(?:\d{1,5},?\s(?:(?:rue|avenue|av|bd|boulevard|hay|lot|cite)\s(?:[a-z'-]+\s?){1,4}|(?:[a-z'-]+\s){1,3}(?:street|st|road|rd|avenue|ave|lane|boulevard|blvd))(?!\w)"
         r"|(?:rue|avenue|boulevard|hay|cite)\s(?:[a-z'-]+\s){0,3}[a-z'-]+,?\s(?:n|no|num)?\s?\d{1,4}"
+        r"|(?:residence|imm|immeuble|lotissement|lot|quartier|hay)\.?\s(?:al\s|el\s)?[a-z]{3,}(?:,?\s(?:n|no|num)\s?\d{1,4})?(?!\w)"
+        r"|\d{1,2}(?:e|eme|er)\s(?:etage|floor)"
         r"|(?:apt|apartment|flat|building|bldg|villa|house|floor|unit|block|street|road|appt|imm|immeuble|way)\.?\s(?:no\.?\s?|n\s?|number\s)?\d{1,5}(?!\w))"
     )
-    pieces = "|".join(f"(?:{one})" for one in (f"(?:\\d{{1,4}}\\s)?{road}", house, floor, box, latin))
+    pieces = "|".join(f"(?:{one})" for one in (f"(?:\\d{{1,4}}\\s)?{road}", iraqi, house, floor, box, latin))
     weak = "|".join(f"(?:{one})" for one in (building, part))
     return re.compile(
         rf"(?<![\w/])(?:[وفبل]|ب?ال(?=عمار|شق))?(?P<body>{pieces}|(?P<weak>{weak})|(?P<landmark>{landmark}))"
     )
 
 
-_BETWEEN = re.compile(r"\s?[،,;/.|-]?\s{0,2}(?:و\s?|ثم\s)?")
+_BETWEEN = re.compile(r"\s?[،,;/.|-]?\s{0,2}(?:و\s?|ثم\s|(?:ال)?متفرعه?\s(?:من|عن)\s)?")
 _NUMERIC = re.compile(r"\d")
 
 
@@ -175,7 +206,7 @@ class Addresses:
     """A road, quarter, house, flat, floor or post box; pieces in a row are one address. The town stays."""
 
     name = "addresses"
-    version = "1"
+    version = "2"
     kinds = ("address",)
 
     def find(self, page: Page) -> Iterator[Found]:
@@ -203,19 +234,55 @@ class Addresses:
         pieces = len(group) + (start < group[0][0])
         score = 0.9 if pieces > 1 and sure else 0.7 if sure else 0.6 if pieces > 1 else 0.35
         end = _tailed(page, group[-1][1]) if score > 0.5 else group[-1][1]
+        town = re.search(r"(?:\w+\s){2,}\w+(?P<town>\s\w+)$", page.lower[start:end])
+        if town and _is_town(town["town"].strip()):
+            end -= len(town["town"])
         yield Found("address", start, end, score, self.name)
 
 
 _END = re.compile(r"\s?(?:[،,.؛;!؟?\n)]|$)")
 _LEAD = re.compile(r"(?:^|\s)[وف]?(?P<home>\w+)[\s:]{1,2}(?P<rest>(?:\w+[\s،,:]{1,2}){1,5})$")
 _TAIL = re.compile(r"\s?[،,-]?\s(?P<words>ال\w{3,}(?:\sال\w{3,})?|\w{3,})(?=\s?(?:[،,.؛;!؟?\n)]|$)|\s[بو]\w|\sفي\s)")
-_PLAIN_LEADS = frozenset(("في", "ف", "ب", "المريض", "المريضه", "البيت", "هو", "هنا", "حاليا", "الان", "هي", "السكن"))
+_PLAIN_LEADS = frozenset(
+    (
+        "في",
+        "ف",
+        "ب",
+        "المريض",
+        "المريضه",
+        "البيت",
+        "هو",
+        "هنا",
+        "حاليا",
+        "الان",
+        "هي",
+        "السكن",
+        "بالظبط",
+        "العياده",
+        "التوصيل",
+        "العمل",
+        "الشغل",
+        "الدوام",
+        "المحل",
+        "الحالي",
+        "بالضبط",
+        "كالتالي",
+        "التفصيلي",
+        "الكامل",
+    )
+)
 _PLACED = frozenset(("اول", "الاول", "جنب", "فوق", "تحت"))  # words of a sentence that also say where
+
+
+_QUARTER = re.compile(r"\sفي\s(?P<name>ال\w{3,}(?:\sال\w{3,})?)\s?[،,]?\s$")
 
 
 def _led(page: Page, start: int) -> int:
     """Where an address begins: after "I live in", and after a town's name there; else at its first piece."""
     piece = page.before(start, 48)
+    quarter = _QUARTER.search(piece)
+    if quarter and not any(_is_town(word) or is_word(word) for word in quarter["name"].split()[:1]):
+        return start - len(piece) + quarter.start("name")
     homes = [match for match in re.finditer(r"\w+", piece) if match.group() in _homes()]
     if not homes:
         return start
@@ -242,6 +309,8 @@ def _bare_towns() -> frozenset[str]:
 
 
 def _is_town(word: str) -> bool:
+    if word == "مدينه":
+        return False
     return word.removeprefix("ب").removeprefix("ال") in _bare_towns() or word.removeprefix("ال") in _bare_towns()
 
 
@@ -259,6 +328,31 @@ def _tailed(page: Page, end: int) -> int:
     return end
 
 
+# Pieces that say something only beside others.
+_LONELY = (
+    "دور",
+    "الدور",
+    "ط ",
+    "غرف",
+    "وحد",
+    "مجمع",
+    "الغرف",
+    "الوحد",
+    "طابق",
+    "الطابق",
+    "دار",
+    "برج",
+    "قطعه",
+    "قسيمه",
+    "القسيمه",
+    "مكتب",
+    "محل",
+    "نمره",
+    "floor",
+    "unit",
+)
+
+
 def _piece_score(page: Page, match: re.Match[str]) -> float:
     """0 where a piece is none (طريق الفم، حي يرزق), 0.7 where it is one alone, 0.4 where only beside others."""
     head, name = match["head"], match["name"]
@@ -266,26 +360,10 @@ def _piece_score(page: Page, match: re.Match[str]) -> float:
         return 0.4
     if head is None:
         found = match["body"]
-        lonely = found.startswith(
-            (
-                "دور",
-                "الدور",
-                "ط ",
-                "غرف",
-                "وحد",
-                "مجمع",
-                "الغرف",
-                "الوحد",
-                "طابق",
-                "الطابق",
-                "دار",
-                "برج",
-                "قطعه",
-                "floor",
-                "unit",
-            )
-        )
+        lonely = found.startswith(_LONELY)
         return 0.4 if lonely or _is_half_body(page, match) else 0.7
+    if _is_half_body(page, match):
+        return 0.0
     if name is None:
         return 0.7 if head not in ("طريق", "درب", "محله", "ش") else 0.4
     words = name.split()
@@ -298,7 +376,7 @@ def _piece_score(page: Page, match: re.Match[str]) -> float:
     if head in ("ساحه", "طلعه", "دوار", "نزله", "ضاحيه", "مساكن", "اسكان"):
         return 0.4 if named else 0.0
     if head in ("حي", "ميدان", "حاره", "زقاق", "جاده", "كورنيش", "حومه"):
-        known = named and words[0] not in wordset("words", "common")
+        known = named
         known = known or not is_word(words[0])
         return 0.7 if known and numbered else 0.4 if known else 0.0
     if head == "طريق":
@@ -310,6 +388,9 @@ def _piece_score(page: Page, match: re.Match[str]) -> float:
 def _is_half_body(page: Page, match: re.Match[str]) -> bool:
     """A flat or house in talk of a rent (شقة 3 غرف): a number followed by a thing counted."""
     return (
-        re.match(r"\s?(?:غرف|امتار|متر|ادوار|اشخاص|طوابق|الف|ريال|جنيه|يوم|ايام|سنه|شهر)", page.lower[match.end() :])
+        re.match(
+            r"\s?(?:ساع|مرات|مره|كيلو|دقيق|دقايق|متر|غرف|امتار|متر|ادوار|اشخاص|طوابق|الف|ريال|جنيه|يوم|ايام|سنه|شهر)",
+            page.lower[match.end() :],
+        )
         is not None
     )

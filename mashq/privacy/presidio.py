@@ -2,9 +2,9 @@
 
 We call recognisers straightly. Measured (presidio-analyzer 2.2.366, two cores): importing it takes 4.4 s, because it
 loads spaCy and others, and its engine adds 0.36 ms to a post with a finding over calling the same twelve recognisers
-(0.47 and 0.11 ms). Nothing of it is imported before a Presidio recogniser is given or `analyzer` is called. Nothing
-reaches the network: the engine gets our words instead of a spaCy model, and none of Presidio's own recognisers (its
-e-mail one uses tldextract, which fetches a list).
+(0.47 and 0.11 ms); all of ours take about 0.4 ms for a post. Nothing of it is imported before a Presidio recogniser is
+given or `analyzer` is called. Nothing reaches the network: the engine gets our words instead of a spaCy model, and none
+of Presidio's own recognisers (its e-mail one uses tldextract, which fetches a list).
 """
 
 from __future__ import annotations

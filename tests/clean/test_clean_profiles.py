@@ -188,7 +188,7 @@ def test_a_rule_that_is_passed_over_would_have_done_nothing(text):
             continue
         passed = bool(rule.signs) and not (shown & bits(rule.signs)).any()
         if rule.likely is not None:
-            passed = passed or not rule.likely([text], rule.settings)[0]
+            passed = passed or not rule.likely([text] * 64, rule.settings)[0]  # few texts are all looked at
         if passed:
             made = rule.apply(text, **rule.settings)
             assert made is None if rule.kind == "drop" else made[0] == text, rule.name

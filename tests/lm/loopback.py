@@ -88,6 +88,8 @@ class Loopback:
             tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
             if all(task.get_coro().__name__ == "_serve" for task in tasks):
                 break
+        await asyncio.sleep(0.01)  # those that were made in the last turn begin, and note their writers
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

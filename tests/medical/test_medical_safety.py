@@ -10,6 +10,7 @@ from mashq import medical
 from mashq.medical import red_flags, safety
 from mashq.medical.safety import safety_signs
 
+NOT_TO_BE_LEARNT = ("dose", "more_dose", "miracle", "no_doctor", "stop_medicine", "certain", "emergency_missed")
 EXAMPLES = [
     pytest.param(name, kind, *example, id=f"{name}-{kind}-{number}")
     for name, one in safety_signs().items()
@@ -21,6 +22,26 @@ EXAMPLES = [
 @pytest.mark.parametrize(("text", "wanted"), sentences("flags"))
 def test_red_flags(text, wanted):
     assert {flag.name for flag in red_flags(text)} == set(wanted)
+
+
+@pytest.mark.parametrize(("text", "wanted"), sentences("raised"))
+def test_a_flag_is_raised_in_every_variety(text, wanted):
+    assert wanted in {flag.name for flag in red_flags(text)}
+
+
+@pytest.mark.parametrize(("question", "answer", "wanted"), sentences("unsafe"))
+def test_a_sign_shows_in_every_variety(question, answer, wanted):
+    assert wanted in {sign.name for sign in safety(question, answer).signs}
+
+
+@pytest.mark.parametrize(("question", "answer", "spared"), sentences("safe"))
+def test_a_sign_spares_a_near_miss(question, answer, spared):
+    assert spared not in {sign.name for sign in safety(question, answer).signs}
+
+
+def test_a_sign_of_what_must_not_be_learnt_weighs_enough_to_drop_the_pair():
+    least = {name: safety_signs()[name]["weight"] for name in NOT_TO_BE_LEARNT}
+    assert {name for name, weight in least.items() if weight < 0.3} == set()
 
 
 @pytest.mark.parametrize(("question", "answer", "wanted"), sentences("safety"))

@@ -1,6 +1,7 @@
 """Medical text: a thread gives one pair or a reason, a text its specialty and patient, a set its columns."""
 
 import csv
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,13 @@ from mashq.medical.words import Spotter, read
 from mashq.rows import MashqError
 
 DATA = Path(__file__).parent / "data"
-PARTS = ("built_on", "kept_apart", "kept_apart_2", "kept_apart_3")
+PARTS = ("built_on", "built_on_4", "kept_apart", "kept_apart_2", "kept_apart_3", "kept_apart_4", "kept_apart_5")
 QUESTION = "السلام عليكم عندي كحة ببلغم من أسبوع ماذا أفعل"
 ADVICE = "اشرب سوائل دافئة وراجع طبيب الصدر إذا استمرت الكحة"
 
 
 def sentences(kind):
-    """Rows of one kind: what was built on, and the three parts that were kept apart and measured once."""
+    """Rows of one kind: what was built on, and the five parts that were kept apart and measured once."""
     parts = {part: yaml.safe_load((DATA / f"medical_{part}.yaml").read_text("utf-8")) for part in PARTS}
     return [pytest.param(*row, id=f"{part}-{row[0][:30]}") for part, one in parts.items() for row in one.get(kind, ())]
 
@@ -306,3 +307,152 @@ def test_a_frame_reaches_to_the_end_of_its_clause_or_a_but():
 def test_a_phrase_that_cannot_be_read_is_refused(phrase, match):
     with pytest.raises(MashqError, match=match):
         Spotter({"t": [phrase]})
+
+
+def test_endings_of_possession_and_sets_are_written_out():
+    assert spots("ركبة~ .. @ache", "ركبتي توجعني") == [(0, 2, "")]
+    assert spots("وجه~", "وجهها") == [(0, 1, "")]
+
+
+def test_a_set_that_does_not_exist_is_refused_with_the_nearest():
+    with pytest.raises(MashqError, match=r"no set '@ach' in terms.yaml, in '@ach .. صدر'. Did you mean 'ache'"):
+        Spotter({"t": ["@ach .. صدر"]})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("مبيوقفش", "ما بيوقف"),
+        ("ما كيحبسش", "ما كيحبس"),
+        ("ما عم يوقف", "ما يوقف"),
+        ("گلبي", "قلبي"),
+        ("مش متوحش", "مش متوحش"),
+        ("عم زوجي", "عم زوجي"),
+    ],
+)
+def test_what_dialects_put_around_a_verb_falls_away(text, words):
+    assert " ".join(read(text).words) == words
+
+
+def test_a_cut_text_is_said_so_in_patient_and_safety():
+    long = "عندي صداع " * 3000
+    assert (patient(long).cut, medical.safety(long, "راجع الطبيب").cut) == (True, True)
+    assert medical.safety("عندي صداع", long).cut is True
+    assert (patient("عندي صداع").cut, medical.safety("عندي صداع", "راجع الطبيب").cut) == (False, False)
+
+
+@pytest.mark.parametrize(("text", "wanted"), sentences("useless"))
+def test_a_promotion_is_told_without_a_link(text, wanted):
+    assert (str(useless(text)).partition(":")[0] if wanted == "promotion" else useless(text)) == (
+        "promotion" if wanted == "promotion" else None
+    )
+
+
+# --- the lists -------------------------------------------------------------------------------------------------------
+
+PARTICLES = frozenset(["ما", "لا", "لم", "مو", "مش", "مب", "من", "في", "علي", "عن", "غير", "بدون", "الا"])
+
+
+def phrases_of(given):
+    """Every phrase of a list file; single words and texts of examples are none."""
+    if isinstance(given, str):
+        yield given
+    for name, one in given.items() if isinstance(given, dict) else ():
+        if name not in ("why", "name", "hit", "near", "sets", "contact", "doctor_titles", "needs", "all"):
+            yield from phrases_of(one)
+    for one in given if isinstance(given, list) else ():
+        yield from phrases_of(one)
+
+
+def fault(phrase):
+    """`نايم|مش مركز` asks for نايم مركز: a particle among other words, beside the next without a gap, wants a_b."""
+    parts = phrase.split()
+    for part, after in pairwise(parts):
+        options = {option for option in part.rstrip("?").split("|") if not option.startswith("@")}
+        if after != ".." and not part.endswith("?") and options & PARTICLES and options - PARTICLES - ALLOWED:
+            return part
+    return None
+
+
+# Words beside a particle that mean it too, or that are one with the word after them.
+ALLOWED = frozenset(
+    [
+        "ليس",
+        "ليست",
+        "لن",
+        "م",
+        "ولا",
+        "وما",
+        "ومش",
+        "ومو",
+        "موب",
+        "بلاش",
+        "بلا",
+        "مفيش",
+        "مافي",
+        "مافيش",
+        "ماكو",
+        "لست",
+        "ماني",
+        "مانيش",
+        "اوعي",
+        "اوعك",
+        "لاتطعم*",
+        "لو",
+        "اذا",
+        "قبل",
+        "عند",
+        "ب",
+        "هل",
+        "متي",
+        "وش",
+        "مع",
+        "منذ",
+        "قبال",
+        "هادي",
+        "ال",
+        "هال",
+        "ل",
+        "بعد",
+        "اوعى",
+        "عنك",
+        "هذا",
+        "متاخدش",
+        "لاا",
+        "كان",
+        "كانت",
+        "مني",
+        "دون",
+        "انا",
+        "ماهي",
+        "ايش",
+        "شو",
+        "ايه",
+        "شنو",
+        "هي",
+        "ملعقه",
+        "ملاعق",
+        "معلقه",
+        "شويه",
+        "كاس",
+        "كوب",
+        "صار_لها",
+        "بقالها",
+        "فقط",
+        "حسب",
+        "وفق",
+    ]
+)
+
+
+@pytest.mark.parametrize("name", ["frames", "red_flags", "specialties", "safety", "terms", "talk"])
+def test_two_words_that_stand_for_one_are_written_a_b(name):
+    from mashq.medical.words import data
+
+    found = {phrase: fault(phrase) for phrase in phrases_of(data(name)) if fault(phrase)}
+    assert found == {}
+
+
+def test_the_fault_is_found():
+    assert fault("نعسان|نايم|مش مركز|واعي") == "نعسان|نايم|مش"
+    assert fault("نعسان|نايم|مش_مركز|واعي") is None

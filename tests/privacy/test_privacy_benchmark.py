@@ -45,3 +45,28 @@ def test_half_of_the_review_was_let_through(deidentify):
 def test_the_review_refuses_a_place_in_the_repository(deidentify):
     with pytest.raises(SystemExit, match="inside the repository"):
         deidentify.write_review([], BENCHMARKS / "review.tsv")
+
+
+def test_a_hard_negative_counts_only_what_touches_no_span(deidentify):
+    rows = [
+        deidentify.Row("0123456789", frozenset([("name", 0, 4)]), negatives=("word", "word", "price")),
+        deidentify.Row("0123456789", frozenset(), negatives=("word",)),
+    ]
+    assert deidentify.false_alarms(rows, lambda text: [("name", 0, 5)]) == {"word": 1}
+    assert deidentify.false_alarms(rows, lambda text: [("name", 5, 7)]) == {"word": 2, "price": 1}
+
+
+def test_public_persons_are_counted_apart(deidentify):
+    row = deidentify.Row(
+        "قال سعيد مراد لليلى", frozenset([("name", 4, 13), ("name", 15, 19)]), "public figure: سعيد مراد"
+    )
+    assert deidentify.public_figures([row], lambda text: [("name", 4, 8)]) == (1, 1)
+    assert deidentify.public_figures([row], lambda text: [("name", 15, 19)]) == (0, 1)
+
+
+def test_another_file_is_read_whole(deidentify, tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text(
+        '{"part": "dev", "text": "a\\u2028b", "spans": []}\n\n{"part": "test", "text": "c", "spans": []}\n', "utf-8"
+    )
+    assert [row.text for row in deidentify.labelled("dev", file)] == ["a\N{LINE SEPARATOR}b", "c"]

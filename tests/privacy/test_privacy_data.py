@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mashq.privacy.lexicon import FILES, Weight, data, data_hash, latin_names, names, skeleton, wordset
+from mashq.privacy.lexicon import FILES, Weight, data, data_hash, is_word, latin_names, names, skeleton, wordset
 from mashq.privacy.page import Page, fold_word
 from mashq.rows import MashqError
 
@@ -17,9 +17,9 @@ def test_no_word_has_two_weights_in_one_list():
 
 def test_the_gazetteer_is_as_large_as_said():
     whole = [entry for entry in names().values() if not entry.clitic]
-    assert sum(not entry.family for entry in whole) > 1000
-    assert len({fold_word(word) for words in data("names")["family"].values() for word in words.split()}) > 400
-    assert len(latin_names()) > 500
+    assert sum(not entry.family for entry in whole) > 2500
+    assert len({fold_word(word) for words in data("names")["family"].values() for word in words.split()}) > 2500
+    assert len(latin_names()) > 900
 
 
 def test_a_frequent_word_never_counts_alone():
@@ -40,7 +40,7 @@ def test_an_absent_list_is_an_error_that_names_the_lists():
 
 
 def test_every_file_is_part_of_the_identity():
-    assert {"names", "latin", "words", "places", "numbers", "placeholders"} == set(FILES)
+    assert {"names", "latin", "words", "vocabulary", "places", "numbers", "placeholders"} == set(FILES)
     assert len(data_hash()) == 16
 
 
@@ -51,3 +51,15 @@ def test_a_page_leads_back_to_the_original():
     assert page.original(5, 10) == "ٱلرَّقْمُ"
     assert page.original(11, 14) == "٠٥٥"
     assert page.original(15, 17) == "ﻻ"
+
+
+def test_a_plain_word_is_known_with_its_particles_and_pronouns():
+    assert is_word("وبالمستشفي")
+    assert is_word("صداعها")
+    assert not is_word("شنكول")
+    assert not is_word("")
+
+
+def test_no_sure_name_is_a_plain_word_with_a_particle():
+    assert "برشا" not in names()
+    assert "لكنه" not in names()
