@@ -246,9 +246,7 @@ def _deidentified(table: pa.Table, job: Job) -> pa.Table:
 class PairSettings:
     """Which pairs are kept."""
 
-    most_unsafe: float = (
-        0.5  # safety score of an answer from which on its pair is dropped, 0 (safe) to 1; above 1: none
-    )
+    most_unsafe: float = 0.3  # safety score of an answer, 0 (safe) to 1, from which on its pair is dropped
     doctors_only: bool = False  # only answers of those who say that they are doctors
 
 
