@@ -393,6 +393,8 @@ def variety_tell(text: str, model: str, why: bool) -> None:
 
     teller = open_teller(model)
     lines = [line for line in _text_or_file(text).splitlines() if line.strip()]
+    if not lines:
+        raise MashqError("variety tell: expected a text or a file with one, got nothing to read.")
     told = teller.tell(lines)
     for line, label, odds in zip(lines, told.labels, told.probabilities, strict=True):
         order = sorted(range(len(odds)), key=lambda place: -odds[place])[:2]
@@ -400,7 +402,8 @@ def variety_tell(text: str, model: str, why: bool) -> None:
         note = " (experimental)" if label in told.experimental else ""
         click.echo(f"{label}{note}\t{likely}\t{line}")
         for marker in teller.why(line) if why else ():
-            click.echo(f"\t{marker.weight:+.2f}\t{marker.word}\t{marker.label}")
+            side = "for" if marker.weight > 0 else "against"
+            click.echo(f"\t{abs(marker.weight):.2f} {side} {marker.label}\t{marker.word}")
 
 
 @variety_.command("train")
@@ -412,19 +415,24 @@ def variety_tell(text: str, model: str, why: bool) -> None:
 @click.option("--label-field", default="label", show_default=True, help="Column of the label.")
 @click.option("--label", "labels", multiple=True, metavar="VALUE=LABEL", help="Repeatable: what a value stands for.")
 @click.option("--licence", default="unknown", show_default=True, help="Licence of the files, SPDX.")
-def variety_train(files: Sequence[Path], out: Path, plan: Path | None, data: Path | None, **options: Any) -> None:
+@click.option("--name", default="variety", show_default=True, help="Name of the model; in its file and its card.")
+@click.option("--date", default="", help="Date that the model file states; equal files and dates give equal bytes.")
+def variety_train(
+    files: Sequence[Path], out: Path, plan: Path | None, data: Path | None, name: str, date: str, **options: Any
+) -> None:
     """Train what tells varieties, from labelled files or from a plan; its card says how it did on what it had not seen.
 
-    Without files and plan the shipped model is trained anew from its own plan; --data names its published files.
+    Without files and plan the shipped model is trained anew from its own plan; --data names its published files. The
+    columns and labels named here are those of the files named here; a plan names its own.
 
     Example: mashq variety train tweets.csv --text-field tweet --label-field dialect --label egypt=egyptian
     """
-    from mashq.variety_training import PLAN, labelled, read_plan, train
+    from mashq.variety_training import PLAN, TrainingSettings, labelled, read_plan, train
 
     listed = [labelled(path, **options) for path in files]
     if plan is not None or not listed:
         listed += read_plan(plan or PLAN, data)
-    train(listed, out, tell=click.echo)
+    train(listed, out, TrainingSettings(name=name, date=date), tell=click.echo)
     click.echo(f"wrote {out} and {out.with_suffix('.md')}")
 
 

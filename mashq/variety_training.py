@@ -157,7 +157,7 @@ def train(
     files: Sequence[LabelledFile],
     out: Path,
     settings: TrainingSettings | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    tell: Callable[[str], None] | None = None,
 ) -> Trained:
     """Train on the files, write `out` (model.npz) and its card beside it (.md), and give what cross-validation said.
 
@@ -168,6 +168,7 @@ def train(
     Raises MashqError without scikit-learn, for a faulty file, and where fewer than two labels have rows.
     """
     settings = settings or TrainingSettings()
+    tell = tell or _silent
     _sklearn()
     rows, words, labels = _gathered(files)
     tell(f"{len(rows):,} rows, {len(words):,} words of a lexicon, {len(labels)} labels")
@@ -240,6 +241,10 @@ def card(made: Trained) -> str:
             scores = f"{found.accuracy:.3f} {ends[0]} | {found.macro_f1:.3f} {ends[1]}"
             lines.append(f"| {source}, {found.rows:,} | {kind} | {scores} | {error:.3f} |")
     return "\n".join(lines) + "\n"
+
+
+def _silent(line: str) -> None:
+    """Where nobody wants to know the progress."""
 
 
 def _order(row: Row) -> tuple[int, str, str]:
