@@ -111,6 +111,10 @@ def names() -> dict[str, Entry]:
     for word in lists["foreign"].split():
         _add(whole, word, Weight.ONLY, True)
     _derive(whole, lists)
+    for word, entry in whole.items():
+        plainly = word in wordset("words", "plain") or (word.startswith("ال") and is_word(word))
+        if entry.weight is Weight.ONLY and plainly:
+            whole[word] = entry._replace(weight=Weight.WEAK)  # الجاف, العالية: families, and plain words far more often
     known = dict(whole)
     plain = vocabulary() | wordset("words", "plain")
     for clitic in CLITICS:
