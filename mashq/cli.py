@@ -425,7 +425,7 @@ def variety_train(
     Without files and plan the shipped model is trained anew from its own plan; --data names its published files. The
     columns and labels named here are those of the files named here; a plan names its own.
 
-    Example: mashq variety train tweets.csv --text-field tweet --label-field dialect --label egypt=egyptian
+    Example: mashq train-variety tweets.csv --text-field tweet --label-field dialect --label egypt=egyptian
     """
     from mashq.variety_training import PLAN, TrainingSettings, labelled, read_plan, train
 
