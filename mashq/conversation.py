@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mashq import arabic
 from mashq.lm import Messages, without_thoughts
+from mashq.packaged import parsed
 from mashq.rows import MashqError, nearest
 from mashq.word_patterns import folded_lower
 
@@ -58,7 +57,7 @@ class _Replies:
 
 @functools.cache
 def _replies() -> _Replies:
-    data = yaml.safe_load((DATA / "replies.yaml").read_text("utf-8"))
+    data = parsed("dialogues/replies")
     labels = data["labels"]
     spelled = [name for kinds in labels.values() for names in kinds.values() for name in names]
     longest_first = "|".join(map(re.escape, sorted(spelled, key=len, reverse=True)))

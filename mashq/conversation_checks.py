@@ -11,13 +11,11 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import yaml
 
 from mashq import arabic
-from mashq.conversation import DATA, Turns
+from mashq.conversation import Turns
 from mashq.metrics.health import LETTER_LOOP, word_loop
+from mashq.packaged import parsed
 from mashq.variety_asked import reads_as
 from mashq.word_patterns import folded_lower
 
@@ -75,11 +73,6 @@ class _Said:
     words: tuple[tuple[str, ...], ...] = field(repr=False)  # folded words of each message
     all_words: tuple[str, ...] = field(repr=False)
     joined: str = field(repr=False)  # all words with single spaces between and around
-
-
-@functools.cache
-def _data(name: str) -> Any:
-    return yaml.safe_load((DATA / f"{name}.yaml").read_text("utf-8"))
 
 
 def _said(turns: Turns) -> _Said:
@@ -161,7 +154,7 @@ def _at_most(name: str, value: int, limit: int, what: str) -> str | None:
 def _phrases(kind: str) -> Mapping[str, tuple[str, ...]]:
     """First word -> the phrases that begin with it, as they stand in words joined by single spaces."""
     found: dict[str, tuple[str, ...]] = {}
-    for phrase in _data("replies")[kind]:
+    for phrase in parsed("dialogues/replies")[kind]:
         words = _WORD.findall(folded_lower(phrase.rstrip("*")))
         for first in (words[0], f"و{words[0]}"):
             said = " ".join([first, *words[1:]])
@@ -324,13 +317,13 @@ def _personal(text: str) -> str | None:
 @functools.cache
 def varieties() -> tuple[str, ...]:
     """The varieties that conversations can be asked for, the standard first."""
-    return tuple(_data("varieties"))
+    return tuple(parsed("dialogues/varieties"))
 
 
 @functools.cache
 def _markers() -> Mapping[str, tuple[str, ...]]:
     """Folded word -> the varieties that it marks."""
-    data = _data("varieties")
+    data = parsed("dialogues/varieties")
     marks: dict[str, tuple[str, ...]] = {}
     for variety, entry in data.items():
         for word in dict.fromkeys(map(folded_lower, entry["markers"])):

@@ -10,16 +10,15 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from random import Random
 from typing import Any
 
 import numpy as np
 import regex
-import yaml
 
 from mashq.arabic import DECIMAL_MARK, DIGITS, PERSIAN_DIGITS, THOUSANDS_MARK
 from mashq.encode import Encoder
+from mashq.packaged import parsed
 from mashq.rows import MashqError, nearest
 
 __all__ = ["KINDS", "Pair", "corrupted"]
@@ -169,11 +168,6 @@ def _swapped_numbers(source: str, translation: str, random: Random) -> str | Non
 # --- negation --------------------------------------------------------------------------------------------------------
 
 
-@functools.cache
-def _data() -> dict[str, Any]:
-    return yaml.safe_load(files("mashq").joinpath("data/corruptions.yaml").read_text("utf-8"))
-
-
 _EDGE, _CLOSE = r"(?<![\p{L}\p{M}\p{N}])", r"(?![\p{L}\p{M}\p{N}])"
 _WORD = r"[\p{L}\p{M}]+"
 _NEGATION = regex.compile(rf"{_EDGE}(?P<and>[وف]?)(?P<not>لم|لن|لا|ليس|ليست|غير)\s+(?P<next>{_WORD})")
@@ -192,7 +186,7 @@ def _negation(source: str, translation: str, random: Random) -> str | None:
 
 def _affirmed(negation: str, word: str) -> str | None:
     """لن يكتب -> سيكتب, لم يكتبوا -> يكتبون, ليس سهلا -> سهلا; None where the word is not what it seems."""
-    data = _data()
+    data = parsed("corruptions")
     if word in data["no_negation"].get(negation, ()):
         return None
     before = {negated: plain for plain, negated in data["negated"].items()}.get(f"{negation} {word}")
@@ -206,12 +200,12 @@ def _affirmed(negation: str, word: str) -> str | None:
 
 @functools.cache
 def _deniable() -> regex.Pattern[str]:
-    words = "|".join(sorted(map(regex.escape, _data()["negated"]), key=len, reverse=True))
+    words = "|".join(sorted(map(regex.escape, parsed("corruptions")["negated"]), key=len, reverse=True))
     return regex.compile(rf"(?:{_EDGE}(?P<before>{_WORD})\s+)?{_EDGE}(?P<and>[وف]?)(?P<word>{words}){_CLOSE}")
 
 
 def _denied(translation: str) -> str | None:
-    data = _data()
+    data = parsed("corruptions")
     for match in _deniable().finditer(translation):
         before = (match["before"] or "").lstrip("وف")
         if before not in data["after_these_not"]:
@@ -227,7 +221,7 @@ LEAST_REPLACED = 2  # words of another variety; one alone may pass for a slip
 
 @functools.cache
 def _variety_patterns(variety: str) -> tuple[regex.Pattern[str], regex.Pattern[str] | None]:
-    words: Mapping[str, Any] = _data()["varieties"][variety]
+    words: Mapping[str, Any] = parsed("corruptions")["varieties"][variety]
     alone = "|".join(sorted(map(regex.escape, words["words"]), key=len, reverse=True))
     after = "|".join(map(regex.escape, words["after"]))
     moved = regex.compile(rf"{_EDGE}(?P<and>[وف]?)(?P<this>{after})\s+(?P<noun>ال{_WORD})") if after else None
@@ -236,13 +230,13 @@ def _variety_patterns(variety: str) -> tuple[regex.Pattern[str], regex.Pattern[s
 
 def _wrong_variety(source: str, translation: str, random: Random) -> str | None:
     """Egyptian or Moroccan words for standard ones, by chance the one or the other first; at least two."""
-    varieties = sorted(_data()["varieties"])
+    varieties = sorted(parsed("corruptions")["varieties"])
     random.shuffle(varieties)
     return next(filter(None, (_in_variety(translation, variety) for variety in varieties)), None)
 
 
 def _in_variety(text: str, variety: str) -> str | None:
-    words = _data()["varieties"][variety]
+    words = parsed("corruptions")["varieties"][variety]
     alone, moved = _variety_patterns(variety)
     count = 0
     if moved is not None:

@@ -29,9 +29,8 @@ from importlib.resources import files
 from itertools import product
 from typing import Any
 
-import yaml
-
 from mashq import arabic
+from mashq.packaged import parsed
 from mashq.rows import MashqError, expected_got
 
 __all__ = ["CONTEXTS", "FILES", "STRENGTHS", "Entry", "Rule", "Table", "data_hash", "entries", "key_of", "table"]
@@ -101,10 +100,6 @@ class Entry:
         return re.sub(r"\{([^}]*)\}", choose, self.example)
 
 
-def _load(name: str) -> Any:
-    return yaml.load(DATA.joinpath(f"{name}.yaml").read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
 def _entry(variety: str, place: int, given: Mapping[str, Any]) -> Entry:
     where = f"data/dialect/{variety}.yaml: entry {place}"
     for name in given:
@@ -133,7 +128,7 @@ def _entry(variety: str, place: int, given: Mapping[str, Any]) -> Entry:
 @functools.cache
 def entries(variety: str) -> tuple[Entry, ...]:
     """The entries of one list, in order: `common` or one of `FILES`. Raises MashqError where one is ill-formed."""
-    return tuple(_entry(variety, place, given) for place, given in enumerate(_load(variety), start=1))
+    return tuple(_entry(variety, place, given) for place, given in enumerate(parsed(f"dialect/{variety}"), start=1))
 
 
 @functools.cache
@@ -151,7 +146,7 @@ def data_hash() -> str:
 
 @functools.cache
 def _classes() -> dict[str, tuple[str, ...]]:
-    return {name: tuple(words.split()) for name, words in _load("classes").items()}
+    return {name: tuple(words.split()) for name, words in parsed("dialect/classes").items()}
 
 
 def _alternatives(patterns: Iterable[str]) -> Iterator[str]:
@@ -198,7 +193,7 @@ def _contexts(given: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, re.Patte
 
 @functools.cache
 def _verbs() -> dict[str, Any]:
-    loaded: dict[str, Any] = _load("verbs")
+    loaded: dict[str, Any] = parsed("dialect/verbs")
     return loaded
 
 
@@ -426,5 +421,5 @@ def _guarded(protect: tuple[str, ...]) -> frozenset[str]:
 @functools.lru_cache(maxsize=16)
 def protected(own: tuple[str, ...] = ()) -> tuple[tuple[str, ...], ...]:
     """The protected terms, ours and the user's own, as tuples of words in the spelling of `key_of`."""
-    terms = [term for group in _load("protected").values() for term in group.split("،")]
+    terms = [term for group in parsed("dialect/protected").values() for term in group.split("،")]
     return tuple(dict.fromkeys(tuple(key_of(term).split()) for term in [*terms, *own] if key_of(term).strip()))

@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mashq.conversation import LAYOUTS, Turns, read_turns
 from mashq.conversation_checks import Expected, Limits, faults, varieties
 from mashq.lm import Messages
+from mashq.packaged import parsed
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.settings import check_limits
 from mashq.sources import cldr
@@ -89,15 +88,10 @@ class Persona:
 
 
 @functools.cache
-def _data(name: str) -> Any:
-    return yaml.safe_load((DATA / f"{name}.yaml").read_text("utf-8"))
-
-
-@functools.cache
 def topics() -> Mapping[str, Topic]:
     """All topics by key, in the order of the file."""
     found: dict[str, Topic] = {}
-    for name, entry in _data("topics").items():
+    for name, entry in parsed("dialogues/topics").items():
         for key, topic in entry["topics"].items():
             found[key] = Topic(
                 key=key,
@@ -115,7 +109,7 @@ def topics() -> Mapping[str, Topic]:
 @functools.cache
 def countries() -> Mapping[str, Country]:
     """The 195 member and observer states of the United Nations by code, sorted."""
-    data = _data("countries")
+    data = parsed("dialogues/countries")
     found = {}
     for fact in cldr.facts(["country"]):
         code, name = str(fact.code), str(fact.country)
@@ -128,13 +122,16 @@ def countries() -> Mapping[str, Country]:
 @functools.cache
 def default_countries() -> tuple[str, ...]:
     """The 151 countries of the grid: `countries.yaml` states the rule."""
-    return tuple(code for code in countries() if code not in _data("countries")["smaller"])
+    return tuple(code for code in countries() if code not in parsed("dialogues/countries")["smaller"])
 
 
 @functools.cache
 def personas() -> tuple[Persona, ...]:
     """All personas, in the order of the file."""
-    return tuple(Persona(entry["key"], entry["age"], entry["who"], tuple(entry["mood"])) for entry in _data("personas"))
+    return tuple(
+        Persona(entry["key"], entry["age"], entry["who"], tuple(entry["mood"]))
+        for entry in parsed("dialogues/personas")
+    )
 
 
 # --- the grid --------------------------------------------------------------------------------------------------------
@@ -323,7 +320,7 @@ class Conversations:
                 "dialogues: the frame 'example' shows one labelled conversation: its layout is 'labelled'."
             )
         for number in exchanges:
-            if number not in _data("prompts")["counts"]:
+            if number not in parsed("dialogues/prompts")["counts"]:
                 raise MashqError(expected_got("dialogues: exchanges", "1 to 10", str(number)))
         self.name = "dialogue"
         self.style = style
@@ -346,7 +343,7 @@ class Conversations:
     def plan(self, wanted: Wanted, attempt: int) -> Plan:
         """What is asked for at an attempt. Every further attempt takes another persona, wording, hint and layout."""
         topic, country = _about(wanted)
-        prompts = _data("prompts")
+        prompts = parsed("dialogues/prompts")
         start = _numbers(wanted.key)
         able = [persona for persona in personas() if persona.age >= ADULT or not topic.adults]
         persona = able[(start[0] + attempt * PERSONA_STEP) % len(able)]
@@ -372,13 +369,13 @@ class Conversations:
 
     def _prompt(self, plan: Plan, avoid: Sequence[str]) -> Messages | str:
         if self.frame == "example":
-            example = _data("prompts")["examples"][plan.variety]
-            return _filled(_data("prompts")["frames"]["example"], {**_values(plan), "example": example})
+            example = parsed("dialogues/prompts")["examples"][plan.variety]
+            return _filled(parsed("dialogues/prompts")["frames"]["example"], {**_values(plan), "example": example})
         wording = _wordings()[plan.wording]
         user = _filled(wording["user"], {**_values(plan), "avoid": _avoid(avoid)})
         if self.frame:
             request = f"{wording['system']}\n{user}" if "system" in wording else user
-            return _filled(_data("prompts")["frames"][self.frame], {"request": request})
+            return _filled(parsed("dialogues/prompts")["frames"][self.frame], {"request": request})
         system = (("system", wording["system"]),) if "system" in wording else ()
         return (*system, ("user", user))
 
@@ -417,7 +414,7 @@ class Conversations:
 
     def _mend(self, plan: Plan, failed: Sequence[str]) -> str | None:
         """What a chat model is told to mend; None where nothing is to be, or where another attempt is worth more."""
-        told = _data("prompts")["mend"]
+        told = parsed("dialogues/prompts")["mend"]
         if self.style != "messages" or not failed or len(failed) > 3 or any(name not in told for name in failed):
             return None
         lines = [f"- {told[name]}" for name in failed]
@@ -445,13 +442,13 @@ def _drawn(shares: Mapping[Any, float], start: int, attempt: int) -> Any:
 
 @functools.cache
 def _wordings() -> Mapping[str, Mapping[str, str]]:
-    return {wording["key"]: wording for wording in _data("prompts")["wordings"]}
+    return {wording["key"]: wording for wording in parsed("dialogues/prompts")["wordings"]}
 
 
 def _values(plan: Plan) -> dict[str, str]:
     """What stands in the place of each {name}."""
-    prompts, topic = _data("prompts"), topics()[plan.topic]
-    variety = _data("varieties")[plan.variety]
+    prompts, topic = parsed("dialogues/prompts"), topics()[plan.topic]
+    variety = parsed("dialogues/varieties")[plan.variety]
     return {
         "topic": topic.name,
         "hint": plan.hint,
@@ -486,7 +483,7 @@ def _avoid(openings: Sequence[str]) -> str:
     """The line that asks not to begin as others did; "" where there is none."""
     said = [" ".join(opening.split())[:60] for opening in openings]
     most = [f"«{opening}»" for opening in said if opening][:MOST_AVOIDED]
-    return _data("prompts")["avoid"].replace("{openings}", "، ".join(most)) if most else ""
+    return parsed("dialogues/prompts")["avoid"].replace("{openings}", "، ".join(most)) if most else ""
 
 
 def _opening(turns: Turns) -> str:

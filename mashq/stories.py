@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import yaml
 
 from mashq import rows
+from mashq.packaged import parsed
 from mashq.rows import MashqError, nearest
 from mashq.word_patterns import fold, word_pattern
 
@@ -117,9 +117,8 @@ def varieties() -> tuple[str, ...]:
     return (*RELEASED, *(name for name in names if name not in RELEASED))
 
 
-@functools.cache
 def _read(name: str) -> Any:
-    return yaml.safe_load((DATA / f"{name}.yaml").read_text("utf-8"))
+    return parsed(f"stories/{name}")
 
 
 @functools.cache

@@ -26,6 +26,7 @@ from mashq.conversation import Turns
 from mashq.conversation_checks import faults
 from mashq.labelled import fields_of
 from mashq.lm import Messages
+from mashq.packaged import parsed
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.settings import builtins
 from mashq.synthesis import Draft
@@ -97,11 +98,9 @@ class TaskLimits:
 # --- data ------------------------------------------------------------------------------------------------------------
 
 
-@functools.cache
 def wordings() -> dict[str, Any]:
     """All of wordings.yaml."""
-    loaded: dict[str, Any] = yaml.safe_load((DATA / "wordings.yaml").read_text("utf-8"))
-    return loaded
+    return parsed("instructions/wordings")
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from typing import Any
 import xxhash
 import yaml
 
+from mashq.packaged import parsed
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.sentences import sentences
 from mashq.sources import SourceSettings, read
@@ -23,7 +24,6 @@ __all__ = ["PLAN", "LabelledFile", "Row", "drawn", "labelled", "read_plan", "rea
 
 DATA = Path(__file__).parent / "data" / "variety"
 PLAN = DATA / "training.yaml"  # what the shipped model is trained on
-NAMES = DATA / "names.yaml"
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def drawn(text: str) -> int:
 @functools.cache
 def _names() -> re.Pattern[str]:
     """Names as whole words of a folded text, with what may be joined to them."""
-    listed = yaml.safe_load(NAMES.read_text("utf-8"))["names"].split()
+    listed = parsed("variety/names")["names"].split()
     return re.compile(rf"\b(?:[وف]?(?:[بلك]?ال|لل|[بلك])?)(?:{'|'.join(sorted(set(listed), key=len, reverse=True))})\b")
 
 

@@ -6,11 +6,10 @@ import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from types import MappingProxyType
 from typing import Any, Literal
 
-import yaml
+from mashq.packaged import parsed, raw
 
 __all__ = ["DATA", "Count", "Rule", "data", "data_hash"]
 
@@ -51,19 +50,12 @@ class Count:
     things: int = 0
 
 
-def _bytes(name: str) -> bytes:
-    return (resources.files("mashq") / "data" / "clean" / f"{name}.yaml").read_bytes()
-
-
-@functools.cache
 def data(name: str) -> dict[str, Any]:
     """One of the files `DATA`, parsed."""
-    loaded = yaml.safe_load(_bytes(name).decode("utf-8"))
-    assert isinstance(loaded, dict)
-    return loaded
+    return parsed(f"clean/{name}")
 
 
 @functools.cache
 def data_hash(name: str) -> str:
     """BLAKE2b of one of the files `DATA`, 8 bytes in hexadecimal."""
-    return hashlib.blake2b(_bytes(name), digest_size=8).hexdigest()
+    return hashlib.blake2b(raw(f"clean/{name}"), digest_size=8).hexdigest()

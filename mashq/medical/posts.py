@@ -20,10 +20,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-import yaml
-
 from mashq.medical import posts_identifiers as identifiers
 from mashq.medical.posts_noise import NOISE, SPELLINGS, Piece, distort, misspell
+from mashq.packaged import parsed
 from mashq.rows import MashqError, expected_got, nearest
 
 __all__ = [
@@ -149,10 +148,8 @@ def placeholder(kind: str) -> str:
     return f"[{kind}]"
 
 
-@cache
 def _load(name: str) -> Any:
-    path = DATA / f"{name}.yaml"
-    return yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return parsed(f"medical/posts/{name}")
 
 
 @cache

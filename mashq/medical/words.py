@@ -21,11 +21,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
-import yaml
-
+from mashq.packaged import parsed
 from mashq.rows import MashqError, nearest
 from mashq.word_patterns import folded_lower
 
@@ -421,7 +419,6 @@ def _turned(words: Words, end: int, start: int) -> bool:
     return not TURNS.isdisjoint(words.words[end:start])
 
 
-@functools.cache
 def data(name: str) -> dict[str, Any]:
     """A file of `mashq/data/medical`, without its ending."""
-    return yaml.safe_load((files("mashq") / "data" / "medical" / f"{name}.yaml").read_text("utf-8"))
+    return parsed(f"medical/{name}")

@@ -10,12 +10,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import yaml
-
+from mashq.packaged import parsed
 from mashq.rows import MashqError, nearest
 from mashq.settings import taken
 
@@ -53,10 +51,9 @@ class Engine(Protocol):
         ...
 
 
-@cache
 def targets() -> Mapping[str, Any]:
     """`data/target_tokens.yaml`: what tells each family of models which Arabic to write."""
-    return yaml.safe_load(DATA.read_text("utf-8"))
+    return parsed("target_tokens")
 
 
 def varieties() -> tuple[str, ...]:

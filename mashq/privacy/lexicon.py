@@ -7,11 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from functools import cache, lru_cache
-from importlib import resources
 from typing import Any, NamedTuple
 
-import yaml
-
+from mashq.packaged import parsed, raw
 from mashq.privacy.page import fold_word
 from mashq.rows import MashqError, expected_got
 
@@ -51,20 +49,15 @@ class Entry(NamedTuple):
     clitic: int  # how many letters stand before the name
 
 
-@cache
 def data(name: str) -> Any:
     """One of `FILES`, parsed."""
-    return yaml.safe_load(_raw(name))
-
-
-def _raw(name: str) -> str:
-    return (resources.files("mashq.data") / "privacy" / f"{name}.yaml").read_text("utf-8")
+    return parsed(f"privacy/{name}")
 
 
 @cache
 def data_hash() -> str:
     """A hash of all word lists: 16 hexadecimal digits."""
-    content = "".join(f"{name}\n{_raw(name)}" for name in FILES)
+    content = "".join(f"{name}\n{raw(f'privacy/{name}').decode()}" for name in FILES)
     return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 

@@ -16,15 +16,14 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import regex
-import yaml
 from rapidfuzz import fuzz
 
 from mashq.arabic import DECIMAL_MARK, DIGITS, TASHKEEL, TATWEEL, THOUSANDS_MARK, normalise
+from mashq.packaged import parsed, raw
 
 __all__ = ["CHECKS", "Check", "entities", "length", "numbers", "translated"]
 
@@ -74,15 +73,11 @@ _PARTICLES = regex.compile("^[وف]?[بلك]?(?:ال)?")
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+(\.\d+)?|[1-9]\d{0,2}(\.\d{3})+(,\d+)?")
 # A number without a partner that a translation may say without any word for it: "2 books" is a dual, "1 man" a noun.
 UNSAID = (1.0, 2.0)
+NUMBER_WORDS = "number_words"  # of the package's data
 
 
-@functools.cache
 def _words() -> dict[str, Any]:
-    return yaml.safe_load(_data().decode())
-
-
-def _data() -> bytes:
-    return files("mashq").joinpath("data/number_words.yaml").read_bytes()
+    return parsed(NUMBER_WORDS)
 
 
 @functools.cache
@@ -361,7 +356,7 @@ class Check:
 
 @functools.cache
 def _hash() -> str:
-    return hashlib.blake2b(_data(), digest_size=6).hexdigest()
+    return hashlib.blake2b(raw(NUMBER_WORDS), digest_size=6).hexdigest()
 
 
 # name: (function, version of its definition, whether it reads number_words.yaml)

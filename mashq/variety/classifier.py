@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from mashq.arabic import arabic_share, words
 from mashq.lm.weights import fingerprint, licence, public_name, quiet, weights
+from mashq.packaged import parsed
 from mashq.rows import MashqError, expected_got
 from mashq.variety.teller import Marker, Teller
 
@@ -29,7 +29,7 @@ SURE, PIECE_SURE = 0.5, 0.9  # not calibrated here, so the standard needs as muc
 
 @functools.cache
 def _table() -> dict[str, str]:
-    loaded = yaml.safe_load(TABLE.read_text("utf-8"))
+    loaded = parsed("variety/classifiers")
     return {str(name): ours for ours, names in loaded.items() for name in names}
 
 
