@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import llm_server
 
 from mashq import dialogues
+from mashq.packaged import parsed
 
 ASKS = [
     "أعيش في {country} وأفكر منذ {time} في {hint}. من أين أبدأ؟",
@@ -97,7 +98,7 @@ def _known() -> tuple[list[dialogues.Topic], list[dialogues.Country], list[tuple
     topics = sorted(dialogues.topics().values(), key=lambda one: -len(one.name))
     places = sorted(dialogues.countries().values(), key=lambda one: -len(one.name))
     counts = sorted(
-        ((said, number) for number, said in dialogues._data("prompts")["counts"].items()), key=lambda one: -len(one[0])
+        ((said, number) for number, said in parsed("dialogues/prompts")["counts"].items()), key=lambda one: -len(one[0])
     )
     return topics, places, counts
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mashq import arabic
-from mashq.metrics import CATALOGUE, Comparison, Metric, Score, bertscore, compare, holm, mean_score
+from mashq.metrics import CATALOGUE, Comparison, Metric, Score, compare, holm, mean_score
 from mashq.metrics.health import check, summary
 from mashq.metrics.novelty import TrainingIndex, longest_copied, novelty
 from mashq.metrics.perplexity import bits_per_byte, compare_bits_per_byte, item_bits_per_byte, perplexity
@@ -40,12 +40,11 @@ def evaluate(
     systems: Mapping[str, Iterable[pa.Table]],
     *,
     baseline: str,
-    metrics: Sequence[str],
+    metrics: Sequence[str | Metric],
     slices: Sequence[str] = SLICES,
     labels: Mapping[str, str] | None = None,
     about: Mapping[str, Mapping[str, Any]] | None = None,
     training_texts: Iterable[str] | None = None,
-    encoder: tuple[str, int, bool] | None = None,
     seed: int = 0,
     out: Path,
 ) -> dict[str, Any]:
@@ -53,7 +52,7 @@ def evaluate(
 
     `systems` gives each system's reply rows: `parents[0]` is the prompt row, the last message is the reply, `meta`
     holds finish, nats, target_tokens and target_bytes. `metrics` are names of `metrics.CATALOGUE`, "bits_per_byte" and
-    "perplexity", and with an `encoder` (name, layer, idf) bertscore_precision, bertscore_recall and bertscore_f1.
+    "perplexity", and metrics of one's own, such as those of `bertscore.metrics`.
     `labels` are the systems' names for people; `about` holds facts on each (model, adapter, tokenizer, decoding),
     written as they are, and its "tokenizer" (else "model") is named in the signature of perplexity. With
     `training_texts` the longest span copied from them and the share of novel n-grams are measured, for the references
@@ -63,8 +62,10 @@ def evaluate(
     Raises MashqError for an unknown metric, slice or baseline, a system that answers an item twice or lacks an item
     altogether (rather than having it dropped with a reason), and where no item is left.
     """
-    catalogue = {**CATALOGUE, **(bertscore.metrics(*encoder) if encoder else {})}
-    _check_names(systems, baseline, metrics, slices, catalogue)
+    own = {one.name: one for one in metrics if isinstance(one, Metric)}
+    names = [one.name if isinstance(one, Metric) else one for one in metrics]
+    catalogue = {**CATALOGUE, **own}
+    _check_names(systems, baseline, names, slices, catalogue)
     items, notes = _join({name: _answers(name, tables) for name, tables in systems.items()})
     tokenizers = {
         name: str(facts.get("tokenizer") or facts.get("model") or "unnamed") for name, facts in (about or {}).items()
@@ -72,12 +73,12 @@ def evaluate(
     measured = {
         (system, metric): _measure(items, system, metric, tokenizers.get(system, "unnamed"), catalogue)
         for system in systems
-        for metric in metrics
+        for metric in names
     }
-    notes += _unscored(items, measured, metrics, baseline)
+    notes += _unscored(items, measured, names, baseline)
     cuts = list(_cuts(items, slices))
     comparisons = _compare_all(
-        measured, [name for name in systems if name != baseline], baseline, metrics, items, cuts, seed
+        measured, [name for name in systems if name != baseline], baseline, names, items, cuts, seed
     )
     scores = {
         "systems": [
@@ -88,7 +89,7 @@ def evaluate(
         "items": len(items.ids),
         "groups": len(np.unique(cluster_codes(len(items.ids), items.groups, "evaluate"))),
         "seed": seed,
-        "metrics": {metric: _facts(metric, catalogue) for metric in metrics},
+        "metrics": {metric: _facts(metric, catalogue) for metric in names},
         "scores": _score_all(measured, items, cuts, seed),
         "comparisons": comparisons,
         "health": [_health(items, name, seed) for name in systems],
@@ -96,7 +97,7 @@ def evaluate(
         "notes": notes,
     }
     out.mkdir(parents=True, exist_ok=True)
-    _write_samples(items, measured, metrics, out / "samples.parquet")
+    _write_samples(items, measured, names, out / "samples.parquet")
     _write_whole(out / "scores.json", json.dumps(scores, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     return scores
 
@@ -112,8 +113,6 @@ def _check_names(
         raise MashqError(expected_got("evaluate: baseline", f"one of {', '.join(systems)}", f"'{baseline}'"))
     for kind, names, known in (("metric", metrics, (*catalogue, *LIKELIHOOD)), ("slice", slices, SLICES)):
         for name in names:
-            if name in bertscore.PARTS and name not in known:
-                raise MashqError(expected_got(f"evaluate: {name}", "an encoder and its layer", "none"))
             if name not in known:
                 raise MashqError(f"evaluate: there is no {kind} '{name}' ({', '.join(known)}).{nearest(name, known)}")
     if "reference" in systems:

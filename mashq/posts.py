@@ -52,15 +52,15 @@ def _threads(table: pa.Table, job: Job) -> pa.Table:
     records = [json.loads(meta or "{}") for meta in table["meta"].to_pylist()]
     told = [_thread(record) for record in records]
     found = [[] if isinstance(one, str) else one for one in told]
-    made = rows.replace(
+    written = [_writers(posts) for posts in found]
+    made = rows.children(
         table,
-        id=rows.child_ids(table["id"], step=job.name),
-        parents=[[one] for one in table["id"].to_pylist()],
+        job.name,
         group=[str(record.get("group") or "") or None for record in records],
         variety=[str(record.get("variety") or "") or None for record in records],
         text=pa.nulls(table.num_rows, pa.string()),
-        messages=[_messages(posts) for posts in found],
-        meta=[_meta(_record(record), _writers(posts)) for record, posts in zip(records, found, strict=True)],
+        messages=[_messages(posts, who["writers"]) for posts, who in zip(found, written, strict=True)],
+        meta=[_meta(_record(record), who) for record, who in zip(records, written, strict=True)],
     )
     return rows.drop(made, [one if isinstance(one, str) else None for one in told])
 
@@ -93,8 +93,7 @@ def _writers(posts: Sequence[medical.Post]) -> dict[str, Any]:
     return {"writers": writers, "roles": roles}
 
 
-def _messages(posts: Sequence[medical.Post]) -> list[dict[str, str]]:
-    writers = _writers(posts)["writers"]
+def _messages(posts: Sequence[medical.Post], writers: Sequence[int]) -> list[dict[str, str]]:
     return [{"role": OTHER if own else ASKER, "content": post.text} for own, post in zip(writers, posts, strict=True)]
 
 
@@ -144,8 +143,7 @@ def _cleaned(table: pa.Table, job: Job) -> pa.Table:
         made.append([{**posts[own], "content": done.texts[place]} for place, own in kept])
         metas.append(_meta(told, _kept_writers(told, [own for _, own in kept]), _noted(done, places)))
         reasons.append(_question_lost(done.reasons[places.start : places.stop]))
-    ids, parents = rows.child_ids(table["id"], step=job.name), [[one] for one in table["id"].to_pylist()]
-    return rows.drop(rows.replace(table, id=ids, parents=parents, messages=made, meta=metas), reasons)
+    return rows.drop(rows.children(table, job.name, messages=made, meta=metas), reasons)
 
 
 def _kept_writers(told: Mapping[str, Any], kept: Sequence[int]) -> dict[str, Any]:
@@ -235,8 +233,7 @@ def _deidentified(table: pa.Table, job: Job) -> pa.Table:
         made.append([{**post, "content": one.text} for post, one in zip(posts, replaced, strict=True)])
         kinds = Counter(found.kind for one in replaced for found in one.found)
         metas.append(_meta(json.loads(meta), {"removed": dict(kinds)}))
-    ids, parents = rows.child_ids(table["id"], step=job.name), [[one] for one in table["id"].to_pylist()]
-    return rows.replace(table, id=ids, parents=parents, messages=made, meta=metas)
+    return rows.children(table, job.name, messages=made, meta=metas)
 
 
 # --- pairs -----------------------------------------------------------------------------------------------------------
@@ -262,11 +259,9 @@ TASK, RED_FLAG = "medical-answer", "medical-red-flag"
 def _pairs(table: pa.Table, job: Job) -> pa.Table:
     told = [_pair(row, job.settings) for row in table.select(["messages", "meta"]).to_pylist()]
     found = [None if isinstance(one, str) else one for one in told]
-    ids, parents = rows.child_ids(table["id"], step=job.name), [[one] for one in table["id"].to_pylist()]
-    made = rows.replace(
+    made = rows.children(
         table,
-        id=ids,
-        parents=parents,
+        job.name,
         task=[RED_FLAG if one and one["meta"]["red_flags"] else TASK for one in found],
         messages=[[{"role": "user", "content": one["question"]}] if one else None for one in found],
         references=[[one["answer"]] if one else None for one in found],
@@ -369,5 +364,4 @@ def _normalised(table: pa.Table, job: Job) -> pa.Table:
         targets.append([one.text for one in told] if job.settings.references else row["references"])
         edits = sum(len(one.edits) for one in (*asked, *told))
         metas.append(_meta(json.loads(row["meta"] or "{}"), {"normalised": edits}))
-    ids, parents = rows.child_ids(table["id"], step=job.name), [[one] for one in table["id"].to_pylist()]
-    return rows.replace(table, id=ids, parents=parents, messages=made, references=targets, meta=metas)
+    return rows.children(table, job.name, messages=made, references=targets, meta=metas)

@@ -29,6 +29,7 @@ __all__ = [
     "PartWriter",
     "Receipt",
     "child_ids",
+    "children",
     "conform",
     "drop",
     "expected_got",
@@ -211,6 +212,20 @@ def replace(table: pa.Table, **columns: Any) -> pa.Table:
     """The same rows with some columns replaced; a plain string stands for every row."""
     merged: dict[str, Any] = {name: table.column(name) for name in table.column_names}
     return conform({**merged, **columns})
+
+
+def children(table: pa.Table, step: str, *, repetition: np.ndarray | int = 0, **columns: Any) -> pa.Table:
+    """One new row of `step` from each row, which is its one parent, with some columns replaced as `replace` has it."""
+    ids = table.column("id")
+    return replace(
+        table, **{"id": child_ids(ids, step=step, repetition=repetition), "parents": _each_alone(ids), **columns}
+    )
+
+
+def _each_alone(ids: pa.ChunkedArray) -> pa.Array:
+    """Each id as a list of itself, as `parents` holds it."""
+    offsets = pa.array(np.arange(len(ids) + 1), pa.int32())
+    return pa.ListArray.from_arrays(offsets, ids.combine_chunks() if ids.num_chunks else pa.array([], ids.type))
 
 
 def drop(table: pa.Table, reasons: Sequence[str | None] | pa.Array) -> pa.Table:

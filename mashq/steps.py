@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,6 +31,7 @@ from mashq.shots import Pool, ShotSettings, with_examples
 
 if TYPE_CHECKING:
     from mashq.lm import Decoding
+    from mashq.metrics import Metric
     from mashq.train import TrainSettings
 
 __all__ = [
@@ -77,17 +78,19 @@ class EncoderSettings:
     idf: bool = False  # weigh words by how few references have them
 
 
-def _files_of(student: StudentSettings) -> dict[str, str]:
-    """A local folder is told by its content, so its files belong to the fingerprint; a name stands for itself."""
-    return {"student": student.model} if Path(student.model).is_dir() else {}
+ModelSettings = TypeVar("ModelSettings", StudentSettings, EncoderSettings)
 
 
-def _without_path(student: StudentSettings) -> StudentSettings:
-    return replace(student, model="local folder") if _files_of(student) else student
+def _told_by_content(role: str, asked: ModelSettings) -> tuple[ModelSettings, dict[str, Path]]:
+    """Settings and files of a step: a local folder is told by its content, not its path; a name stands for itself."""
+    folder = Path(asked.model).expanduser()
+    if not (asked.model and folder.is_dir()):
+        return asked, {}
+    return replace(asked, model="local folder"), {role: folder}
 
 
-def _spec(student: StudentSettings, job: Job) -> str:
-    return str(job.files.get("student", student.model))
+def _spec(role: str, asked: StudentSettings | EncoderSettings, job: Job) -> str:
+    return str(job.files.get(role, asked.model))
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -422,12 +425,13 @@ def train(
     """
     if (settings.model, settings.frame) != (type(settings)().model, type(settings)().frame):
         raise MashqError("train.model and train.frame follow the student: set student.model and student.frame.")
+    told, files = _told_by_content("student", student)
     return Step(
         name,
         _train,
-        {"student": _without_path(student), "train": settings},
+        {"student": told, "train": settings},
         {**rows, **({"after": after} if after else {})},
-        files=_files_of(student),
+        files=files,
         kind="folder",
         produces="model",
     )
@@ -442,7 +446,7 @@ def _train(job: Job) -> Mapping[str, Any]:
     held = table.filter(pc.equal(of_split, "validation"))
     student: StudentSettings = job.settings["student"]
     run_training(
-        replace(job.settings["train"], model=_spec(student, job), frame=student.frame),
+        replace(job.settings["train"], model=_spec("student", student, job), frame=student.frame),
         table.filter(pc.equal(of_split, "train")),
         job.folder,
         validation=held if held.num_rows else None,
@@ -469,12 +473,13 @@ def _judges(folder: Path) -> list[str]:
 
 def replies(name: str, rows: Step, student: StudentSettings, decoding: Decoding, trained: Step | None = None) -> Step:
     """A student's reply to every row, and how likely it finds the reference; `trained` is what a train step left."""
+    told, files = _told_by_content("student", student)
     return Step(
         name,
         _replies,
-        {"student": _without_path(student), "decoding": decoding},
+        {"student": told, "decoding": decoding},
         {"rows": rows, **({"trained": trained} if trained else {})},
-        files=_files_of(student),
+        files=files,
         here=True,
     )
 
@@ -483,7 +488,7 @@ def _replies(rows: pa.Table, job: Job) -> pa.Table:
     from mashq import generate
 
     student: StudentSettings = job.settings["student"]
-    asked = _student(_spec(student, job), job.inputs.get("trained"), student.frame, student.dtype)
+    asked = _student(_spec("student", student, job), job.inputs.get("trained"), student.frame, student.dtype)
     return generate.replies(
         asked, rows, job.settings["decoding"], system=job.name, ledger=job.root / "ledger" / "replies"
     )
@@ -536,11 +541,9 @@ def evaluation(
         "seed": seed,
     }
     inputs = {**systems, **({"training": training} if training else {})}
-    files: dict[str, str | Path] = {}
+    files: dict[str, Path] = {}
     if encoder is not None and encoder.model:
-        own = Path(encoder.model).expanduser()
-        files = {"encoder": own} if own.is_dir() else {}
-        settings["encoder"] = replace(encoder, model="local folder") if files else encoder
+        settings["encoder"], files = _told_by_content("encoder", encoder)
     return Step(name, _evaluation, settings, inputs, files=files, kind="folder", produces="evaluation")
 
 
@@ -571,20 +574,25 @@ def _evaluation(job: Job) -> Mapping[str, Any]:
     scores = evaluate(
         {name: read_rows(job.inputs[name]) for name in asked["systems"]},
         baseline=asked["systems"][0],
-        metrics=asked["metrics"],
+        metrics=_metrics(job),
         labels=asked["labels"],
         about={name: _about_system(job.inputs[name]) for name in asked["systems"]},
         training_texts=_references(job.inputs["training"]) if "training" in job.inputs else None,
-        encoder=_encoder(job),
         seed=asked["seed"],
         out=job.folder,
     )
     return {"items": scores["items"], "groups": scores["groups"]}
 
 
-def _encoder(job: Job) -> tuple[str, int, bool] | None:
-    asked: EncoderSettings | None = job.settings.get("encoder")
-    return None if asked is None else (str(job.files.get("encoder", asked.model)), asked.layer, asked.idf)
+def _metrics(job: Job) -> list[str | Metric]:
+    """The metrics by name, but those that want an encoder, which are opened with it."""
+    names, asked = job.settings["metrics"], job.settings.get("encoder")
+    if asked is None:
+        return list(names)
+    from mashq.metrics import bertscore
+
+    opened = bertscore.metrics(_spec("encoder", asked, job), asked.layer, idf=asked.idf)
+    return [opened.get(name, name) for name in names]
 
 
 def _about_system(folder: Path) -> dict[str, Any]:

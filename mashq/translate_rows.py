@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mashq import arabic
-from mashq.rows import SCORES, child_ids, drop, id_words, replace
+from mashq.rows import SCORES, child_ids, children, drop, id_words, replace
 from mashq.sources.natural_instructions import EXAMPLES, examples_shown, faults_of, first_text, prompt, texts_of
 from mashq.translate import Cut, Judge, Rule, Translator, cut, verdicts
 
@@ -64,7 +64,7 @@ def translated(rows: pa.Table, with_: Translator, rule: Rule, shown: Shown, made
     parents = rows.filter(alive)
     kept = found.put_back(judge, alive.to_numpy(zero_copy_only=False), rule)
     scores = judged.scores[alive.to_numpy(zero_copy_only=False)]
-    kept = _as_children(kept, parents, scores, shown, with_.bar.scorer.column if with_.bar else "")
+    kept = _as_children(kept, scores, shown, with_.bar.scorer.column if with_.bar else "")
     # A row that is dropped after all is the prompt itself, like every other dropped row.
     reasons = pc.replace_with_mask(
         reasons, alive, pa.array(_choices_lost(parents, kept, shown.lost_choices), pa.string())
@@ -80,18 +80,9 @@ def _in_place(rows: pa.Table, kept: pa.Table, reasons: pa.Array) -> pa.Table:
     return pa.concat_tables([kept, dropped]).take(pa.array(np.argsort(places)))
 
 
-def _as_children(kept: pa.Table, parents: pa.Table, scores: np.ndarray, shown: Shown, column: str) -> pa.Table:
-    ids = parents.column("id")
-    own: dict[str, Any] = {"id": child_ids(ids, step=shown.step), "parents": _alone(ids)}
-    if column:
-        own["scores"] = _with_score(kept.column("scores"), column, scores)
-    return replace(kept, **own, variety=shown.variety)
-
-
-def _alone(ids: pa.ChunkedArray) -> pa.Array:
-    """Each id as a list of itself."""
-    offsets = pa.array(np.arange(len(ids) + 1), pa.int32())
-    return pa.ListArray.from_arrays(offsets, ids.combine_chunks() if ids.num_chunks else pa.array([], ids.type))
+def _as_children(kept: pa.Table, scores: np.ndarray, shown: Shown, column: str) -> pa.Table:
+    own = {"scores": _with_score(kept.column("scores"), column, scores)} if column else {}
+    return children(kept, shown.step, variety=shown.variety, **own)
 
 
 def _with_score(scores: pa.ChunkedArray, column: str, values: np.ndarray) -> pa.Array:

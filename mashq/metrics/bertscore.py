@@ -35,7 +35,6 @@ __all__ = [
     "Match",
     "bertscore",
     "bertscore_items",
-    "metric",
     "metrics",
     "read_baseline",
 ]
@@ -279,31 +278,22 @@ def _signature(part: str, encoder: TokenEncoder, idf: bool, baseline: Baseline |
     )
 
 
-def metric(
-    encoder: TokenEncoder | str, layer: int | None = None, *, idf: bool = False, baseline: Baseline | None = None
-) -> Metric:
-    """F as a metric; its signature names encoder, weights, layer, weighting and baseline.
-
-    With `idf` the weights come from the references of each call: score every system on the same items.
-    """
-    opened = _opened(encoder, layer)
-
-    def per_item(replies: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-        return [item.f1 for item in bertscore_items(replies, references, opened, idf=idf, baseline=baseline)]
-
-    return Metric("bertscore", per_item, _signature("f1", opened, idf, baseline), True, "-1..1")
-
-
 PARTS = {"bertscore_precision": "precision", "bertscore_recall": "recall", "bertscore_f1": "f1"}
 
 
-def metrics(encoder: TokenEncoder | str, layer: int | None = None, idf: bool = False) -> dict[str, Metric]:
-    """Precision, recall and F as three metrics by name; texts that two of them score are encoded once."""
+def metrics(
+    encoder: TokenEncoder | str, layer: int | None = None, *, idf: bool = False, baseline: Baseline | None = None
+) -> dict[str, Metric]:
+    """Precision, recall and F as three metrics by name; texts that two of them score are encoded once.
+
+    Signatures name encoder, weights, layer, weighting and baseline. With `idf` the weights come from the references of
+    each call: score every system on the same items.
+    """
     opened = _opened(encoder, layer)
 
     @functools.lru_cache(maxsize=1)
     def items(replies: tuple[str, ...], references: tuple[tuple[str, ...], ...]) -> list[Match]:
-        return bertscore_items(replies, references, opened, idf=idf)
+        return bertscore_items(replies, references, opened, idf=idf, baseline=baseline)
 
     def part_of(part: str) -> Callable[[Sequence[str], Sequence[Sequence[str]]], list[float]]:
         return lambda replies, references: [
@@ -311,6 +301,6 @@ def metrics(encoder: TokenEncoder | str, layer: int | None = None, idf: bool = F
         ]
 
     return {
-        name: Metric(name, part_of(part), _signature(part, opened, idf, None), True, "-1..1")
+        name: Metric(name, part_of(part), _signature(part, opened, idf, baseline), True, "-1..1")
         for name, part in PARTS.items()
     }

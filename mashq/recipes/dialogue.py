@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -124,12 +125,10 @@ def turns(table: pa.Table, job: Job) -> pa.Table:
     ]
     owners = pa.array([row for row, _ in places], pa.int64())
     own = table.take(owners)
-    return rows.replace(
+    return rows.children(
         own,
-        id=rows.child_ids(
-            own["id"], step=job.name, repetition=pa.array([at for _, at in places], pa.uint64()).to_numpy()
-        ),
-        parents=[[one] for one in own["id"].to_pylist()],
+        job.name,
+        repetition=np.array([at for _, at in places], dtype=np.uint64),
         messages=[listed[row][:at] for row, at in places],
         references=[[listed[row][at]["content"]] for row, at in places],
         meta=[json.dumps({"turn": (at + 1) // 2}) for _, at in places],

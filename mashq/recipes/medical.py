@@ -27,7 +27,7 @@ from mashq.medical import posts as medical_posts
 from mashq.posts import CleanSettings, NormaliseSettings, PairSettings, PrivacySettings, VarietySettings
 from mashq.posts_survey import survey
 from mashq.rows import MashqError, nearest
-from mashq.run import Job, Step
+from mashq.run import Job, Step, read_rows
 from mashq.sources import SourceSettings
 from mashq.steps import EncoderSettings, SplitSettings, StudentSettings
 from mashq.train import TrainSettings
@@ -135,12 +135,9 @@ def apart(job: Job) -> Iterator[pa.Table]:
 
 def own_items(table: pa.Table, job: Job) -> pa.Table:
     """Replies to normalised questions under the items of the questions as they were asked, which stand before them."""
-    first = {one: own[0] for page in job.read("asked") for one, own in _parents(page)}
+    pages = [page.to_pydict() for page in read_rows(job.inputs["asked"], ["id", "parents"])]
+    first = {one: own[0] for page in pages for one, own in zip(page["id"], page["parents"], strict=True)}
     return rows.replace(table, parents=[[first[own[0]], *own] for own in table["parents"].to_pylist()])
-
-
-def _parents(table: pa.Table) -> Iterator[tuple[bytes, list[bytes]]]:
-    return zip(table["id"].to_pylist(), table["parents"].to_pylist(), strict=True)
 
 
 def _data(settings: Settings) -> list[Step]:
@@ -163,7 +160,7 @@ def _data(settings: Settings) -> list[Step]:
 
 
 def _lessons(settings: Settings, held: Step, arm: str) -> tuple[Step, Step]:
-    """Training pairs of one arm, for students and for toys: of the posts, and of each further generator."""
+    """Training pairs of one arm ("": as written), for students and for toys: of the posts, and of each generator."""
     learnt = shared.take(f"learnt{arm}", held, "train", most=settings.rows, by="task", seed=settings.seed)
     toys = shared.take(f"learnt-toys{arm}", held, "train", most=settings.toy_rows, by="task", seed=settings.seed)
     if not settings.more:
@@ -173,7 +170,10 @@ def _lessons(settings: Settings, held: Step, arm: str) -> tuple[Step, Step]:
         raw = shared.read(f"raw-{generator}", file, SourceSettings(source=generator, licence="unknown"))
         raw = replace(raw, private=True)
         safe = posts.deidentified(f"safe-{generator}", posts.threads(f"threads-{generator}", raw), settings.privacy)
-        made = posts.pairs(f"pairs-{generator}", safe, settings.pairs)
+        told = posts.varieties_told(f"told-{generator}", safe, settings.variety)
+        made = posts.pairs(f"pairs-{generator}", told, settings.pairs)
+        if arm:
+            made = posts.normalised(f"pairs-{generator}{arm}", made, settings.normalise)
         new = posts.unlike(f"new-{generator}{arm}", made, held, settings.alike)
         further[generator] = shared.take(f"learnt-{generator}{arm}", new, None, most=settings.more_rows, by="source")
     return shared.together(f"lessons{arm}", {"posts": learnt, **further}), toys
@@ -238,7 +238,7 @@ def _check(settings: Settings) -> None:
 
 def steps(settings: Settings) -> list[Step]:
     data = _data(settings)
-    raw, safe, made = data[0], data[4], data[-1]
+    raw, *_, safe, _, made = data
     divided = shared.split("divided", made, settings.split)
     held = Step("apart", apart, None, {"rows": divided}, kind="stream")
     normal = posts.normalised("normalised", held, settings.normalise)

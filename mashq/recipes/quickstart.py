@@ -18,7 +18,7 @@ from mashq import steps as shared
 from mashq import stories, story_checks, templates
 from mashq.lm import Decoding
 from mashq.mix import splits
-from mashq.rows import child_ids, drop
+from mashq.rows import children, drop
 from mashq.rows import replace as with_columns
 from mashq.run import Job, Step
 from mashq.sources import cldr
@@ -102,10 +102,9 @@ def told_stories(rows: pa.Table, job: Job) -> pa.Table:
     requests = [Request(prompt=text, decoding=job.settings["decoding"]) for text in texts]
     got = generate(open_model(writer), requests, ledger=job.root / "ledger" / "replies", budget=None)
     told = [opening + reply.text.rstrip() for opening, reply in zip(openings, got, strict=True)]
-    made = with_columns(
+    made = children(
         rows,
-        id=child_ids(rows["id"], step=job.name),
-        parents=[[one] for one in rows["id"].to_pylist()],
+        job.name,
         licence=licence(writer),
         split="train",
         messages=[[*asked, {"role": "assistant", "content": story}] for asked, story in zip(turns, told, strict=True)],

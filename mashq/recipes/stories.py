@@ -130,10 +130,9 @@ def english_stories(table: pa.Table, job: Job) -> pa.Table:
     """English raw rows as prompt rows: TinyStories' own records, or any record with a story or text."""
     records = [json.loads(meta or "{}") for meta in table["meta"].to_pylist()]
     texts = [_story(record, text) for record, text in zip(records, table["text"].to_pylist(), strict=True)]
-    made = rows.replace(
+    made = rows.children(
         table,
-        id=rows.child_ids(table["id"], step=job.name),
-        parents=[[one] for one in table["id"].to_pylist()],
+        job.name,
         task="story-generation",
         messages=[[{"role": "user", "content": _asked(record)}] for record in records],
         references=[[text] for text in texts],
@@ -210,9 +209,7 @@ def shuffled(job: Job) -> Iterator[pa.Table]:
         turned = random.permutation(members)  # a cycle through a random order leaves no story its own prompt
         for story, prompt in zip(turned, np.roll(turned, 1), strict=True):
             given[int(story)] = int(prompt)
-    ids = rows.child_ids(table["id"], step=job.name)
-    parents = [[one] for one in table["id"].to_pylist()]
-    yield rows.replace(table, id=ids, parents=parents, messages=table["messages"].take(pa.array(given)))
+    yield rows.children(table, job.name, messages=table["messages"].take(pa.array(given)))
 
 
 def _prompts(settings: Settings, variety: str) -> Step:

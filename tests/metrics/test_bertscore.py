@@ -9,7 +9,7 @@ import tiny_models
 
 from mashq.encode import open_encoder, open_token_encoder
 from mashq.metrics import bertscore as module
-from mashq.metrics.bertscore import Baseline, bertscore, bertscore_items, metric, read_baseline
+from mashq.metrics.bertscore import Baseline, bertscore, bertscore_items, metrics, read_baseline
 from mashq.rows import MashqError
 
 torch = pytest.importorskip("torch")
@@ -148,8 +148,8 @@ def test_a_baseline_rescales_and_stands_in_the_signature(folders, tmp_path):
     scaled = bertscore_items(["ذهبت"], [["كتاب"]], str(folders["bert"]), 1, baseline=baseline)[0]
     assert scaled.f1 == pytest.approx((raw.f1 - 0.3) / 0.7)
     assert scaled.recall == pytest.approx((raw.recall - 0.4) / 0.6)
-    assert "baseline:ar=0.5,0.4,0.3" in metric(str(folders["bert"]), 1, baseline=baseline).signature
-    assert "baseline:none" in metric(str(folders["bert"]), 1).signature
+    assert "baseline:ar=0.5,0.4,0.3" in metrics(str(folders["bert"]), 1, baseline=baseline)["bertscore_f1"].signature
+    assert "baseline:none" in metrics(str(folders["bert"]), 1)["bertscore_f1"].signature
 
 
 def test_without_a_baseline_for_the_layer_nothing_is_called_rescaled(tmp_path):
@@ -167,18 +167,18 @@ def test_without_a_baseline_for_the_layer_nothing_is_called_rescaled(tmp_path):
 
 
 def test_the_signature_tells_encoders_layers_and_weights_apart(folders):
-    signatures = {metric(str(folders["bert"]), layer, idf=idf).signature for layer in (1, 2) for idf in (False, True)}
-    signatures.add(metric(str(folders["gpt2"]), 1).signature)
-    assert len(signatures) == 5
+    several = [metrics(str(folders["bert"]), layer, idf=idf) for layer in (1, 2) for idf in (False, True)]
+    several.append(metrics(str(folders["gpt2"]), 1))
+    signatures = {one.signature for made in several for one in made.values()}
+    assert len(signatures) == 15
     assert all("/" not in signature.split("|encoder:")[1].split("|")[0] for signature in signatures)
 
 
-def test_the_metric_gives_f_of_each_item(folders):
-    made = metric(str(folders["bert"]), 2)
-    assert made.per_item(REPLIES, TARGETS) == [
-        item.f1 for item in bertscore_items(REPLIES, TARGETS, str(folders["bert"]), 2)
-    ]
-    assert (made.name, made.higher_is_better) == ("bertscore", True)
+def test_the_metrics_give_the_parts_of_each_item(folders):
+    items = bertscore_items(REPLIES, TARGETS, str(folders["bert"]), 2)
+    for name, made in metrics(str(folders["bert"]), 2).items():
+        assert made.per_item(REPLIES, TARGETS) == [getattr(item, name.removeprefix("bertscore_")) for item in items]
+        assert (made.name, made.higher_is_better) == (name, True)
 
 
 def test_odd_texts_are_scored(folders):

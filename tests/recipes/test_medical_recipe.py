@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mashq.dialect import Normaliser
 from mashq.make import Wish, make_recipe
 from mashq.medical.posts import write
 from mashq.rows import MashqError
@@ -88,8 +89,9 @@ def test_the_page_says_that_toys_prove_nothing_and_shows_no_identifier(page):
 def test_further_pairs_are_learnt_by_generator_but_none_that_a_test_asks(page, tmp_path):
     asked = [row for table in read_rows(steps_of(page)["asked"][0]) for row in table.to_pylist()]
     fresh = {
-        "question": "ما سبب خدر الأصابع بعد النوم على اليد؟",
+        "question": "هو ايه سبب التنميل فى صوابعى لما اصحى من النوم يا دكتور؟",
         "answer": "ضغط العصب قليلًا، وإن تكرر فراجع الطبيب.",
+        "variety": "egyptian",
     }
     copied = {"question": asked[0]["messages"][0]["content"], "answer": "جواب آخر يكفي هنا، وراجع الطبيب."}
     file = tmp_path / "writer.jsonl"
@@ -100,7 +102,8 @@ def test_further_pairs_are_learnt_by_generator_but_none_that_a_test_asks(page, t
     lessons = [row for table in read_rows(steps_of(page)["lessons-normalised"][0]) for row in table.to_pylist()]
     assert {row["source"] for row in lessons} == {"mashq-medical-posts", "writer"}
     questions = [row["messages"][0]["content"] for row in lessons if row["source"] == "writer"]
-    assert questions == [fresh["question"]]
+    one_spelling = Normaliser("egyptian", "spelling").normalise(fresh["question"]).text
+    assert questions == [one_spelling] != [fresh["question"]]
 
 
 def test_the_data_card_carries_the_disclaimer(page):
