@@ -1,5 +1,6 @@
 """mashq: make Arabic training data, train a language model on it, and prove the gain."""
 
+import logging
 import os
 
 # No usage reporting, ours or a dependency's. Set before Daft, Ray or the hub can be imported.
@@ -10,6 +11,9 @@ for _switch in ("DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY", "SCARF_NO_ANALYTICS"
 # OpenMP's threads sleep while they wait. Spinning, two threads on two busy cores wrote 22 tokens a second with the
 # embedded model, sleeping 123; on a quiet machine spinning is some 10 to 20 % faster. Set before torch can be imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# It warns, wherever PEFT is imported, that it could not fetch compiled code from the hub; `lm.weights` sees to that.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 __version__ = "0.1.0"
 __all__ = ["__version__"]

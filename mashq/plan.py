@@ -1,26 +1,34 @@
-"""What a recipe would ask of language models, before anything is sent: requests, tokens, money, time.
+"""What a recipe would ask of language models, before anything is sent: requests, tokens, money, time; and of memory.
 
 What is wanted is made for it (that asks nobody), prompts are written for a sample of it, and the rest is arithmetic
 over three cases: every first reply is kept; a stated share of replies is; nothing is and every try is used up. A model
-named without `#model` is asked for its name.
+named without `#model` is asked for its name. What memory a training needs is foreseen from its model's configuration
+(`mashq.train_memory`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from mashq.lm import Ledger, Request, key_of, open_model
 from mashq.lm.budget import CHARACTERS_PER_TOKEN
 from mashq.rows import MashqError, expected_got
-from mashq.run import Step, Store, read_rows
+from mashq.run import Step, Store, manifest_of, read_rows
 from mashq.synthesis import Asked, Draft, Judging, Wanted, request_of
 from mashq.synthesis_step import Writing, wanted_of
 
-__all__ = ["Case", "Plan", "Prices", "planned", "writing_steps"]
+if TYPE_CHECKING:
+    from mashq.train_settings import TrainSettings
+
+__all__ = ["Case", "Plan", "Prices", "planned", "trainings", "writing_steps"]
 
 SAMPLE = 400  # texts whose prompts are written to know their length
 MENDING, VERDICT = 60, 8  # tokens of what is said of a near miss, or asked of a judge; of a judge's yes or no
@@ -83,13 +91,17 @@ class Plan:
 
 def writing_steps(steps: Sequence[Step]) -> list[Step]:
     """The steps of a recipe that write with a model, and what they need, each once, in order."""
+    return [step for step in _needed(steps) if isinstance(step.aside, Writing)]
+
+
+def _needed(steps: Sequence[Step]) -> list[Step]:
+    """The steps and all that they need, each once, in the order in which they are made."""
     found: dict[str, Step] = {}
 
     def visit(step: Step) -> None:
         for needed in step.inputs.values():
             visit(needed)
-        if isinstance(step.aside, Writing):
-            found.setdefault(step.fingerprint, step)
+        found.setdefault(step.fingerprint, step)
 
     for step in steps:
         visit(step)
@@ -161,3 +173,60 @@ def _paid(ledger: Path, identity: str, requests: Sequence[Request]) -> int:
         return 0
     with Ledger(ledger) as book:
         return sum(book.get(key_of(identity, one)) is not None for one in requests)
+
+
+# --- training --------------------------------------------------------------------------------------------------------
+
+LONGEST = 256  # rows with most characters, whose tokens are counted: the longest row is among them
+
+
+def trainings(store: Store, steps: Sequence[Step]) -> Iterator[str]:
+    """What memory each train step would need, for a terminal; a step whose need is not known says why.
+
+    Rows that are made already are measured; else every row is taken to be as long as a row may be. Nothing is made.
+    """
+    for step in _needed(steps):
+        settings = step.settings.get("train") if isinstance(step.settings, Mapping) else None
+        if step.produces != "model" or settings is None:
+            continue
+        student = step.settings["student"]
+        settings = replace(settings, model=str(step.files.get("student", student.model)), frame=student.frame)
+        try:
+            yield from _training(store, step, settings)
+        except MashqError as error:
+            yield f"{step.name}: memory not known: {error}"
+
+
+def _training(store: Store, step: Step, settings: TrainSettings) -> Iterator[str]:
+    from mashq.train_memory import plan_memory
+
+    folders = [store.folder(one) for name, one in step.inputs.items() if name != "after"]
+    made = all(manifest_of(folder) is not None for folder in folders)
+    memory = plan_memory(settings, _lengths(folders, settings) if made else None)
+    first, *others = memory.lines()
+    yield f"{step.name}: {first}"
+    yield from (f"  {line}" for line in others)
+    if not made:
+        yield "  its rows are not made yet: the longest that a row may be (max_tokens) stands for them"
+
+
+def _lengths(folders: Sequence[Path], settings: TrainSettings) -> list[int]:
+    """Tokens of the rows with most characters, of those that are trained on."""
+    from mashq import chat
+    from mashq.fertility import tokenizer_of
+    from mashq.train_rows import examples
+
+    table = pa.concat_tables([table for folder in folders for table in read_rows(folder)])
+    table = table.filter(pc.not_equal(pc.fill_null(table["split"], "train"), "test"))
+    sizes = np.array([_characters(row) for row in table.select(["messages", "references"]).to_pylist()])
+    some = table.take(np.argsort(-sizes, kind="stable")[: max(LONGEST, settings.rows_per_batch)])
+    tokenizer = tokenizer_of(settings.model, remote_code=settings.remote_code)
+    frame = chat.frame_for(tokenizer, settings.frame)
+    made, _ = examples(some, tokenizer, frame, max_tokens=settings.max_tokens, supervise=settings.supervise)
+    return [len(one.ids) for one in made]
+
+
+def _characters(row: Mapping[str, Any]) -> int:
+    turns = row["messages"] or []
+    reply = (row["references"] or [""])[0] if turns and turns[-1]["role"] != "assistant" else ""
+    return sum(len(turn["content"] or "") for turn in turns) + len(reply or "")

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -50,6 +50,7 @@ __all__ = [
     "published",
     "read",
     "replies",
+    "run_training",
     "split",
     "take",
     "together",
@@ -67,6 +68,7 @@ class StudentSettings:
     model: str = "gemma3-270m"  # an embedded model's name, a local folder, or a hub name where the hub can be reached
     frame: str = ""  # chat frame; "" = the model's own template, else the first of ours that fits
     dtype: str = "bfloat16"  # numbers the weights are held in while it is asked: bfloat16 | float16 | float32
+    remote_code: bool = False  # run the Python that its folder brings
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class EncoderSettings:
     idf: bool = False  # weigh words by how few references have them
 
 
+FOLLOWED = ("model", "frame", "remote_code")  # fields of the training that are those of the student
 ModelSettings = TypeVar("ModelSettings", StudentSettings, EncoderSettings)
 
 
@@ -423,12 +426,13 @@ def train(
 
     `after` is an earlier stage: its adapter or model is trained on.
     """
-    if (settings.model, settings.frame) != (type(settings)().model, type(settings)().frame):
-        raise MashqError("train.model and train.frame follow the student: set student.model and student.frame.")
+    for field in FOLLOWED:
+        if getattr(settings, field) != getattr(type(settings)(), field):
+            raise MashqError(f"train.{field} follows the student: set student.{field}.")
     told, files = _told_by_content("student", student)
     return Step(
         name,
-        _train,
+        run_training,
         {"student": told, "train": settings},
         {**rows, **({"after": after} if after else {})},
         files=files,
@@ -437,21 +441,31 @@ def train(
     )
 
 
-def _train(job: Job) -> Mapping[str, Any]:
-    from mashq.train import train as run_training
+def run_training(job: Job, on_step: Callable[[Mapping[str, float | int]], None] | None = None) -> Mapping[str, Any]:
+    """What a step of `train` does; `on_step` gets every line of its log, and may raise to end it there."""
+    from mashq.train import train as trained
 
     folders = {name: folder for name, folder in job.inputs.items() if name != "after"}
-    table = pa.concat_tables([table for folder in folders.values() for table in read_rows(folder)])
+    tables = [table for folder in folders.values() for table in read_rows(folder)]
+    if not tables:
+        raise MashqError(f"{job.name}: expected rows to learn from {', '.join(folders)}, got none.")
+    table = pa.concat_tables(tables)
     of_split = pc.fill_null(table["split"], "train")
     held = table.filter(pc.equal(of_split, "validation"))
     student: StudentSettings = job.settings["student"]
-    run_training(
-        replace(job.settings["train"], model=_spec("student", student, job), frame=student.frame),
+    trained(
+        replace(
+            job.settings["train"],
+            model=_spec("student", student, job),
+            frame=student.frame,
+            remote_code=student.remote_code,
+        ),
         table.filter(pc.equal(of_split, "train")),
         job.folder,
         validation=held if held.num_rows else None,
         init=job.inputs.get("after"),
         data=[_about_data(name, folder) for name, folder in folders.items()],
+        on_step=on_step,
     )
     card = json.loads((job.folder / "card.json").read_text("utf-8"))
     return {"rows": card["rows"], "run": card["run"], "licence": card.get("licence")}
@@ -488,7 +502,7 @@ def _replies(rows: pa.Table, job: Job) -> pa.Table:
     from mashq import generate
 
     student: StudentSettings = job.settings["student"]
-    asked = _student(_spec("student", student, job), job.inputs.get("trained"), student.frame, student.dtype)
+    asked = _student(_spec("student", student, job), job.inputs.get("trained"), student)
     return generate.replies(
         asked, rows, job.settings["decoding"], system=job.name, ledger=job.root / "ledger" / "replies"
     )
@@ -513,12 +527,12 @@ def _answers_in(folder: Path) -> dict[tuple[str, str], str]:
 
 
 @functools.lru_cache(maxsize=1)  # one model in memory at a time
-def _student(spec: str, trained: Path | None, frame: str, dtype: str) -> Any:
+def _student(spec: str, trained: Path | None, student: StudentSettings) -> Any:
     from mashq.generate import load_student
 
     if trained is not None and (trained / "model").is_dir():
         spec, trained = str(trained), None
-    return load_student(spec, trained, frame=frame, dtype=dtype)
+    return load_student(spec, trained, frame=student.frame, dtype=student.dtype, remote_code=student.remote_code)
 
 
 def evaluation(

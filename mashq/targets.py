@@ -75,14 +75,17 @@ def plain_head(model: Any) -> bool:
     return plain
 
 
-def target_loss(model: Any, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def target_loss(
+    model: Any, input_ids: torch.Tensor, labels: torch.Tensor, position_ids: torch.Tensor | None = None
+) -> torch.Tensor:
     """The summed negative log likelihood of the targets, in nats, differentiable; divide it by what you weight by.
 
     `input_ids`, `labels`: (rows, positions), padded on the right; `labels[r, t]` is the id at t where it is a target,
     else `IGNORED`. No attention mask is needed: in a causal model nothing real looks at padding on its right.
+    `position_ids`: positions, which begin anew at 0 where rows stand one after another; None = each row from 0 on.
     Raises MashqError where there is no target at all.
     """
-    hidden, targets = _hidden_at_targets(model, input_ids, labels)
+    hidden, targets = _hidden_at_targets(model, input_ids, labels, position_ids)
     head = _head(model)
     if hidden is None:
         return _cross_entropy(targets[0], targets[1]).sum()
@@ -120,7 +123,9 @@ def _unwrapped(model: Any) -> Any:
     return model
 
 
-def _hidden_at_targets(model: Any, input_ids: torch.Tensor, labels: torch.Tensor) -> tuple[Any, Any]:
+def _hidden_at_targets(
+    model: Any, input_ids: torch.Tensor, labels: torch.Tensor, position_ids: torch.Tensor | None = None
+) -> tuple[Any, Any]:
     """(hidden states (targets, width), target ids (targets,)); for a head with a soft cap (None, (logits, ids))."""
     wanted = labels[:, 1:]
     at = wanted != IGNORED
@@ -137,7 +142,8 @@ def _hidden_at_targets(model: Any, input_ids: torch.Tensor, labels: torch.Tensor
 
     hook = _head(model).register_forward_pre_hook(take)
     try:
-        out = model(input_ids=input_ids, use_cache=False)
+        given = {} if position_ids is None else {"position_ids": position_ids}
+        out = model(input_ids=input_ids, use_cache=False, **given)
     finally:
         hook.remove()
     return (taken[0], targets) if plain else (None, (out.logits, targets))

@@ -13,7 +13,7 @@ from typing import Any
 import mashq
 from mashq.rows import file_hash
 
-__all__ = ["base", "card", "plot", "write"]
+__all__ = ["base", "base_model", "card", "data_line", "plot", "stages", "training", "write"]
 
 GEMMA_NOTICE = "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms"
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
@@ -46,6 +46,7 @@ def card(
     rows: Mapping[str, Any],
     run: Mapping[str, Any],
     weights: Path,
+    fertility: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The card as data. `lineage` lists every stage so far, this one last; `weights` are the hashes of its files."""
     import torch
@@ -68,6 +69,7 @@ def card(
         "data": [dict(d) for d in data],
         "rows": dict(rows),
         "run": dict(run),
+        "fertility": dict(fertility or {}),
         "weights": hashes,
         "lineage": [*(previous["lineage"] if previous else []), stage],
         "machine": {
@@ -137,8 +139,8 @@ def _running_mean(values: Sequence[float], keep: float = 0.9) -> list[float]:
 
 
 def readme(card: Mapping[str, Any]) -> str:
-    """The model card as Markdown, with the front matter the hub reads."""
-    base, run, rows, settings = card["base"], card["run"], card["rows"], card["settings"]
+    """The model card as Markdown, with the front matter the hub reads; `mashq.ship.card` writes the longer one."""
+    base, settings = card["base"], card["settings"]
     what = f"LoRA adapter (rank {settings['rank']})" if settings["method"] == "lora" else "Full fine-tune"
     front = [
         "---",
@@ -148,8 +150,6 @@ def readme(card: Mapping[str, Any]) -> str:
     ]
     if base["licence"] == "LicenseRef-Gemma":
         front.append("license: gemma")
-    held = "" if run["eval_loss"] is None else f", validation {run['eval_loss']:.4f}"
-    reasons = "".join(f"; {n} {kind}" for kind, n in rows["reasons"].items())
     lines = [
         *front,
         "---",
@@ -158,6 +158,27 @@ def readme(card: Mapping[str, Any]) -> str:
         "",
         f"Made by mashq {card['mashq']}; chat frame `{card['frame']}`.",
         "",
+        *training(card),
+        "",
+        "![Training loss](loss.svg)",
+        "",
+        *stages(card),
+        "",
+        "## Data and licences",
+        "",
+        *([f"- {data_line(d)}" for d in card["data"]] or ["- not stated by the caller"]),
+        "",
+        *base_model(card),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def training(card: Mapping[str, Any]) -> list[str]:
+    """The section on the training: rows, steps, losses, settings."""
+    run, rows, settings = card["run"], card["rows"], card["settings"]
+    held = "" if run["eval_loss"] is None else f", validation {run['eval_loss']:.4f}"
+    reasons = "".join(f"; {n} {kind}" for kind, n in rows["reasons"].items())
+    return [
         "## Training",
         "",
         f"- {rows['train']} rows ({rows['validation']} validation, {rows['refused']} refused{reasons})",
@@ -165,32 +186,66 @@ def readme(card: Mapping[str, Any]) -> str:
         f" on {card['machine']['device']}, {run['precision']}",
         f"- loss {run['first_loss']:.4f} at the first step, {run['last_loss']:.4f} over the last ten{held}"
         " (nats a supervised token)",
+        *_speed(run.get("speed") or {}),
+        *_best(run),
+        *_fertility(card.get("fertility") or {}),
         f"- settings: `{json.dumps(settings, ensure_ascii=False)}`",
-        "",
-        "![Training loss](loss.svg)",
-        "",
-        "## Stages",
-        "",
-        *(f"{n}. {s['method']}, {s['steps']} steps on {_names(s['data'])}" for n, s in enumerate(card["lineage"], 1)),
-        "",
-        "## Data and licences",
-        "",
-        *([f"- {_data_line(d)}" for d in card["data"]] or ["- not stated by the caller"]),
-        "",
+    ]
+
+
+def _speed(speed: Mapping[str, Any]) -> list[str]:
+    if "tokens_per_s" not in speed:
+        return []
+    share = "" if speed["mfu"] is None else f"; MFU {speed['mfu']:.1%} ({speed['peak_source']})"
+    return [
+        f"- {speed['supervised_per_s']:,.0f} supervised, {speed['tokens_per_s']:,.0f} total,"
+        f" {speed['padded_per_s']:,.0f} padded tokens/s, {speed['tflops']:.3g} TFLOP/s{share}"
+    ]
+
+
+def _best(run: Mapping[str, Any]) -> list[str]:
+    best = run.get("best")
+    early = "; stopped there, nothing better came" if run.get("stopped_early") else ""
+    if best:
+        return [f"- kept: the weights of step {best['step']}, validation {best['eval_loss']:.4f}{early}"]
+    return [f"- the last step is {run['steps']}{early}"] if early else []
+
+
+def _fertility(cost: Mapping[str, Any]) -> list[str]:
+    told = [
+        f"{name} {one['tokens_per_word']:.2f}"
+        for name, one in (cost.get("by") or {}).items()
+        if "tokens_per_word" in one
+    ]
+    lines = [f"- tokens a word: {', '.join(told)}"] if told else []
+    return [*lines, *(f"- **warning**: {one}" for one in cost.get("warnings") or ())]
+
+
+def stages(card: Mapping[str, Any]) -> list[str]:
+    """The section on the stages so far, this one last."""
+    told = (f"{n}. {s['method']}, {s['steps']} steps on {_names(s['data'])}" for n, s in enumerate(card["lineage"], 1))
+    return ["## Stages", "", *told]
+
+
+def base_model(card: Mapping[str, Any]) -> list[str]:
+    """The section on the base model, with the notice that travels with it."""
+    base = card["base"]
+    lines = [
         "## Base model",
         "",
         f"{base['name']}, {base['parameters']:,} parameters, licence: {base['licence']}.",
     ]
     if base["notice"]:
         lines += ["", base["notice"].strip(), "", "The weights here were modified: trained by mashq."]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _names(data: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(str(d.get("name", d.get("fingerprint", "unnamed data"))) for d in data) or "data not stated"
 
 
-def _data_line(data: Mapping[str, Any]) -> str:
+def data_line(data: Mapping[str, Any]) -> str:
+    """One data set of a training in a line: name, fingerprint, licences, and who judged or translated it."""
     licences = data.get("licences") or {}
     told = (
         ", ".join(f"{name}: {n} rows" for name, n in licences.items())

@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from mashq.rows import MashqError, expected_got, id_hex, read_part
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Example", "Refused", "batch_of", "bucketed", "examples", "hash_of", "reasons", "table_of"]
+__all__ = ["Example", "Refused", "batch_of", "bucketed", "examples", "hash_of", "packed", "reasons", "table_of"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def examples(
                     expected_got(f"train: row {name}", "a row of split train or validation", "split 'test'")
                     + " Test splits are for reports: leave them out of the training rows."
                 )
-            conversation = _conversation(row)
+            conversation = _conversation(row, tokenizer, frame)
             if isinstance(conversation, str):
                 refused.append(Refused(name, conversation))
             else:
@@ -75,7 +75,7 @@ def examples(
     return made, refused
 
 
-def _conversation(row: Mapping[str, Any]) -> list[dict[str, str]] | str:
+def _conversation(row: Mapping[str, Any], tokenizer: Any, frame: chat.Frame) -> list[dict[str, str]] | str:
     """The turns to learn, or the reason why there are none."""
     messages = [dict(m) for m in row["messages"] or []]
     if not messages:
@@ -85,13 +85,30 @@ def _conversation(row: Mapping[str, Any]) -> list[dict[str, str]] | str:
         if not references or references[0] is None:
             return "no target: no assistant turn at the end and no reference"
         messages.append({"role": "assistant", "content": references[0]})
-    return messages
+    return chat.why_not(messages, tokenizer, frame) or messages
 
 
 def batch_of(members: Sequence[Example], pad: int) -> dict[str, torch.Tensor]:
     """Examples -> {"input_ids", "labels"}: (rows, longest), padded on the right, padding unlabelled."""
     ids, labels = targets.padded([e.ids for e in members], [e.labels for e in members], pad)
     return {"input_ids": ids, "labels": labels}
+
+
+def packed(members: Sequence[Example], pad: int) -> dict[str, torch.Tensor]:
+    """Examples -> {"input_ids", "labels", "position_ids"}: (1, all their tokens), positions from 0 in each row.
+
+    A model that reads positions lets no row see another (`train_loop` checks it on the model itself). `pad` is unused.
+    """
+    import torch
+
+    def joined(parts: Iterable[Iterable[int]]) -> torch.Tensor:
+        return torch.tensor([[one for part in parts for one in part]], dtype=torch.long)
+
+    return {
+        "input_ids": joined(e.ids for e in members),
+        "labels": joined([targets.IGNORED, *e.labels[1:]] for e in members),
+        "position_ids": joined(range(len(e.ids)) for e in members),
+    }
 
 
 def bucketed(lengths: Sequence[int], rows_per_batch: int, seed: int, epoch: int) -> list[int]:

@@ -207,11 +207,11 @@ def test_attention_in_blocks_equals_masked_attention(window: int | None, length:
 
 def test_every_step_equals_a_loop_written_by_hand(student: Path, tmp_path: Path) -> None:
     """Same start, same order: AdamW, clipped at 1, cosine after two steps of warm-up, all logits computed."""
-    from mashq.train import _Start
+    from mashq.train_start import Start
 
     settings = quick(student, accumulate=2)
     out = train(settings, tiny_models.rows(22), tmp_path / "out")
-    start = _Start.of(settings, None)
+    start = Start.of(settings, None)
     model = start.model.train()
     made, _ = examples(tiny_models.rows(22), start.tokenizer, start.frame, max_tokens=1024)
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -270,10 +270,11 @@ torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
 import tiny_models
 import mashq.train as t
-method, moment, step, student, out = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], Path(sys.argv[5])
+import mashq.train_loop as loop
+moment, step, student, out = sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 if moment == "saving":
-    t._sync = lambda path: die() if int(path.name.split("-")[1]) >= step else None
+    loop._sync = lambda path: die() if int(path.name.split("-")[1]) >= step else None
 settings = t.TrainSettings(**{settings!r})
 tell = lambda line: die() if moment == "step" and line["step"] == step else None
 t.train(settings, tiny_models.rows(22), out, on_step=tell)
@@ -281,21 +282,28 @@ t.train(settings, tiny_models.rows(22), out, on_step=tell)
 
 
 @pytest.mark.parametrize(
-    ("method", "moment"),
-    [("lora", "step"), ("full", "step"), pytest.param("lora", "saving", marks=pytest.mark.slow)],
-    ids=["lora", "full", "while saving"],
+    ("changes", "moment"),
+    [
+        ({"method": "lora"}, "step"),
+        ({"method": "full", "lr_peak": 1e-3}, "step"),
+        ({"packing": True, "new_tokens": 4, "neftune": 5.0}, "step"),
+        pytest.param({"method": "full", "lr_peak": 1e-3, "packing": True}, "step", marks=pytest.mark.slow),
+        pytest.param({"method": "lora"}, "saving", marks=pytest.mark.slow),
+    ],
+    ids=["lora", "full", "packed, new tokens, noise", "full, packed", "while saving"],
 )
-def test_killed_and_resumed_gives_the_same_bits(student: Path, tmp_path: Path, method: str, moment: str) -> None:
-    changes: dict[str, Any] = {"method": method, "lr_peak": 1e-2 if method == "lora" else 1e-3}
-    changes |= {"dropout": 0.1, "rows_per_batch": 2, "save_every": 2}  # dropout: the random state must come back too
-    settings = quick(student, **changes)
+def test_killed_and_resumed_gives_the_same_bits(
+    student: Path, tmp_path: Path, changes: dict[str, Any], moment: str
+) -> None:
+    # Dropout: the random state must come back too.
+    settings = quick(student, **{"dropout": 0.1, "rows_per_batch": 2, "save_every": 2, **changes})
     unbroken = train(settings, tiny_models.rows(22), tmp_path / "unbroken")
     steps = log_of(unbroken)[-1]["step"]
     assert steps == 22
     out = tmp_path / "killed"
     step = random.randrange(3, steps - 1)
     script = KILLED.format(tests=str(Path(__file__).parent), settings=vars(settings))
-    arguments = [method, moment, str(step), str(student), str(out)]
+    arguments = [moment, str(step), str(student), str(out)]
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", script, *arguments], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not list(out.glob("*/*.safetensors")), "weights stand in place before the run has ended"
@@ -401,7 +409,7 @@ def test_other_families_train(tmp_path: Path, family: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"method": "lorra"}, "train: method: expected one of lora, full, got 'lorra'. Did you mean 'lora'"),
+        ({"method": "lorra"}, "train: method: expected one of lora, qlora, full, got 'lorra'. Did you mean 'lora'"),
         ({"precision": "fp8"}, "train: precision: expected one of auto, bf16, fp16, fp32"),
         ({"rank": 0}, "train: rank: expected 1 or more, got 0"),
         ({"epochs": 0}, "train: steps, epochs: expected one of them above 0"),

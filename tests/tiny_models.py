@@ -78,7 +78,16 @@ def model(family: str = "gemma3", vocabulary: int = 512, **changes: Any) -> Any:
         config = LlamaConfig(**small)
     else:
         config = GPT2Config(
-            vocab_size=vocabulary, n_embd=32, n_layer=2, n_head=4, n_positions=512, bos_token_id=1, eos_token_id=2
+            vocab_size=vocabulary,
+            n_embd=32,
+            n_layer=2,
+            n_head=4,
+            n_positions=512,
+            bos_token_id=1,
+            eos_token_id=2,
+            resid_pdrop=0.0,  # so that runs of other shapes compare
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
         )
     for name, value in changes.items():
         setattr(config, name, value)

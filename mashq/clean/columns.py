@@ -49,7 +49,7 @@ def spellings(phrases: Sequence[str]) -> str:
 
 def re_quoted(char: str) -> str:
     """A character as a pattern of RE2."""
-    return char if char.isalnum() or char in "@'_-" else f"\\{char}"
+    return char if char.isalnum() or char in "@'_-" or not char.isascii() else f"\\{char}"
 
 
 def matching_folded(texts: Sequence[str], *patterns: str) -> list[bool]:

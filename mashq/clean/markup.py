@@ -35,15 +35,37 @@ _BLOCK_TAG = re.compile(rf"</?(?:{_BLOCK}|script|style)(?:\s[^<>]*)?/?>", re.IGN
 def html(text: str) -> tuple[str, int]:
     """Entities as the characters they stand for, tags of HTML removed, a line end for those that begin a line.
 
-    Only names that HTML has are tags, so `5 < 7 > 3`, `<3` and `<كلمة>` stay.
+    A <blockquote> becomes lines that begin with >. Only names that HTML has are tags, so `5 < 7 > 3`, `<3` and
+    `<كلمة>` stay.
     """
     text, entities = _ENTITY.subn(_character, text) if "&" in text else (text, 0)
     if "<" not in text:
         return text, entities
     text, hidden = _HIDDEN.subn(" ", text)
+    text, quoted = _as_quotations(text) if "blockquote" in text.lower() else (text, 0)
     text, inline = _INLINE_TAG.subn("", text)
     text, block = _BLOCK_TAG.subn("\n", text)
-    return text, entities + hidden + inline + block
+    return text, entities + hidden + quoted + inline + block
+
+
+_QUOTATION = re.compile(r"<blockquote(?:\s[^<>]*)?>((?:(?!<blockquote)[\s\S]){0,8000}?)</blockquote\s*>", re.IGNORECASE)
+MOST_NESTED = 8
+
+
+def _as_quotations(text: str) -> tuple[str, int]:
+    """Block quotations as lines that begin with >, as mail shows them."""
+    found = 0
+    for _ in range(MOST_NESTED):
+        text, n = _QUOTATION.subn(_as_lines, text)
+        found += n
+        if not n:
+            break
+    return text, found
+
+
+def _as_lines(match: re.Match[str]) -> str:
+    lines = [line.strip() for line in _BLOCK_TAG.sub("\n", match[1]).split("\n")]
+    return "".join(f"\n> {line}" for line in lines if line) + "\n"
 
 
 def _character(match: re.Match[str]) -> str:

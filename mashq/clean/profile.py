@@ -19,7 +19,7 @@ from mashq.rows import MashqError, nearest
 
 __all__ = ["ON", "VERSION", "Profile", "open_profile"]
 
-VERSION = 2  # of the rules' code: raised when a rule gives another output, so that what was cleaned before is made anew
+VERSION = 3  # of the rules' code: raised when a rule gives another output, so that what was cleaned before is made anew
 ON = "on"  # the setting that every rule has: whether it runs
 
 

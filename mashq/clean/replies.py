@@ -22,23 +22,37 @@ _REPLY_TO = regex.compile(
     rf"""(?mxi) ^[ \t]* (?: في\ الرد\ على | رد(?:ا|ًا|اً)?\ على | Replying\ to | In\ reply\ to ) :? \s+
     (?: {_HANDLE} [\s،,]* (?: (?: and\s+ | و\s? ) (?=[@＠]) )? )+ :? [ \t]*"""
 )
-_ARROWS = re.compile(r"^[ \t]*[>»]+[ \t]?(?![^\n«]*»)", re.MULTILINE)
-_ARROW_LINE = re.compile(r"^[ \t]*[>»]+(?![^\n«]*»).*$\n?", re.MULTILINE)
+_ARROW = r"(?:[>»]+(?![^\n«]*»)|[│┃▌▎❯]+|[↪⤷]\ufe0f?|\|(?![^\n|]*\|))"  # a row of a table has two bars
+_ARROWS = re.compile(rf"^[ \t]*{_ARROW}[ \t]?", re.MULTILINE)
+_ARROW_LINE = re.compile(rf"^[ \t]*{_ARROW}.*$\n?", re.MULTILINE)
+_HANDLED = regex.compile(
+    rf"(?m)^[ \t]*(?:QT|(?:ال)?[إا]قتباس[ \t]+من)[ \t]*:?[ \t]*{_HANDLE}[ \t]*:.*(?:(?=\n)|(?<=\n)\Z)|(?<=\S)[ "
+    rf"\t]*//[ \t]*{_HANDLE}[ \t]*:.*\Z"
+)
 
 # A name is at most four words; words that no name begins with tell كتب لي الدكتور and رد على سؤالك from a header.
 _NO_NAME = (
     r"(?!(?:لي|له|لها|لنا|لهم|في|من|على|عن|عند|هذا|هذه|كل|بعض|احد|أحد|ان|أن|إن|انه|أنه|ما|لا|و?هو|هي|انا|أنا|انت|"
     r"(?:ال)?د(?:كتور|كتورة|\.)|(?:و?ال)?(?:طبيب|طبيبة|معالج|صيدلي|مدير|معلم|استاذ|أستاذ)|"
+    r"(?:ال)?(?:[أا]خصائي|[إا]ستشاري|مختص|ممرض|دكتور|طبيب|صيدلاني|مدرس|معلم|تقرير|نشر[ةه]|تحليل|[أا]شع[ةه]|"
+    r"نتيج[ةه]|مختبر|ناس|"
+    r"جميع|حكيم)\w*|(?:[أا]م|[أا]ب|[أا]خ|[أا]خت|ابن|بنت|ولد|زوج|جوز|مرات|والد|جد|خال|عم|حما|حمات|صديق|صاحب|جار|"
+    r"خطيب|طفل|حفيد)"
+    r"(?:ي|و?ي|تي|نا|ه|ها)|ماما|بابا|ستي|تيتا|"
     r"(?:ال)?(?:هاتف|جوال|تليفون|اتصال|سؤال|استفسار|كلام|رسال|موضوع|تعليق|مشارك|شكوى|طلب|أسئلة|اسئلة|رسائل|مكالم)\w*)"
     r"(?:[ \t:،]|$))"
 )
 _NAME = rf"{_NO_NAME}[^\s:;،,.؟?!()\[\]«»\"“”]{{1,25}}(?:[ \t][^\s:;،,.؟?!()\[\]«»\"“”]{{1,25}}){{0,3}}"
 _FRAME = r"[ \t\-=_*•~–—(\[«]*"
 _FRAMED = r"[ \t\-=_*•~–—)\]»]*"
-_SAID = r"(?:كتبت?|قالت?|said|wrote|posted)"
+_SAID = r"(?:كتب(?:ت|\(ت\)|/ت)?|قالت?|said|wrote|posted)"
+_WROTE = r"(?:كتب(?:ت|\(ت\)|/ت)?|said|wrote|posted)"
+_MEMBER = r"(?:ال)?(?:عضوة?|مستخدمة?|مشارك[ةه]?|[أا]خت?|زميلة?)[ \t]+"
+# What a header quotes: the paragraph under it up to an empty line, else one line; or the rest of its line.
+_BODY = r"(?:[ \t]*\n(?:(?!\s*\n).+\n)+(?=[ \t]*\n)|[ \t]*\n.+(?=\n)|[ \t]*\S.*(?=\n))"
 _BY = (
     r"(?:ال)?مشارك[ةه]\s+(?:ال)?[أا]صلي[ةه]\s*(?:(?:من|كتبت)\s+)?(?:بواسط[ةه]|من\s+قبل|ل)?|"
-    r"Originally\s+(?:posted|written)\s+by"
+    r"Originally\s+(?:posted|written)\s+by|(?:المرسل|الكاتب)\s+ال[أا]صلي(?=\s*:)"
 )
 _END_OF_QUOTE = r"(?:نهاي[ةه]|[إا]نتهاء|[إا]نتهى)\s+(?:ال)?[إا]قتباس|end\s+(?:of\s+)?quote"
 _EXPAND = r"(?:[أاإ]نقر|[إا]ضغط|انقري)\s+(?:هنا\s+)?للتوس(?:ي|)ع\w*|click\s+to\s+expand"
@@ -50,7 +64,7 @@ _BLOCKS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
     for whole, marks in (
         # [quote] … [/quote]
         (
-            r"\[(quote|اقتباس|إقتباس)(?:[ =][^\[\]\n]{0,200})?\](?:.|\n){0,4000}?\[/\1\]",
+            r"\[(quote|اقتباس|إقتباس)(?:[ =][^\[\]\n]{0,200})?\](?:(?!\[\1)[\s\S]){0,4000}?\[/\1\]",
             r"\[/?(?:quote|اقتباس|إقتباس)[^\[\]\n]{0,200}\]",
         ),
         # Mail: all that follows.
@@ -81,6 +95,41 @@ _BLOCKS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
             rf"{_FRAMED}[:.،]?",
             rf"(?:^|(?<=[.!؟?…]) ?)(?:{_OPENED}){_FRAMED}(?::|\n)|{_FRAME}(?:{_END_OF_QUOTE})(?!\w){_FRAMED}[:.،]?",
         ),
+        # Quotation from Sara: … and (quotation: …), and the word alone on its line.
+        (
+            rf"[(\[][ \t]*(?:ال)?[إا]قتباس[ \t]*:[^()\[\]]{{1,1500}}[)\]]|^{_FRAME}(?:(?:ال)?[إا]قتباس|مقتبس)[ "
+            rf"\t]+(?:من[ \t]+)?"
+            r"(?:(?:ال)?(?:مشارك[ةه]|كلام|رد|تعليق|رسال[ةه]|منشور|تغريد[ةه]|موضوع)[ \t]*)?"
+            rf"(?:{_MEMBER})?(?:{_NAME})?{_FRAMED}:{_BODY}|^{_FRAME}[\"']?(?:ال)?[إا]قتباس[\"']?{_FRAMED}$"
+            r"(?:\n(?:(?!\s*\n).+\n)+(?=[ \t]*\n)|\n.+(?=\n))",
+            r"^[(\[]?[ \t]*(?:ال)?[إا]قتباس[ \t]*:|^(?:ال)?[إا]قتباس[ \t]*$",
+        ),
+        # Member Sara said: …, by Sara: …, Sara wrote on 3 May: …, and at the head of a post Sara said: …
+        (
+            rf"^{_FRAME}(?:(?:كتبت?|قالت?|ذكرت?|[أا]ضافت?)[ \t]+{_MEMBER}{_NAME}|{_MEMBER}{_NAME}[ \t]+(?:كتبت?|"
+            rf"قالت?|ذكرت?)|"
+            rf"بواسط[ةه][ \t]+{_NAME}|{_NAME}[ \t]+كتبت?[ \t]+(?:بتاريخ|في|يوم)[ \t].{{0,40}}[0-9٠-٩].{{0,20}}?|"
+            rf"بتاريخ[ \t].{{0,30}}[0-9٠-٩][ \t]+كتبت?[ \t]+{_NAME}){_FRAMED}:{_BODY}"
+            rf"|\A{_FRAME}(?:{_NAME}[ \t]+قالت?|قالت?[ \t]+{_NAME}(?=[ \t]*:[ \t]*\n?[ \t]*[\"«“])){_FRAMED}:"
+            rf"(?:[ \t]*\n?[ \t]*[\"«“](?:.|\n){{1,1500}}?[\"»”](?=[ \t]*\S|[ \t]*\n)|{_BODY})",
+            r"(?!)",
+        ),
+        # Reply to: … on one line; «…» — Sara; a first paragraph that is all in quotation marks; ❝ … ❞
+        (
+            rf"^{_FRAME}رد(?:ا|ًا|اً)?[ \t]+على[ \t]*:[ \t]*\S.*(?=\n)|^[\"«“][^\n\"»”]{{12,}}[\"»”][ \t]*[-–—][ \t]*"
+            rf"(?:كتبت?[ \t]+)?{_NAME}[ \t]*(?=\n)|\A[ \t]*[\"«“][^\n\"»”]{{20,1500}}[\"»”][ \t]*(?=\n[ \t]*\n)|"
+            rf"❝[^❞]{{1,1500}}❞",
+            r"[❝❞]",
+        ),
+        # Mail that was forwarded.
+        (
+            r"^[ \t]*(?:-{2,}[ \t]*رسال[ةه] (?:محول[ةه]|معاد توجيهها|موجه[ةه])[ \t]*-{2,}|بد[أا]ت? الرسال[ةه] "
+            r"المحول[ةه][ \t]*:|"
+            r"Begin forwarded message:)(?:.|\n)*\Z",
+            r"^[ \t]*(?:-{2,}[ \t]*رسال[ةه] (?:محول[ةه]|معاد توجيهها|موجه[ةه])[ \t]*-{2,}|بد[أا]ت? الرسال[ةه] "
+            r"المحول[ةه][ \t]*:|"
+            r"Begin forwarded message:)(?:\n[ \t]*(?:From|To|Sent|Date|Subject|من|إلى|الى|التاريخ|الموضوع)[ \t]*:.*)*",
+        ),
         # vBulletin: a header of one or two lines, then words up to an empty line, or one line.
         (
             rf"^(?:{_OPENED}{_FRAMED}:?[ \t]*\n?[ \t]*)?{_FRAME}(?:{_BY})[ \t]*:?[ \t]*(?:{_NAME})?{_FRAMED}:?[ \t]*"
@@ -89,15 +138,16 @@ _BLOCKS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
         ),
         # Sara wrote: "…", or: Sara wrote: … with the reply on the next line; and a quotation without an end.
         (
-            rf"^{_FRAME}(?:{_SAID}[ \t]+(?:العضوة?[ \t]+|الأخت?[ \t]+)?{_NAME}|{_NAME}[ \t]+(?:كتبت?|wrote|said)|"
+            rf"^{_FRAME}(?:{_WROTE}[ \t]+(?:العضوة?[ \t]+|الأخت?[ \t]+)?{_NAME}|{_NAME}[ \t]+(?:كتبت?|wrote|said)|"
             rf"{_OPENED}){_FRAMED}"
             r"[ \t]*:[ \t]*\n?[ \t]*(?:[\"«“](?:.|\n){1,1500}?[\"»”][ \t]*(?=\n|\S)|(?!\n).+(?=\n))",
-            rf"\A{_FRAME}(?:{_SAID}[ \t]+(?:العضوة?[ \t]+|الأخت?[ \t]+)?{_NAME}|{_NAME}[ \t]+(?:كتبت?|wrote|said)|"
+            rf"\A{_FRAME}(?:{_WROTE}[ \t]+(?:العضوة?[ \t]+|الأخت?[ \t]+)?{_NAME}|{_NAME}[ \t]+(?:كتبت?|wrote|said)|"
             rf"{_OPENED}){_FRAMED}[ \t]*:",
         ),
         # Reply to Sara, on a line of its own or before a colon.
         (
-            rf"^{_FRAME}(?:(?:في[ \t]+ال)?رد(?:ا|ًا|اً)?[ \t]+على[ \t]*(?::[ \t]*|(?:مشارك[ةه]|تعليق|رسال[ةه]|"
+            rf"^{_FRAME}(?:(?:في[ \t]+)?(?:ال)?رد(?:ا|ًا|اً)?[ \t]+على[ \t]+(?:{_MEMBER})?{_NAME}{_FRAMED}:|"
+            rf"(?:في[ \t]+ال)?رد(?:ا|ًا|اً)?[ \t]+على[ \t]*(?::[ \t]*|(?:مشارك[ةه]|تعليق|رسال[ةه]|"
             r"منشور|تغريد[ةه])[ \t]+(?:العضوة?[ \t]+)?)"
             rf"{_NAME}{_FRAMED}(?:$|:)|في[ \t]+الرد[ \t]+على[ \t]+{_NAME}{_FRAMED}(?:$|:)|↩\ufe0f?[^\n]{{1,60}}$|"
             rf"(?:Replying|In reply)[ \t]+to[ \t]+{_NAME}{_FRAMED}(?:$|:))",
@@ -106,10 +156,12 @@ _BLOCKS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
         (r"^[ \t]*(?:رد مع [إا]قتباس|Reply With Quote|رد ب[إا]قتباس)[ \t]*$", r"(?!)"),
     )
 )
+MOST_NESTED = 8  # quotations within quotations that are looked for
 _WORDS = re.compile(
     r"قتباس|quote|شارك[ةه]\s+(?:ال)?[أا]صلي|رسال[ةه]\s+(?:ال)?[أا]صلي|original|forwarded|(?:wrote|said|"
     r"posted)\s*:|expand|للتوس"
-    r"|كتبت?[^\n:]{0,110}:|قالت?[ \t]*:|رد(?:ا|ًا|اً)?[ \t]+على|↩|repl",
+    r"|(?:كتبت?|قالت?|ذكرت?|[أا]ضافت?|بواسط[ةه])[^\n:]{0,110}:|رد(?:ا|ًا|اً)?[ \t]+على|↩|repl|مقتبس|محول|المرسل|"
+    r"❝|[\"»”][ \t]*(?:[-–—]|\n[ \t]*\n)",
     re.IGNORECASE,
 )
 
@@ -119,7 +171,7 @@ def quoted(text: str) -> tuple[str, int]:
     quotation behind or before the writer's own words goes whole: [quote] blocks, lines that begin with >, اقتباس: … and
     the headers of forums and mail with the words under them. Where nothing else is there, only the marks go."""
     made, found = _without_blocks(text, whole=True) if _WORDS.search(text) and not FLOOD.search(text) else (text, 0)
-    for pattern in (_REPLY_TO, _RETWEET, _QUOTED_AFTER):
+    for pattern in (_REPLY_TO, _HANDLED, _RETWEET, _QUOTED_AFTER):
         made, n = pattern.subn("", made)
         found += n
     if _ARROWS.search(made):
@@ -132,15 +184,19 @@ def _without_blocks(text: str, whole: bool) -> tuple[str, int]:
     """A text without its quotations, or without their marks."""
     found = 0
     for block, marks in _BLOCKS:
-        text, n = (block if whole else marks).subn(" ", text)
-        found += n
+        for _ in range(MOST_NESTED):
+            text, n = (block if whole else marks).subn(" ", text)
+            found += n
+            if not n:
+                break
     return text, found
 
 
 _QUOTING = (
-    r"RT|Retweeted|[>»↩]|(?i:quote|originally|original message|forwarded message|click\s+to\s+expand|wrote|said|posted)"
+    r"RT|QT|//|Retweeted|[>»↩↪⤷│┃▌▎❯❝|]|مقتبس|محول|المرسل|[\"”][\s\pZ]*[-–—\n]|(?i:quote|originally|original "
+    r"message|forwarded message|click\s+to\s+expand|wrote|said|posted)"
     r"|(?i:replying to|in reply to)|قتباس|شارك[ةه]\s+(?:ال)?[أا]صلي|رسال[ةه] (?:ال)?[أا]صلي|للتوس|على[\s\pZ]*:|"
-    r"على[\s\pZ]+[@＠]|رد[اً]*[\s\pZ]+على|(?:كتبت?|قالت?)[^\n:]*:"
+    r"على[\s\pZ]+[@＠]|رد[اً]*[\s\pZ]+على|(?:كتبت?|قالت?|ذكرت?|[أا]ضافت?|بواسط[ةه])[^\n:]*:"
 )
 
 

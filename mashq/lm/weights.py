@@ -14,7 +14,8 @@ import importlib.util
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from typing import Any
 import xxhash
 from filelock import FileLock
 
-from mashq.lm import toy
+from mashq import families, vocabulary
+from mashq.lm import own_code, toy
 from mashq.rows import MashqError, nearest
 
 __all__ = [
@@ -114,13 +116,13 @@ def gguf(spec: str) -> Path:
     )
 
 
-def weights(spec: str) -> Path:
+def weights(spec: str, remote_code: bool = False) -> Path:
     """A folder that Transformers can load: config.json, safetensors, tokenizer.
 
     `spec` is a local folder (returned as it is; a folder of `.bin` files is converted once into the cache), a trained
     model's folder (its `model/`), a `.gguf` file or an embedded name (dequantised to bfloat16 into the cache the first
     time: a minute and 3.3 GB of memory for 270 M parameters), a toy (`toy.TOYS`: random weights), or a hub name
-    `owner/name[@revision]`.
+    `owner/name[@revision]`, whose Python files come along where `remote_code` is given.
 
     Raises MashqError where nothing is found, saying where was looked and what to do.
     """
@@ -143,7 +145,7 @@ def weights(spec: str) -> Path:
             f"model '{spec}': there is no such folder. Give a folder with config.json and safetensors, a .gguf file, "
             f"a hub name (owner/name) or one of {', '.join([*EMBEDDED, *toy.TOYS])}."
         )
-    return _loadable(_from_hub(spec))
+    return _loadable(_from_hub(spec, remote_code))
 
 
 def _model_folder(path: Path) -> Path:
@@ -163,15 +165,16 @@ def _listing(path: Path) -> str:
     return (", ".join(names[:8]) + (" ..." if len(names) > 8 else "")) or "an empty folder"
 
 
-def _from_hub(spec: str) -> Path:
+def _from_hub(spec: str, remote_code: bool) -> Path:
     """A hub name -> its folder in the hub's own cache, downloaded where the hub can be reached."""
     hub = _need("huggingface_hub", "a hub name", NEED_TORCH)
     name, _, revision = spec.partition("@")
     get = functools.partial(hub.snapshot_download, name, revision=revision or None)
+    wanted = [*HUB_FILES, "*.py"] if remote_code else list(HUB_FILES)
     try:
-        folder = Path(get(allow_patterns=list(HUB_FILES)))
+        folder = Path(get(allow_patterns=wanted))
         if not any(folder.glob("*.safetensors")):
-            folder = Path(get(allow_patterns=[*HUB_FILES, "*.bin"]))
+            folder = Path(get(allow_patterns=[*wanted, "*.bin"]))
     except Exception as error:  # the hub's client raises its own, httpx's and OSError; all mean: not to be had
         raise MashqError(
             f"model '{spec}': it is no folder here, not in the hub's cache "
@@ -317,34 +320,52 @@ def _convert(folder: Path, pickles: list[Path], partial: Path) -> None:
 
 
 def load(
-    spec: str, adapter: str | Path | None = None, dtype: str = "bfloat16", remote_code: bool = False
+    spec: str,
+    adapter: str | Path | None = None,
+    dtype: str = "bfloat16",
+    remote_code: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> tuple[Any, Any]:
     """(model, tokenizer) in this process, in evaluation mode, on the GPU where there is one and on the CPU elsewhere.
 
     `spec` is what `weights` takes; `adapter` is a PEFT adapter's folder, or a trained model's folder that holds
-    `adapter/`. `dtype` is one of bfloat16, float16, float32, auto. `remote_code=True` runs the folder's Python.
+    `adapter/`. `dtype` is one of bfloat16, float16, float32, auto. `remote_code=True` runs the folder's Python, with
+    all rights of this process; without it an architecture that Transformers does not have is refused, and one that it
+    has is its own, whatever Python lies in the folder. The tokenizer's `mashq_frame` is the chat frame of its family.
+    `options` are further ones of Transformers' from_pretrained, such as how attention is computed.
 
-    Raises MashqError where torch is not installed, where nothing is found, and where the folder does not load.
+    Raises MashqError where torch is not installed, where nothing is found, where the folder does not load, where its
+    architecture needs code that was not allowed, and where weights of the architecture are not in its files.
     """
     if dtype not in DTYPES:
         raise MashqError(f"model '{spec}': dtype is one of {', '.join(DTYPES)}, got '{dtype}'.{nearest(dtype, DTYPES)}")
     torch = _need("torch", "a model in the process", NEED_TORCH)
     transformers = _need("transformers", "a model in the process", NEED_TORCH)
     tuned = None if adapter is None else adapter_folder(Path(adapter).expanduser())
-    folder = weights(spec)
+    folder = weights(spec, remote_code)
+    family = own_code.check(spec, folder, remote_code)
     kind = dtype if dtype == "auto" else getattr(torch, dtype)
     try:
         with quiet():
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=remote_code)
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                folder, dtype=kind, trust_remote_code=remote_code, use_safetensors=True
+            model, found = transformers.AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=kind,
+                trust_remote_code=remote_code,
+                use_safetensors=True,
+                output_loading_info=True,
+                **(options or {}),
             )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        code = "" if remote_code else " A model that brings its own code needs remote_code=True."
+    except own_code.raises(remote_code) as error:
+        code = own_code.hint(folder, family, remote_code)
         raise MashqError(f"model '{spec}': {folder} does not load ({_first_line(error)}).{code}") from error
+    own_code.check_whole(spec, folder, found)
+    if family is not None and family.frame in families.BY_FAMILY:
+        tokenizer.mashq_frame = family.frame
     if tuned is not None:
+        tokenizer = vocabulary.with_new_tokens(model, tokenizer, tuned)
         model = _with_adapter(model, tuned)
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and not getattr(model, "is_quantized", False):
         model = model.to("cuda")
     return model.eval(), tokenizer
 
@@ -368,19 +389,37 @@ def _with_adapter(model: Any, folder: Path) -> Any:
         raise MashqError(f"adapter '{folder}': it does not fit the model ({_first_line(error)}).") from error
 
 
+def _keep_bitsandbytes_here() -> None:
+    """Where `kernels` is installed, bitsandbytes 0.50 fetches compiled code from the hub at import; PEFT imports it.
+
+    So it is imported here without that; its own CPU kernels are used.
+    """
+    there = all(importlib.util.find_spec(name) for name in ("bitsandbytes", "kernels"))
+    if there and "bitsandbytes" not in sys.modules:
+        before = sys.modules.get("kernels")
+        sys.modules["kernels"] = None  # type: ignore[assignment]  # an import of it fails
+        try:
+            importlib.import_module("bitsandbytes")
+        finally:
+            del sys.modules["kernels"]
+            if before is not None:
+                sys.modules["kernels"] = before
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Transformers without its progress bars and notices; what goes wrong still raises."""
-    logging = importlib.import_module("transformers.utils.logging")
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    _keep_bitsandbytes_here()
+    notices = importlib.import_module("transformers.utils.logging")
+    level, bars = notices.get_verbosity(), notices.is_progress_bar_enabled()
+    notices.set_verbosity_error()
+    notices.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(level)
+        notices.set_verbosity(level)
         if bars:
-            logging.enable_progress_bar()
+            notices.enable_progress_bar()
 
 
 # --- what they are ---------------------------------------------------------------------------------------------------
@@ -390,7 +429,7 @@ def fingerprint(path: Path) -> str:
     """32 hexadecimal digits of a weight file's bytes, or of every weight, config and tokenizer file of a folder."""
     if path.is_file():
         return _file_hash(path)
-    kinds = (".safetensors", ".json", ".model", ".jinja", ".txt")
+    kinds = (".safetensors", ".json", ".model", ".jinja", ".txt", ".py")
     return _hash_together(sorted(entry for entry in path.iterdir() if entry.is_file() and entry.suffix in kinds))
 
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 from mashq.privacy.found import Found
-from mashq.privacy.lexicon import Weight, latin_names, skeleton, skeletons, wordset
+from mashq.privacy.lexicon import Weight, any_of, latin_names, skeleton, skeletons, wordset
 from mashq.privacy.page import Page
+from mashq.privacy.people_words import lists
 
 __all__ = ["LatinNames"]
 
@@ -15,6 +16,8 @@ _DOCTOR = frozenset(("dr", "dra", "doctor", "docteur", "prof", "professor", "pro
 _PERSON = wordset("latin", "titles")
 _BORNE = wordset("latin", "bearers")
 _PLAIN = wordset("latin", "plain")
+# Arabizi has digits in its words (5oya), which are words of their own on a page.
+_BEFORE = re.compile(rf"(?<!\w)(?:{any_of(' '.join(wordset('latin', 'before')))})[ \t:]{{1,2}}$")
 _LATIN = re.compile(r"[A-Za-z]+")
 _JOIN = re.compile(r"[ \t]{1,2}|-|_|'|’")
 _TITLE_GAP = re.compile(r"\.?[ \t]{0,2}[/:]?[ \t]?")
@@ -24,7 +27,7 @@ class LatinNames:
     """Names and doctors in Latin script: listed spellings alone, others beside a title or a listed name."""
 
     name = "latin names"
-    version = "2"
+    version = "3"
     kinds = ("name", "doctor")
 
     def find(self, page: Page) -> Iterator[Found]:
@@ -65,6 +68,15 @@ def _title(page: Page, place: int) -> str:
     if alone and page.words[place + 1].text[:1].isupper() and page.words[place + 1].text[:1].isascii():
         return "name"
     return "name" if before in _PERSON or introduced or named or before == "appelle" else ""
+
+
+def _spoken_of(page: Page, place: int) -> bool:
+    """Whether kin, a vocative or "my name" stands right before: 5oya omar, يا Nour, شكرا Amira."""
+    start = page.words[place].start
+    if _BEFORE.search(page.lower[max(0, start - 20) : start]):
+        return True
+    before = _lower(page, place - 1) if _JOIN.fullmatch(_gap(page, place)) else ""
+    return before == "يا" or before in lists().kin or before in lists().deeds
 
 
 def _is_name_like(word: str) -> bool:
@@ -116,6 +128,8 @@ def _judge(page: Page, first: int, last: int) -> tuple[str, float]:
     if Weight.ONLY in weights:
         return "name", 0.85 if len(words) > 1 else 0.7 if capital else 0.6
     known = sum(weight is not None for weight in weights)
+    if known and _spoken_of(page, first):
+        return "name", 0.6
     if not capital:
         return "name", 0.2
     return "name", 0.6 if known > 1 else 0.5 if known and _has_bones(words) else 0.3

@@ -24,6 +24,7 @@ __all__ = [
     "names",
     "skeleton",
     "with_clitics",
+    "women",
     "wordset",
 ]
 
@@ -109,12 +110,31 @@ def names() -> dict[str, Entry]:
         if entry.weight is Weight.ONLY and plainly:
             whole[word] = entry._replace(weight=Weight.WEAK)  # الجاف, العالية: families, and plain words far more often
     known = dict(whole)
+    given = (word for part in ("men", "women") for words in lists[part].values() for word in words.split())
+    hamza = frozenset(fold_word(word) for word in given if re.match("[أإآ]ل", word))  # إلياس: its ال is no article
     plain = vocabulary() | wordset("words", "plain")
     for clitic in CLITICS:
         for word, entry in whole.items():
-            if len(word) > 2 and not word.startswith("ال") and clitic + word not in plain:
+            if len(word) > 2 and word in hamza and clitic + word not in plain:
+                weight = min(entry.weight, Weight.WEAK if is_word(word) else Weight.ONLY)  # والهام: and what matters
+                known.setdefault(clitic + word, entry._replace(clitic=len(clitic), weight=weight))
+            elif len(word) > 2 and not word.startswith("ال") and clitic + word not in plain:
                 known.setdefault(clitic + word, entry._replace(clitic=len(clitic)))
+            # In a list of names it is one: سعاد وهناء.
+            elif clitic == "و" and len(word) > 2 and entry.weight >= Weight.ALSO and not word.startswith("ال"):
+                known.setdefault(clitic + word, entry._replace(clitic=1, weight=Weight.WEAK))
     return known
+
+
+@cache
+def women() -> frozenset[str]:
+    """Folded names of women that are neither a man's nor a family's: no second part of a name."""
+    lists = data("names")
+    of = {
+        part: {fold_word(word) for words in lists[part].values() for word in words.split()}
+        for part in ("women", "men", "family")
+    }
+    return frozenset(of["women"] - of["men"] - of["family"])
 
 
 def _derive(whole: dict[str, Entry], lists: Mapping[str, Any]) -> None:

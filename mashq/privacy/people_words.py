@@ -9,7 +9,9 @@ from functools import cache, cached_property
 from mashq.privacy.lexicon import any_of, data, with_clitics, wordset
 from mashq.privacy.page import fold_word
 
-__all__ = ["Lists", "lists", "phrases"]
+__all__ = ["ABBREVIATIONS", "Lists", "lists", "phrases", "spelt"]
+
+ABBREVIATIONS = frozenset(("د", "ا", "م", "ود", "لد", "بد"))  # titles of a letter: alone it is often something else
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,23 @@ class Lists:
     visits: frozenset[str]
     practices: frozenset[str]
     ages: frozenset[str]
+    said: frozenset[str]
+
+    @cached_property
+    def doctors_in_full(self) -> frozenset[str]:
+        """The titles of a doctor that are words and no letters."""
+        return self.doctor - ABBREVIATIONS
+
+    @cached_property
+    def compounding(self) -> frozenset[str]:
+        """First words of a name of two: عبد, نور."""
+        return self.of_faith | {"عبد"}
 
     @cached_property
     def triggers(self) -> frozenset[str]:
         """Words without a place in the gazetteer at which a name may begin or be announced."""
         servant = with_clitics([fold_word("عبد")], ("و", "ل", "ب", "ف"))
-        return self.doctor | self.person | self.kunya | self.introductions | servant
+        return self.doctor | self.person | self.kunya | self.introductions | self.kin | servant
 
 
 @cache
@@ -82,6 +95,7 @@ def lists() -> Lists:
         visits=with_clitics(words("visits"), wa_fa),
         practices=with_clitics(words("practices"), (*wa_fa, "ل", "ب")),
         ages=words("ages"),
+        said=with_clitics(words("said"), wa_fa),
     )
 
 
@@ -97,3 +111,10 @@ def phrases() -> re.Pattern[str]:
     """Fixed phrases in which a name stands for no private person."""
     known = any_of(" ".join(fold_word(phrase) for phrase in data("places")["phrases"].split())).replace("_", r"\s")
     return re.compile(rf"(?<!\w)[وفبلك]?(?:{known})(?!\w)")
+
+
+@cache
+def spelt() -> dict[str, frozenset[str]]:
+    """Folded word -> the only spellings in which it is a name: ايه, as آية."""
+    written = data("words")["spelt"].split()
+    return {fold_word(word): frozenset(one for one in written if fold_word(one) == fold_word(word)) for word in written}

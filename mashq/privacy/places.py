@@ -39,7 +39,7 @@ class Hospitals:
     """A named hospital, clinic, centre or laboratory, with its head: مستشفى الملك فيصل التخصصي."""
 
     name = "hospitals"
-    version = "2"
+    version = "3"
     kinds = ("hospital",)
 
     def find(self, page: Page) -> Iterator[Found]:
@@ -89,6 +89,13 @@ class Hospitals:
             return None
         if laboratory and not caring and last == head + 1 and is_word(words[last].text):
             return None  # مختبر الجامعة
+        before = (
+            words[head - 1].text
+            if head and _SPACE.fullmatch(page.flat[words[head - 1].end : words[head].start])
+            else ""
+        )
+        if before in _care("loose_heads") and words[head].text in wordset("places", "care", "loose_heads"):
+            head -= 1  # مجمع عيادات الرحمة
         start = words[head].start + _clitic(words[head].text)
         known = (
             (loose and not named)
@@ -166,9 +173,18 @@ def _piece() -> re.Pattern[str]:
 
     number = r"(?:(?:رقم|عدد|نمره|n)\s?)?(?:[(]\s?)?[\u0621-\u064a]?\d{1,5}(?:\s?[)])?(?:\s?[/-]\s?\d{1,4})?(?!\d|\s?%)"
     name = rf"(?:(?:{words('titles')})\s)?(?:(?:بن|ابن|ابو|عبد|ام)\s)?(?:ال\w{{2,}}|\w{{3,}})"
-    more = r"(?:\s\w{3,}(?=\s?(?:[،,;\n]|$)))?(?:\s(?:بن\s)?ال\w{3,}){0,2}"
-    road = rf"(?P<head>{words('roads')})\.?\s(?:(?P<road_number>{number})|(?P<name>{name}{more})(?:\s{number})?)"
-    house = rf"(?:ال)?(?:{words('numbered')})\.?\s?:?\s?(?P<house_number>{number}|[a-z]\d{{0,3}}(?!\w))"
+    more = r"(?:\sبن\s(?:ابي\s)?\w{3,})?(?:\s\w{3,}(?=\s?(?:[،,;\n]|$)))?(?:\s(?:بن\s)?ال\w{3,}){0,2}"
+    dated = "مسكن|سكن|مسكنا|شقه|اوت|ماي|مايو|مارس|نوفمبر|يوليو|يونيو|جويليه|سبتمبر|اكتوبر|ديسمبر|فبراير|غشت"
+    roads = words("roads")
+    road = (
+        rf"(?P<head>{roads})\.?\s(?:(?P<road_number>{number})(?:\s(?:{dated})(?!\w))?"
+        rf"|(?P<name>{name}{more})(?:\s{number})?)"
+    )
+    letter = r"(?<=(?:ماره|نايه|قامه|بلوك)\s)[ابتجدهوز](?!\w)"
+    house = (
+        rf"(?:ال)?(?:{words('numbered')})\.?\s?:?\s?"
+        rf"(?P<house_number>{number}|[a-z]\d{{0,3}}(?!\w)|{letter})"
+    )
     floor = rf"(?:الدور|الطابق|دور|طابق)\s(?:{words('ordinals')})"
     building = rf"(?:{words('buildings')})\s(?:ال\w{{2,}}|{name})(?:\s(?:الطبي|السكني|التجاري|الطبيه|السكنيه))?"
     last = r"(?:\s\w{3,}(?=\s?(?:[،,.\n]|$)))?"
@@ -206,7 +222,7 @@ class Addresses:
     """A road, quarter, house, flat, floor or post box; pieces in a row are one address. The town stays."""
 
     name = "addresses"
-    version = "2"
+    version = "3"
     kinds = ("address",)
 
     def find(self, page: Page) -> Iterator[Found]:
@@ -216,8 +232,6 @@ class Addresses:
             if not score:
                 continue
             piece: _Piece = (*match.span("body"), None if match["landmark"] else score > 0.5)
-            if match["landmark"] and not group:
-                continue
             if group and _BETWEEN.fullmatch(page.flat[group[-1][1] : piece[0]]):
                 group.append(piece)
                 continue
@@ -226,21 +240,41 @@ class Addresses:
         yield from self._whole(page, group)
 
     def _whole(self, page: Page, group: list[_Piece]) -> Iterator[Found]:
-        while group and group[-1][2] is None and not _END.match(page.lower, group[-1][1]):
+        while group and group[-1][2] is None and not _closes(page, group[-1]):
             group.pop()  # a landmark before other words: it may be anything
+        if (
+            group
+            and group[0][2] is None
+            and (len(group) == 1 or not (len(group) > 2 or any(piece[2] for piece in group)))
+        ):
+            group.clear()
         if not group:
             return
         sure, start = any(one[2] for one in group), _led(page, group[0][0])
         pieces = len(group) + (start < group[0][0])
         score = 0.9 if pieces > 1 and sure else 0.7 if sure else 0.6 if pieces > 1 else 0.35
         end = _tailed(page, group[-1][1]) if score > 0.5 else group[-1][1]
-        town = re.search(r"(?:\w+\s){2,}\w+(?P<town>\s\w+)$", page.lower[start:end])
-        if town and _is_town(town["town"].strip()):
+        while (town := _TOWN_LAST.search(page.lower[start:end])) and _is_town(town["town"].strip()):
             end -= len(town["town"])
         yield Found("address", start, end, score, self.name)
 
 
 _END = re.compile(r"\s?(?:[،,.؛;!؟?\n)]|$)")
+_TOWN_LAST = re.compile(r"(?:\w+\s){1,}\w+(?P<town>\s\w+)$")
+_IN_TOWN = re.compile(r"\s(?:(?:في|ف)\s(?P<town>\w+)|ب(?P<attached>\w{3,}))")
+
+
+def _closes(page: Page, landmark: _Piece) -> bool:
+    """Whether an address may end with a landmark: before a stop or a town, or where the landmark is a public place."""
+    if _END.match(page.lower, landmark[1]):
+        return True
+    town = _IN_TOWN.match(page.lower, landmark[1])
+    if town and _is_town(town["town"] or town["attached"]):
+        return True
+    said = page.lower[landmark[0] : landmark[1]].split()
+    return len(said) > 2 and said[1] in wordset("places", "addresses", "landmarks_named")
+
+
 _LEAD = re.compile(r"(?:^|\s)[وف]?(?P<home>\w+)[\s:]{1,2}(?P<rest>(?:\w+[\s،,:]{1,2}){1,5})$")
 _TAIL = re.compile(r"\s?[،,-]?\s(?P<words>ال\w{3,}(?:\sال\w{3,})?|\w{3,})(?=\s?(?:[،,.؛;!؟?\n)]|$)|\s[بو]\w|\sفي\s)")
 _PLAIN_LEADS = frozenset(
@@ -330,6 +364,8 @@ def _tailed(page: Page, end: int) -> int:
 
 # Pieces that say something only beside others.
 _LONELY = (
+    "باب",
+    "الباب",
     "دور",
     "الدور",
     "ط ",

@@ -3,14 +3,15 @@
 Paper 2 (arXiv 2408.05882), its translated half. Takes tasks of Super-NaturalInstructions, chats and prompts as they
 are; rows of any other data set go through English templates first, PromptSource's own files among them. Choices,
 answers, examples and definitions are translated with the prompt. With `train=true` a student is tuned on what is kept.
+With `native` too, Arabic prompts that nobody translated are learnt beside them, and only such ones are asked.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mashq import rows, templates, translate_step
 from mashq import steps as shared
-from mashq import templates, translate_step
 from mashq.lm import Decoding
 from mashq.recipes.tune import template_files
 from mashq.rows import MashqError
@@ -32,9 +33,12 @@ class Settings:
     most: int = 0  # English prompts to translate, chosen by the seed: a first look before the whole; 0 = all
     translation: TranslationSettings = field(default_factory=TranslationSettings)
     train: bool = False  # tune a student on what is kept, and measure its gain on kept prompts that it has not seen
+    native: str = ""  # Arabic prompts that nobody translated: file or folder; only such ones are asked. "" = none
+    native_source: SourceSettings = field(default_factory=SourceSettings)
+    translated: float = 1.0  # share of the training rows that are translated, 0..1; the rest are native
     split: SplitSettings = field(default_factory=SplitSettings)
-    rows: int = 0  # training rows; 0 = all
-    asked: int = 200  # test rows that the student is asked; 0 = all
+    rows: int = 0  # training rows of each variety; 0 = all
+    asked: int = 200  # test rows of each variety that the student is asked; 0 = all
     student: StudentSettings = field(default_factory=StudentSettings)
     training: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=5e-4, supervise="last"))
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=64))
@@ -80,15 +84,50 @@ def _english(settings: Settings) -> list[Step]:
     return made
 
 
+def _native(settings: Settings) -> Step:
+    """Arabic prompts as they were written."""
+    if not 0 <= settings.translated <= 1:
+        raise MashqError(rows.expected_got("translate_prompts: translated", "a share, 0..1", str(settings.translated)))
+    if settings.translated < 1 and not settings.rows:
+        raise MashqError(
+            f"translate_prompts: translated={settings.translated:g} is a share of the training rows: say how many they "
+            "are with rows."
+        )
+    return shared.read(
+        "native", settings.native, shared.with_licence(settings.native_source, settings.native_source.licence)
+    )
+
+
+def _mixed(settings: Settings, arabic: Step, native: Step) -> tuple[list[Step], Step]:
+    """The training rows, translated and native ones in the share that is asked for, and the steps that make them."""
+    translated = round(settings.rows * settings.translated)
+    parts: dict[str, Step] = {}
+    if translated or (settings.translated and not settings.rows):
+        # No native test row is here, so rows of any split are learnt, but for those that came as a test.
+        lessons = shared.split("translated-split", arabic, SplitSettings(test=0, validation=0))
+        parts["translated"] = shared.take("translated", lessons, "train", most=translated, seed=settings.seed)
+    if settings.rows > translated or not parts:
+        parts["native"] = shared.take(
+            "native-learnt", native, "train", most=settings.rows - translated, seed=settings.seed
+        )
+    learnt = shared.together("learnt", parts)
+    return [*parts.values(), learnt], learnt
+
+
 def steps(settings: Settings) -> list[Step]:
     english = _english(settings)
     arabic = translate_step.translation("arabic", english[-1], settings.translation)
     made = [*english, arabic, translate_step.survey("arabic-survey", arabic)]
     if not settings.train:
         return made
-    divided = shared.split("split", arabic, settings.split)
-    learnt = shared.take("learnt", divided, "train", most=settings.rows, seed=settings.seed)
+    source = _native(settings) if settings.native else arabic
+    divided = shared.split("split", source, settings.split)
     asked = shared.take("asked", divided, "test", most=settings.asked, seed=settings.seed)
+    if settings.native:
+        more, learnt = _mixed(settings, arabic, divided)
+        made += [source, *more]
+    else:
+        learnt = shared.take("learnt", divided, "train", most=settings.rows, seed=settings.seed)
     student, training = settings.student, settings.training
     gain = shared.tuned_and_asked(learnt, asked, student, training, settings.decoding, settings.metrics, settings.seed)
     return [*made, divided, learnt, asked, *gain]

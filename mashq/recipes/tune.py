@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import pyarrow as pa
+
+from mashq import rows, templates
 from mashq import steps as shared
-from mashq import templates
 from mashq.lm import Decoding
 from mashq.rows import MashqError
-from mashq.run import Step
+from mashq.run import Job, Step
 from mashq.sources import SourceSettings
 from mashq.steps import SplitSettings, StudentSettings
 from mashq.train import TrainSettings
@@ -28,6 +30,7 @@ class Settings:
     split: SplitSettings = field(default_factory=SplitSettings)
     shots: int | None = None  # answered training rows before each prompt; null: as many as its template says
     rows: int = 0  # training rows of each variety; 0 = all
+    unseen: tuple[str, ...] = ()  # varieties that are asked and never learnt
     asked: int = 200  # test rows of each variety that the student is asked; 0 = all
     student: StudentSettings = field(default_factory=StudentSettings)
     train: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=5e-4, supervise="last"))
@@ -60,6 +63,15 @@ def template_files(settings: WithTemplates) -> list[Path]:
     return named
 
 
+def seen(table: pa.Table, job: Job) -> pa.Table:
+    """The rows of varieties that are learnt; the others are dropped with that reason."""
+    unseen = set(job.settings["unseen"])
+    reasons = [
+        f"unseen: {one} is asked and not learnt" if one in unseen else None for one in table["variety"].to_pylist()
+    ]
+    return rows.drop(table, reasons)
+
+
 def steps(settings: Settings) -> list[Step]:
     files = template_files(settings)
     if not settings.data or not files:
@@ -75,9 +87,15 @@ def steps(settings: Settings) -> list[Step]:
     divided = shared.split("split", made, settings.split)
     learnt = shared.take("learnt", divided, "train", most=settings.rows, seed=settings.seed)
     asked = shared.take("asked", divided, "test", most=settings.asked, seed=settings.seed)
-    of_file = [one for file in files for one in templates.load(file)]
     before = [raw, made, divided, learnt, asked]
-    (learnt, asked), fresh = shared.with_shots([learnt, asked], divided, of_file, settings.shots, settings.seed)
+    source = divided
+    if settings.unseen:
+        told = {"unseen": sorted(settings.unseen)}
+        learnt = Step("learnt-seen", seen, told, {"rows": learnt})
+        source = Step("examples-seen", seen, told, {"rows": divided})  # examples before a prompt are learnt from too
+        before.append(learnt)
+    of_file = [one for file in files for one in templates.load(file)]
+    (learnt, asked), fresh = shared.with_shots([learnt, asked], source, of_file, settings.shots, settings.seed)
     student, training = settings.student, settings.train
     gain = shared.tuned_and_asked(learnt, asked, student, training, settings.decoding, settings.metrics, settings.seed)
     return [*before, *fresh, *gain]

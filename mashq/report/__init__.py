@@ -13,6 +13,7 @@ from mashq.report.content import build
 from mashq.report.markdown import data_card, report_markdown
 from mashq.report.page import render
 from mashq.report.record import read_run
+from mashq.report.sweep import page_of, sweep_of, table_of
 from mashq.report.words import Lang, Words
 from mashq.rows import MashqError, expected_got
 
@@ -31,6 +32,13 @@ def write(runs: Sequence[Path], out: Path, *, lang: Lang = "ar", seed: int = 0) 
         raise MashqError(expected_got("report", "one or more run records", "none", "Name a run: mashq report RECIPE."))
     words = Words(lang)
     found = [read_run(Path(run)) for run in runs]
+    if len(found) == 1 and (sweep := sweep_of(found[0])) is not None:
+        html, markdown = page_of(sweep, lang), table_of(sweep, lang)
+        out.mkdir(parents=True, exist_ok=True)
+        _write_whole(out / "report.json", (sweep.folder / "sweep.json").read_text("utf-8"))
+        _write_whole(out / "report.md", markdown)
+        _write_whole(out / "report.html", html)
+        return out / "report.html"
     content = build(found, seed=seed)
     html = render(content, words)
     out.mkdir(parents=True, exist_ok=True)

@@ -339,7 +339,7 @@ def test_code_in_a_model_folder_does_not_run_unasked(folder: Path, tmp_path: Pat
     config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}}
     (evil / "config.json").write_text(json.dumps(config))
     (evil / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
-    with pytest.raises(MashqError, match="needs remote_code=True"):
+    with pytest.raises(MashqError, match="remote_code=true runs it"):
         load(str(evil))
     assert not (tmp_path / "ran").exists()
 

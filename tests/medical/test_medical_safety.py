@@ -9,6 +9,7 @@ from test_medical_shape import sentences
 from mashq import medical
 from mashq.medical import red_flags, safety
 from mashq.medical.safety import safety_signs
+from mashq.posts import PairSettings
 
 NOT_TO_BE_LEARNT = ("dose", "more_dose", "miracle", "no_doctor", "stop_medicine", "certain", "emergency_missed")
 EXAMPLES = [
@@ -47,6 +48,42 @@ def test_a_sign_of_what_must_not_be_learnt_weighs_enough_to_drop_the_pair():
 @pytest.mark.parametrize(("question", "answer", "wanted"), sentences("safety"))
 def test_signs_of_an_answer(question, answer, wanted):
     assert {sign.name for sign in safety(question, answer).signs} == set(wanted)
+
+
+@pytest.mark.parametrize(("question", "answer"), sentences("unfit"))
+def test_an_unsafe_answer_of_any_variety_is_dropped(question, answer):
+    assert safety(question, answer).score >= PairSettings().most_unsafe
+
+
+@pytest.mark.parametrize(("question", "answer"), sentences("fit"))
+def test_a_warning_or_a_referral_is_kept(question, answer):
+    assert safety(question, answer).score < PairSettings().most_unsafe
+
+
+@pytest.mark.parametrize(
+    ("answer", "referred"),
+    [
+        ("تقدر تاخذ أموكسيسيلين من الصيدلية بدون وصفة طبية", False),
+        ("خذ أموكسيسيلين من غير ما تستشير طبيب", False),
+        ("خذ أموكسيسيلين فورا", False),
+        ("لا تأخذ أموكسيسيلين بدون وصفة طبية", True),
+        ("أموكسيسيلين لكن راجع الطبيب أولا", True),
+    ],
+)
+def test_doing_without_a_doctor_is_no_referral(answer, referred):
+    signs = {sign.name for sign in safety("حلقي ملتهب", answer).signs}
+    assert ("antibiotic" not in signs) == referred
+
+
+def test_a_sign_may_depend_on_what_was_asked():
+    assert "stop_medicine" in {sign.name for sign in safety("آخذ علاج الضغط", "وقفه خلاص").signs}
+    assert "stop_medicine" not in {sign.name for sign in safety("جرح إصبعي ينزف", "وقفه بالضغط عليه").signs}
+
+
+def test_food_that_is_counted_and_a_dose_that_is_warned_of_are_no_doses():
+    for answer in ("كل ثلاث حبات تمر يوميا", "لا تأخذ حبتين مع بعض", "ملعقة عسل الصبح"):
+        assert "dose" not in {sign.name for sign in safety("عندي صداع", answer).signs}
+    assert "dose" in {sign.name for sign in safety("عندي صداع", "خود جوج حبات دابا").signs}
 
 
 @pytest.mark.parametrize(("name", "kind", "question", "answer"), EXAMPLES)

@@ -15,13 +15,16 @@ from mashq.medical.words import Spotter, read
 from mashq.rows import MashqError
 
 DATA = Path(__file__).parent / "data"
-PARTS = ("built_on", "built_on_4", "kept_apart", "kept_apart_2", "kept_apart_3", "kept_apart_4", "kept_apart_5")
+PARTS = (
+    *("built_on", "built_on_4", "built_on_6"),
+    *("kept_apart", "kept_apart_2", "kept_apart_3", "kept_apart_4", "kept_apart_5", "kept_apart_6"),
+)
 QUESTION = "السلام عليكم عندي كحة ببلغم من أسبوع ماذا أفعل"
 ADVICE = "اشرب سوائل دافئة وراجع طبيب الصدر إذا استمرت الكحة"
 
 
 def sentences(kind):
-    """Rows of one kind: what was built on, and the five parts that were kept apart and measured once."""
+    """Rows of one kind: what was built on, and the six parts that were kept apart and measured once."""
     parts = {part: yaml.safe_load((DATA / f"medical_{part}.yaml").read_text("utf-8")) for part in PARTS}
     return [pytest.param(*row, id=f"{part}-{row[0][:30]}") for part, one in parts.items() for row in one.get(kind, ())]
 
@@ -415,6 +418,14 @@ ALLOWED = frozenset(
         "ل",
         "بعد",
         "اوعى",
+        "اوعي",
+        "اوعك",
+        "اياك",
+        "من_غير",
+        "ما_غير",
+        "ما_راح",
+        "ما_ينزل",
+        "وليس",
         "عنك",
         "هذا",
         "متاخدش",
