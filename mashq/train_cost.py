@@ -103,7 +103,7 @@ class ModelFacts:
 
 
 def config_of(spec: str) -> Any:
-    """The configuration of a model by name (as `lm.weights.weights` takes it); no weights are read or downloaded.
+    """The configuration of a model by name, as `lm.weights.weights` takes it; nothing is fetched, no weights are read.
 
     Raises MashqError where there is none at hand.
     """
@@ -125,10 +125,16 @@ def config_of(spec: str) -> Any:
     name, _, revision = (str(folders[0]) if folders else spec).partition("@")
     try:
         with quiet():
-            return transformers.AutoConfig.from_pretrained(name, revision=revision or None)
+            return transformers.AutoConfig.from_pretrained(
+                name, revision=revision or None, local_files_only=True, trust_remote_code=False
+            )
     except (OSError, ValueError, KeyError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise MashqError(f"model '{spec}': its config.json is not to be had ({first}).") from error
+        where = (
+            "neither in a folder here nor in the hub's cache" if isinstance(error, OSError) else "not one we can read"
+        )
+        raise MashqError(
+            f"model '{spec}': its config.json is {where}, and for a forecast nothing is fetched."
+        ) from error
 
 
 def _package(name: str) -> Any:

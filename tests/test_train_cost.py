@@ -132,7 +132,7 @@ def test_a_mixture_of_experts_and_unknown_models_are_refused(tmp_path: Path) -> 
         train_cost.model_facts(model)
     with pytest.raises(MashqError, match=r"expected a folder with config\.json, got none"):
         train_cost.config_of(str(tmp_path))
-    with pytest.raises(MashqError, match=r"its config\.json is not to be had"):
+    with pytest.raises(MashqError, match=r"its config\.json is neither in a folder here nor in"):
         train_cost.config_of("nobody/no-such-model")
     with pytest.raises(MashqError, match="lora_targets 'nothing'"):
         train_cost.facts_of({"model": "toy-llama", "lora_targets": "nothing"})
