@@ -15,12 +15,12 @@ LINES = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in RECO
     [
         ("a.jsonl", LINES, "jsonl"),
         ("a.ndjson", LINES.replace("\n", "\r\n\r\n"), "jsonl"),
-        ("a.jsonl.gz", gzip.compress(LINES.encode()), "jsonl"),
+        ("a.jsonl.gz", gzip.compress(LINES.encode(), mtime=0), "jsonl"),
         ("a.jsonl", b"\xef\xbb\xbf" + LINES.encode(), "jsonl"),
         ("a.json", LINES, "jsonl"),  # JSON lines under the wrong name
         ("a.jsonl", json.dumps(RECORDS), "json"),  # and the other way round
         ("a.json", json.dumps(RECORDS, indent=2), "json"),
-        ("a.json.gz", gzip.compress(json.dumps(RECORDS).encode()), "json"),
+        ("a.json.gz", gzip.compress(json.dumps(RECORDS).encode(), mtime=0), "json"),
         ("a.json", json.dumps({"version": "1", "data": RECORDS}), "json"),
         ("a.json", json.dumps({"text": ["مرحبا", "وداعا"], "n": [1, 2]}), "json"),
         ("a.json", json.dumps({"text": {"0": "مرحبا", "1": "وداعا"}, "n": {"0": 1, "1": 2}}), "json"),
