@@ -2,9 +2,7 @@
 
 PyTorch's own kernel on CPU takes 222 ms forward and back for 4 rows of 580 tokens in one layer of Gemma 3 270M (4 heads
 of 256, bf16, one thread), and computes the whole square wherever a sliding window is set. Blocks of 128 queries against
-the keys they can see take 95 ms (580 and 209 ms at 1,000 tokens); outputs equal PyTorch's within 1e-6 in fp32. With
-narrow heads in fp32 PyTorch's kernel is the faster one (6 heads of 64, 8 rows of 700: 169 ms against 292) and keeps no
-weights for the way back, so there it is taken, but for windows and packed rows.
+the keys they can see take 95 ms (580 and 209 ms at 1,000 tokens); outputs equal PyTorch's within 1e-6 in fp32.
 
 Only for rows padded on the right, or packed one after another with positions from 0 in each, and read whole: no cache,
 no mask but causal and sliding window.
@@ -23,7 +21,6 @@ __all__ = ["FAMILIES", "blocks", "in_blocks"]
 
 NAME = "mashq_blocks"
 QUERIES = 128
-WIDE = 256  # a head's width from which on blocks are faster in fp32 too
 # Families whose attention is causal, with at most a sliding window that is handed to the attention function.
 FAMILIES = frozenset({"gemma3_text", "llama", "mistral", "qwen2", "qwen3"})
 
@@ -70,16 +67,11 @@ def _attend(
     if attention_mask is not None or query.shape[2] != key.shape[2]:
         raise ValueError("attention in blocks is for whole rows, padded on the right, without a mask or a cache")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    rows = _rows(kwargs.get("position_ids"), query)
-    if len(rows) == 1 and sliding_window is None and query.dtype == torch.float32 and query.shape[-1] < WIDE:
-        made = torch.nn.functional.scaled_dot_product_attention(
-            query, key, value, is_causal=True, scale=scale, enable_gqa=query.shape[1] != key.shape[1]
-        )
-        return made.transpose(1, 2), None
-    parts = [
-        blocks(*(part[:, :, one] for part in (query, key, value)), scale=scale, window=sliding_window) for one in rows
+    made = [
+        blocks(*(part[:, :, rows] for part in (query, key, value)), scale=scale, window=sliding_window)
+        for rows in _rows(kwargs.get("position_ids"), query)
     ]
-    return (parts[0] if len(parts) == 1 else torch.cat(parts, 2)).transpose(1, 2), None
+    return (made[0] if len(made) == 1 else torch.cat(made, 2)).transpose(1, 2), None
 
 
 def _rows(position_ids: torch.Tensor | None, query: torch.Tensor) -> list[slice]:
