@@ -9,7 +9,7 @@ demo: $(VENV)/.demo  ## run the quickstart and say where its report is
 	$(BIN)/mashq make quickstart
 
 test: $(VENV)/.dev  ## pass the tests (the slow ones apart)
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n 2 $(PYTEST)
 
 test-all: $(VENV)/.dev  ## pass every test, those that take minutes too
 	$(BIN)/python -m pytest -m ""

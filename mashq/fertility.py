@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -202,24 +201,17 @@ def tokenizer_of(spec: str, *, remote_code: bool = False) -> Any:
     Raises MashqError where there is none, saying where was looked.
     """
     from mashq.lm.toy import TOYS
-    from mashq.lm.weights import EMBEDDED, quiet, weights
+    from mashq.lm.weights import EMBEDDED, quiet, small_files
 
     try:
         from transformers import AutoTokenizer
     except ModuleNotFoundError as error:
         raise MashqError("a tokenizer needs the package 'transformers': pip install 'mashq[train]'") from error
-    path = Path(spec).expanduser()
-    if spec in EMBEDDED or spec in TOYS or path.suffix == ".gguf":
-        path = weights(spec)
     files = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt")
-    places = [folder for folder in (path, path / "model") if any((folder / file).is_file() for file in files)]
-    if not places and (path.exists() or path.is_absolute() or spec.startswith((".", "~"))):
-        do = nearest(spec, [*EMBEDDED, *TOYS]).strip()
-        raise MashqError(expected_got(f"tokenizer '{spec}'", "a folder with tokenizer.json", "none there", do))
-    name, revision = (str(places[0]), "") if places else spec.partition("@")[::2]
+    name, revision = small_files(spec, files, "tokenizer")
     try:
         with quiet():
-            return AutoTokenizer.from_pretrained(name, revision=revision or None, trust_remote_code=remote_code)
+            return AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=remote_code)
     except Exception as error:  # the hub's client raises its own, httpx's and OSError; all mean: not to be had
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         known = nearest(spec, [*EMBEDDED, *TOYS])

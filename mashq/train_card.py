@@ -12,6 +12,7 @@ from typing import Any
 
 import mashq
 from mashq.rows import file_hash
+from mashq.train_settings import kept_as
 
 __all__ = ["base", "base_model", "card", "data_line", "plot", "stages", "training", "write"]
 
@@ -141,12 +142,14 @@ def _running_mean(values: Sequence[float], keep: float = 0.9) -> list[float]:
 def readme(card: Mapping[str, Any]) -> str:
     """The model card as Markdown, with the front matter the hub reads; `mashq.ship.card` writes the longer one."""
     base, settings = card["base"], card["settings"]
-    what = f"LoRA adapter (rank {settings['rank']})" if settings["method"] == "lora" else "Full fine-tune"
+    adapter = kept_as(settings["method"]) == "adapter"
+    quantised = ", base in 4 bits" if settings["method"] == "qlora" else ""
+    what = f"LoRA adapter (rank {settings['rank']}{quantised})" if adapter else "Full fine-tune"
     front = [
         "---",
         "language: ar",
         f"base_model: {base['name']}",
-        "library_name: " + ("peft" if settings["method"] == "lora" else "transformers"),
+        "library_name: " + ("peft" if adapter else "transformers"),
     ]
     if base["licence"] == "LicenseRef-Gemma":
         front.append("license: gemma")

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mashq.rows import MashqError, expected_got, nearest
+from mashq.rows import MashqError, expected_got
 
 __all__ = [
     "PEAKS",
@@ -107,26 +107,16 @@ def config_of(spec: str) -> Any:
 
     Raises MashqError where there is none at hand.
     """
-    from mashq.lm.toy import TOYS
-    from mashq.lm.weights import EMBEDDED, quiet, weights
+    from mashq.lm.weights import EMBEDDED, quiet, small_files
 
     transformers = _package("transformers")
     if spec in EMBEDDED:
         return transformers.Gemma3TextConfig(**GEMMA_270M)
-    path = Path(spec).expanduser()
-    if spec in TOYS or (path.is_file() and path.suffix == ".gguf"):
-        path = weights(spec)
-    folders = [folder for folder in (path, path / "model") if (folder / "config.json").is_file()]
-    if not folders and (path.exists() or path.is_absolute() or spec.startswith((".", "~"))):
-        known = [*EMBEDDED, *TOYS]
-        raise MashqError(
-            expected_got(f"model '{spec}'", "a folder with config.json", "none", nearest(spec, known).strip())
-        )
-    name, _, revision = (str(folders[0]) if folders else spec).partition("@")
+    name, revision = small_files(spec, ["config.json"])
     try:
         with quiet():
             return transformers.AutoConfig.from_pretrained(
-                name, revision=revision or None, local_files_only=True, trust_remote_code=False
+                name, revision=revision, local_files_only=True, trust_remote_code=False
             )
     except (OSError, ValueError, KeyError) as error:
         where = (

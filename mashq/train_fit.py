@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mashq.fertility import fertility, texts_of
 from mashq.rows import MashqError, expected_got
@@ -48,8 +49,7 @@ def fit(
         from mashq.train_start import Start
 
         table = table_of(rows)
-        texts, varieties = texts_of(table)
-        start = Start.of(settings, init, texts)
+        start = Start.of(settings, init, texts_of(table)[0] if settings.new_tokens else ())
         made = functools.partial(
             examples,
             tokenizer=start.tokenizer,
@@ -76,8 +76,10 @@ def fit(
         run = Run(settings, start, learn, held, out, on_step)
         told = {**run.go(), "speed": _speed(run, learn)}
         run.save()
-        some = slice(MOST_MEASURED)
-        cost = fertility(texts[some], start.tokenizer, name=settings.model, varieties=varieties[some])
+        some = table.filter(pc.is_null(table["dropped"])).slice(0, MOST_MEASURED)
+        texts, varieties = texts_of(some)
+        first = slice(MOST_MEASURED)
+        cost = fertility(texts[first], start.tokenizer, name=settings.model, varieties=varieties[first])
     counts = {"train": len(learn), "validation": len(held), "refused": len(refused), "reasons": reasons(refused)}
     return {
         "frame": start.frame.name,
@@ -146,7 +148,6 @@ def _quiet() -> Iterator[None]:
     from mashq.lm.weights import quiet
 
     with quiet(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")  # peft 0.21 on transformers 5
         warnings.filterwarnings("ignore", message=".*fan_in_fan_out.*")  # peft sets it right for GPT-2 by itself
         warnings.filterwarnings("ignore", message=".*pin_memory.*")
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft|accelerate|torch).*")

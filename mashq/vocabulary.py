@@ -56,7 +56,6 @@ def learnt_merges(tokenizer: Any, texts: Iterable[str], count: int) -> list[Merg
             _count(held[place], -times[place], place, pairs, where)
             held[place] = _merged(held[place], best)
             _count(held[place], times[place], place, pairs, where)
-        pairs = +pairs
     return merges
 
 
@@ -65,6 +64,8 @@ def _count(word: Sequence[str], times: int, place: int, pairs: Counter[Merge], w
         if not any(map(BYTE.fullmatch, pair)):
             pairs[pair] += times
             where[pair].add(place)
+            if not pairs[pair]:
+                del pairs[pair]
 
 
 def _merged(word: Sequence[str], pair: Merge) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from verbs import run
 
 from mashq import cli, steps
 from mashq.engine import Engine
@@ -15,17 +16,6 @@ from mashq.rows import id_hex
 from mashq.run import Store, read_rows
 
 RECIPE = str(Path(__file__).parent / "data" / "counting.py")
-
-
-def run(capsys, *arguments):
-    """Exit code, what was printed, what was printed as an error."""
-    try:
-        cli.main(arguments)
-        code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 @pytest.mark.parametrize("verb", list(cli.verbs.commands))

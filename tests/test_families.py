@@ -17,7 +17,7 @@ from mashq.rows import MashqError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 FRAMES = {
     "toy-mistral": "plain",
@@ -31,14 +31,6 @@ FRAMES = {
     "toy-llama3-tied": "llama3",
     "toy-gemma3": "gemma",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

@@ -17,16 +17,8 @@ from mashq.train import TrainSettings, train
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+pytestmark = pytest.mark.usefixtures("one_thread")
 GREEDY = Decoding(max_new_tokens=12)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

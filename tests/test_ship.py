@@ -19,7 +19,6 @@ from mashq.rows import MashqError, conform, source_ids
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 
 from mashq.lm.weights import cache, load  # noqa: E402
 from mashq.ship import card as cards  # noqa: E402

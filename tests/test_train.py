@@ -12,53 +12,21 @@ from typing import Any
 
 import pytest
 import tiny_models
+from tiny_models import log_of, quick, weights_of
 
 from mashq import attention, chat, targets
 from mashq.rows import MashqError, replace
-from mashq.train import TrainSettings, train
+from mashq.train import train
 from mashq.train_rows import Example, batch_of, bucketed, examples
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
-# peft 0.21 asks transformers 5 by an old name, wherever an adapter is loaded.
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models.folder(tmp_path_factory.mktemp("student"))
-
-
-def quick(student: Path, **changes: Any) -> TrainSettings:
-    given: dict[str, Any] = {
-        "model": str(student),
-        "rank": 4,
-        "rows_per_batch": 4,
-        "lr_peak": 1e-2,
-        "warmup": 2,
-        "epochs": 2,
-        "precision": "fp32",
-        "save_every": 3,
-        "seed": 7,
-    }
-    return TrainSettings(**{**given, **changes})
-
-
-def log_of(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-
-
-def weights_of(out: Path) -> bytes:
-    (path,) = sorted(out.glob("*/*.safetensors"))
-    return path.read_bytes()
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------

@@ -23,7 +23,6 @@ from mashq.train_settings import TrainSettings
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*gradient_checkpointing_enable.*:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*fan_in_fan_out.*"),
 ]

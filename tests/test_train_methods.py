@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import tiny_models
+from tiny_models import log_of, quick, weights_of
 
 from mashq.rows import MashqError
 from mashq.train import TrainSettings, train
@@ -18,15 +19,7 @@ from mashq.train_settings import check
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -34,23 +27,8 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models.folder(tmp_path_factory.mktemp("student"))
 
 
-def quick(student: Path, **changes: Any) -> TrainSettings:
-    given: dict[str, Any] = {"model": str(student), "rank": 4, "rows_per_batch": 4, "lr_peak": 1e-2, "warmup": 2}
-    given |= {"epochs": 2, "precision": "fp32", "save_every": 3, "seed": 7}
-    return TrainSettings(**{**given, **changes})
-
-
-def log_of(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-
-
 def losses_of(out: Path) -> list[float]:
     return [line["loss"] for line in log_of(out) if "loss" in line]
-
-
-def weights_of(out: Path) -> bytes:
-    (path,) = sorted(out.glob("*/*.safetensors"))
-    return path.read_bytes()
 
 
 # --- packing ---------------------------------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ import pytest
 import tiny_models
 from hypothesis import given
 from hypothesis import strategies as st
+from verbs import run
 
-from mashq import cli, steps, train_view
+from mashq import steps, train_view
 from mashq.rows import MashqError, id_hex
 from mashq.run import Step as RunStep
 from mashq.run import Store
@@ -23,7 +24,6 @@ from mashq.train_settings import TrainSettings
 pytest.importorskip("torch")
 pytest.importorskip("peft")
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*gradient_checkpointing_enable.*:FutureWarning"),
 ]
 
@@ -57,16 +57,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def training(runs: Path) -> train_view.Training:
     return train_view.training_of(train_view.find_training(runs, "tiny"))
-
-
-def run(capsys: Any, *arguments: str) -> tuple[int, str, str]:
-    try:
-        cli.main(arguments)
-        code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 # --- the very batch --------------------------------------------------------------------------------------------------

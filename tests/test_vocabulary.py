@@ -16,7 +16,6 @@ from mashq.train import TrainSettings, train
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 
 TEXTS = ["المُعَلِّمُونَ يشرحون المسألة، والمسألة سهلة.", "يشرحون المسألة مرة ثانية.", "hello hello hello"] * 2
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from mashq.rows import conform, source_ids
+from mashq.train import TrainSettings
 
 LINES = [
     "كَتَبَ الوَلَدُ الدَّرْسَ، ثُمَّ قَرَأَهُ أَمَامَ المُعَلِّمِ.",
@@ -111,3 +113,24 @@ def rows(count: int, **columns: Any) -> pa.Table:
     references = [[LINES[(i + 1) % 5][: 12 + 7 * (i % 6)]] for i in range(count)]
     given = {"id": source_ids("tiny", "1", n=count), "messages": turns, "references": references}
     return conform({**given, **columns})
+
+
+# --- trainings of them -----------------------------------------------------------------------------------------------
+
+
+def quick(student: Path, **changes: Any) -> TrainSettings:
+    """Settings for a training of seconds, in fp32."""
+    given: dict[str, Any] = {"model": str(student), "rank": 4, "rows_per_batch": 4, "lr_peak": 1e-2, "warmup": 2}
+    given |= {"epochs": 2, "precision": "fp32", "save_every": 3, "seed": 7}
+    return TrainSettings(**{**given, **changes})
+
+
+def log_of(out: Path) -> list[dict[str, Any]]:
+    """The lines of a training's log."""
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def weights_of(out: Path) -> bytes:
+    """The one file of weights that a training left."""
+    (path,) = sorted(out.glob("*/*.safetensors"))
+    return path.read_bytes()

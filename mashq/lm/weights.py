@@ -15,7 +15,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from filelock import FileLock
 
 from mashq import families, vocabulary
 from mashq.lm import own_code, toy
-from mashq.rows import MashqError, nearest
+from mashq.rows import MashqError, expected_got, nearest
 
 __all__ = [
     "EMBEDDED",
@@ -39,6 +40,7 @@ __all__ = [
     "notice",
     "public_name",
     "quiet",
+    "small_files",
     "weights",
 ]
 
@@ -163,6 +165,25 @@ def _model_folder(path: Path) -> Path:
 def _listing(path: Path) -> str:
     names = sorted(entry.name for entry in path.iterdir())
     return (", ".join(names[:8]) + (" ..." if len(names) > 8 else "")) or "an empty folder"
+
+
+def small_files(spec: str, names: Sequence[str], what: str = "model") -> tuple[str, str | None]:
+    """(folder or hub name, revision) where a model's small files lie, any one of `names`; nothing is fetched.
+
+    Of an embedded model, a toy and a .gguf file the folder is made first. `what` names it in the error: MashqError
+    where a path holds none of them.
+    """
+    path = Path(spec).expanduser()
+    if spec in EMBEDDED or spec in toy.TOYS or (path.is_file() and path.suffix == ".gguf"):
+        path = weights(spec)
+    for folder in (path, path / "model"):
+        if any((folder / name).is_file() for name in names):
+            return str(folder), None
+    if path.exists() or path.is_absolute() or spec.startswith((".", "~")):
+        do = nearest(spec, [*EMBEDDED, *toy.TOYS]).strip()
+        raise MashqError(expected_got(f"{what} '{spec}'", f"a folder with {names[0]}", "none there", do))
+    name, _, revision = spec.partition("@")
+    return name, revision or None
 
 
 def _from_hub(spec: str, remote_code: bool) -> Path:
@@ -384,7 +405,8 @@ def _with_adapter(model: Any, folder: Path) -> Any:
     if not (folder / "adapter_model.safetensors").is_file():
         raise MashqError(f"adapter '{folder}': expected adapter_model.safetensors, got {_listing(folder)}.")
     try:
-        return peft.PeftModel.from_pretrained(model, str(folder))
+        with quiet():
+            return peft.PeftModel.from_pretrained(model, str(folder))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise MashqError(f"adapter '{folder}': it does not fit the model ({_first_line(error)}).") from error
 
@@ -408,14 +430,16 @@ def _keep_bitsandbytes_here() -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Transformers without its progress bars and notices; what goes wrong still raises."""
+    """Transformers and PEFT without their progress bars and notices to each other; what goes wrong still raises."""
     _keep_bitsandbytes_here()
     notices = importlib.import_module("transformers.utils.logging")
     level, bars = notices.get_verbosity(), notices.is_progress_bar_enabled()
     notices.set_verbosity_error()
     notices.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")  # peft 0.21 on transformers 5
+            yield
     finally:
         notices.set_verbosity(level)
         if bars:

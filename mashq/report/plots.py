@@ -14,10 +14,25 @@ from itertools import groupby, pairwise
 
 from markupsafe import Markup, escape
 
-__all__ = ["Scale", "Series", "axis", "bar", "curve", "heat", "interval", "number", "scale_over", "stack"]
+__all__ = [
+    "LABELS_AT",
+    "Scale",
+    "Series",
+    "Upright",
+    "axis",
+    "bar",
+    "curve",
+    "heat",
+    "interval",
+    "number",
+    "scale_over",
+    "stack",
+]
 
 ROW_HEIGHT = 22  # px of one dot-and-interval row
 CURVE_HEIGHT = 260  # px
+TOP, BOTTOM = 8, CURVE_HEIGHT - 26  # of what is drawn
+LABELS_AT = BOTTOM + 18  # below the axis across
 MOST_POINTS = 400  # a curve of more points is thinned by means of equal runs of steps
 
 MINUS = "\N{MINUS SIGN}"
@@ -175,6 +190,32 @@ class Series:
         return Series(self.kind, means, self.dots)
 
 
+@dataclass(frozen=True)
+class Upright:
+    """The upright axis of a curve: places on it, and the picture around what is drawn."""
+
+    scale: Scale
+
+    def height(self, value: float) -> float:
+        """Pixels from the top."""
+        return round(BOTTOM - (BOTTOM - TOP) * self.scale.percent(value) / 100, 1)
+
+    def framed(self, drawn: str, label: str) -> Markup:
+        """Inline SVG: ticks and their lines, and before them what was drawn with `height`."""
+        at = {tick: self.height(tick) for tick in self.scale.ticks}
+        left = "".join(
+            f'<text x="38" y="{y + 4}" text-anchor="end">{number(tick, self.scale.places)}</text>'
+            for tick, y in at.items()
+        )
+        grid = "".join(f'<line class="grid" x1="0" x2="100%" y1="{y}" y2="{y}"/>' for y in at.values())
+        return Markup(
+            '<div class="curve" dir="ltr">'
+            f'<svg class="left" aria-hidden="true" width="44" height="{CURVE_HEIGHT}">{left}</svg>'
+            f'<svg role="img" aria-label="{escape(label)}" width="100%" height="{CURVE_HEIGHT}">{grid}{drawn}'
+            "</svg></div>"
+        )
+
+
 def curve(series: Sequence[Series], *, label: str) -> Markup:
     """Lines over one pair of axes; values that are not finite are left out (the caller says how many)."""
     lines = [
@@ -182,29 +223,15 @@ def curve(series: Sequence[Series], *, label: str) -> Markup:
     ]
     across = scale_over((x for one in lines for x, _ in one.points), wanted=6, air_share=0.0)
     up = scale_over((y for one in lines for _, y in one.points), wanted=5)
-    top, bottom = 8, CURVE_HEIGHT - 26
-
-    def height(value: float) -> float:
-        return round(bottom - (bottom - top) * up.percent(value) / 100, 1)
-
-    left = "".join(
-        f'<text x="38" y="{height(tick) + 4}" text-anchor="end">{number(tick, up.places)}</text>' for tick in up.ticks
-    )
-    grid = "".join(
-        f'<line class="grid" x1="0" x2="100%" y1="{height(tick)}" y2="{height(tick)}"/>' for tick in up.ticks
-    )
+    upright = Upright(up)
     marks = "".join(
-        f'<text x="{across.percent(tick)}%" y="{bottom + 18}" text-anchor="{_anchor(across.percent(tick))}">'
+        f'<text x="{across.percent(tick)}%" y="{LABELS_AT}" text-anchor="{_anchor(across.percent(tick))}">'
         f"{number(tick, across.places)}</text>"
         for tick in across.ticks
         if tick >= 0
     )
-    drawn = "".join(_line(one, across, height) for one in lines)
-    return Markup(
-        f'<div class="curve" dir="ltr"><svg class="left" aria-hidden="true" width="44" height="{CURVE_HEIGHT}">{left}'
-        f'</svg><svg role="img" aria-label="{escape(label)}" width="100%" height="{CURVE_HEIGHT}">{grid}{marks}{drawn}'
-        "</svg></div>"
-    )
+    drawn = "".join(_line(one, across, upright.height) for one in lines)
+    return upright.framed(marks + drawn, label)
 
 
 def _line(one: Series, across: Scale, height: Callable[[float], float]) -> str:

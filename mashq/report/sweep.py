@@ -21,7 +21,7 @@ from markupsafe import Markup, escape
 from mashq import __version__
 from mashq.report import plots
 from mashq.report.page import environment_of, interval_text, p_text, places_of, slice_text
-from mashq.report.plots import CURVE_HEIGHT, number, scale_over
+from mashq.report.plots import LABELS_AT, Upright, number, scale_over
 from mashq.report.record import Run, Step
 from mashq.report.words import Words
 from mashq.rows import MashqError
@@ -309,27 +309,14 @@ def curve(lines: Sequence[Mapping[str, Any]], label: str) -> tuple[Markup, bool]
         [v for line in lines for _, s in line["points"] for v in (s["low"], s["high"], s["value"], *s["seeds"])],
         wanted=5,
     )
-    top, bottom = 8, CURVE_HEIGHT - 26
+    upright = Upright(up)
 
     def across(x: float) -> float:
         return round(4 + 92 * (shape(x) - first) / ((last - first) or 1), 2)
 
-    def height(value: float) -> float:
-        return round(bottom - (bottom - top) * up.percent(value) / 100, 1)
-
-    left = "".join(
-        f'<text x="38" y="{height(tick) + 4}" text-anchor="end">{number(tick, up.places)}</text>' for tick in up.ticks
-    )
-    grid = "".join(
-        f'<line class="grid" x1="0" x2="100%" y1="{height(tick)}" y2="{height(tick)}"/>' for tick in up.ticks
-    )
-    marks = "".join(f'<text x="{across(x)}%" y="{bottom + 18}" text-anchor="middle">{x:g}</text>' for x in xs)
-    drawn = "".join(_drawn(line, across, height) for line in lines)
-    return Markup(
-        f'<div class="curve" dir="ltr"><svg class="left" aria-hidden="true" width="44" height="{CURVE_HEIGHT}">{left}'
-        f'</svg><svg role="img" aria-label="{escape(label)}" width="100%" height="{CURVE_HEIGHT}">{grid}{marks}{drawn}'
-        "</svg></div>"
-    ), log
+    marks = "".join(f'<text x="{across(x)}%" y="{LABELS_AT}" text-anchor="middle">{x:g}</text>' for x in xs)
+    drawn = "".join(_drawn(line, across, upright.height) for line in lines)
+    return upright.framed(marks + drawn, label), log
 
 
 def _drawn(line: Mapping[str, Any], across: Any, height: Any) -> str:

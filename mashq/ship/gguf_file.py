@@ -28,7 +28,7 @@ from mashq.lm.weights import cache
 from mashq.rows import MashqError, expected_got, file_hash, nearest
 from mashq.ship import template
 from mashq.ship.merge import merged, probe_ids
-from mashq.ship.trained import Trained, read, unbothered
+from mashq.ship.trained import Trained, read
 
 __all__ = ["TYPES", "Agreement", "compare", "converter", "gguf"]
 
@@ -159,8 +159,7 @@ def compare(file: Path, trained: Trained, whole: Path, file_type: str) -> Agreem
     from mashq.lm.weights import load
 
     adapter = trained.weights if trained.kind == "adapter" else None
-    with unbothered():
-        model, tokenizer = load(trained.base if adapter else str(whole), adapter, "float32")
+    model, tokenizer = load(trained.base if adapter else str(whole), adapter, "float32")
     frame = chat.frame_for(tokenizer, trained.frame)
     prompts, ends = probe_ids(tokenizer, frame), chat.stop_ids(tokenizer, frame)
     theirs = [_in_transformers(model, ids, ends) for ids in prompts]

@@ -18,7 +18,7 @@ from mashq import chat
 from mashq.rows import MashqError, expected_got, file_hash, nearest
 from mashq.ship import card as cards
 from mashq.ship import template
-from mashq.ship.trained import Trained, read, steps_before, unbothered
+from mashq.ship.trained import Trained, read, steps_before
 
 __all__ = ["DTYPES", "TOLERANCE", "Difference", "difference", "merged", "probe_ids"]
 
@@ -76,10 +76,9 @@ def _write(trained: Trained, partial: Path, dtype: str, base: str) -> dict[str, 
     from mashq.lm.weights import load, quiet
 
     whole = trained.kind == "model"
-    with unbothered():
-        model, tokenizer = load(
-            str(trained.weights) if whole else base or trained.base, None if whole else trained.weights, "float32"
-        )
+    model, tokenizer = load(
+        str(trained.weights) if whole else base or trained.base, None if whole else trained.weights, "float32"
+    )
     frame = chat.frame_for(tokenizer, trained.frame)
     prompts = probe_ids(tokenizer, frame)
     said = _logits(model, prompts)

@@ -6,25 +6,15 @@ and so are the evaluations that asked it. A folder that was moved away has its c
 
 from __future__ import annotations
 
-import contextlib
 import json
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mashq.rows import MashqError, expected_got
 
-__all__ = ["Before", "Trained", "named", "read", "steps_before", "unbothered"]
-
-
-@contextlib.contextmanager
-def unbothered() -> Iterator[None]:
-    """Without what PEFT and Transformers say to each other while an adapter is put on; none of it is about the user."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-        yield
+__all__ = ["Before", "Trained", "named", "read", "steps_before"]
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from mashq.lm import Decoding
 from mashq.lm.weights import EMBEDDED
 from mashq.rows import MashqError, expected_got
 from mashq.ship import card as cards
-from mashq.ship.trained import read, unbothered
+from mashq.ship.trained import read
 
 __all__ = ["Speaker", "open_speaker"]
 
@@ -69,8 +69,7 @@ def open_speaker(
         return _of_training(path, frame, dtype)
     from mashq.generate import load_student
 
-    with unbothered():
-        student = load_student(spec, Path(adapter).expanduser() if adapter else None, frame=frame, dtype=dtype)
+    student = load_student(spec, Path(adapter).expanduser() if adapter else None, frame=frame, dtype=dtype)
     from mashq.lm.toy import TOYS
 
     told = [f"`{spec}` is a toy with random weights: what it writes is noise."] if spec in TOYS else []
@@ -84,10 +83,7 @@ def _of_training(folder: Path, frame: str, dtype: str) -> Speaker:
 
     trained = read(folder)
     adapter = folder if trained.kind == "adapter" else None
-    with unbothered():
-        student = load_student(
-            trained.base if adapter else str(folder), adapter, frame=frame or trained.frame, dtype=dtype
-        )
+    student = load_student(trained.base if adapter else str(folder), adapter, frame=frame or trained.frame, dtype=dtype)
     return _Student(student, folder.resolve().name, tuple(cards.warnings(trained)))
 
 

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+import verbs
 import yaml
 
-from mashq import cli
 from mashq.licences import LICENCES, Uses, uses
 from mashq.metrics import CATALOGUE
 from mashq.rows import MashqError
@@ -450,13 +450,7 @@ def test_every_mended_file_renders_the_same_but_for_the_faults(tmp_path: Path) -
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    try:
-        cli.main(["lint", *arguments])
-        code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return code, out, err
+    return verbs.run(capsys, "lint", *arguments)
 
 
 def test_the_command_ends_with_1_on_errors_and_with_0_on_warnings(
