@@ -257,6 +257,8 @@ def page(options: argparse.Namespace) -> str:
         "",
     ]
     for size, name in SIZES.items():
+        if options.only not in (None, size):
+            continue
         count, words, batch, steps = (64, 120, 8, 6) if name == "small" else (24, 120, 4, 5)
         with tempfile.TemporaryDirectory() as place:
             given = prepared(Path(place), name, count, words, batch)
@@ -412,6 +414,7 @@ def _gpu_rows(folder: Path, name: str, options: argparse.Namespace) -> list[str]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", help="the python of the environment that holds TRL")
+    parser.add_argument("--only", choices=tuple(SIZES), help="one of the two models")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precision", default="bf16", choices=("bf16", "fp32"))

@@ -69,19 +69,29 @@ def _attend(
     if attention_mask is not None or query.shape[2] != key.shape[2]:
         raise ValueError("attention in blocks is for whole rows, padded on the right, without a mask or a cache")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    made = [
-        blocks(*(part[:, :, rows] for part in (query, key, value)), scale=scale, window=sliding_window)
-        for rows in _rows(kwargs.get("position_ids"), query)
-    ]
-    return (made[0] if len(made) == 1 else torch.cat(made, 2)).transpose(1, 2), None
+    lengths = _lengths(kwargs.get("position_ids"), query)
+    if len(lengths) > 1:
+        query, key, value = (_apart(part, lengths) for part in (query, key, value))
+    made = blocks(query, key, value, scale=scale, window=sliding_window)
+    if len(lengths) > 1:
+        made = torch.cat([row[:, :length] for row, length in zip(made, lengths, strict=True)], 1)[None]
+    return made.transpose(1, 2), None
 
 
-def _rows(position_ids: torch.Tensor | None, query: torch.Tensor) -> list[slice]:
-    """Where each row stands whose positions begin at 0; one for all where nothing is packed."""
+def _lengths(position_ids: torch.Tensor | None, query: torch.Tensor) -> list[int]:
+    """Of each packed row, whose positions begin at 0; one for all where nothing is packed."""
     if position_ids is None or len(query) > 1:
-        return [slice(None)]
+        return [query.shape[2]]
     starts = (position_ids[0] == 0).nonzero().flatten().tolist()
-    return [slice(start, end) for start, end in zip(starts, [*starts[1:], query.shape[2]], strict=True)]
+    return [end - start for start, end in zip(starts, [*starts[1:], query.shape[2]], strict=True)]
+
+
+def _apart(part: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+    """Packed rows as a batch, zeros on their right: what comes later no position sees."""
+    import torch
+
+    rows, longest = part[0].split(lengths, 1), max(lengths)
+    return torch.stack([torch.nn.functional.pad(row, (0, 0, 0, longest - row.shape[1])) for row in rows])
 
 
 def blocks(
