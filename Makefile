@@ -23,7 +23,6 @@ check: $(VENV)/.dev  ## ruff, types, import layers, docs current
 
 bench: $(VENV)/.dev  ## side by side with the named peers; benchmarks/README.md says how
 	$(BIN)/python benchmarks/arabic_forms.py
-	$(BIN)/python benchmarks/rouge.py
 	$(BIN)/python benchmarks/templates.py
 
 docs: $(VENV)/.dev  ## write docs/reference anew from --help and docstrings
@@ -43,5 +42,5 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,translate,clean,privacy,variety,sweep,qlora,chat,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,translate,clean,privacy,variety,sweep,qlora,chat,rate,dev]'
 	touch $@ $(VENV)/.demo

@@ -278,6 +278,9 @@ def _measure(items: _Items, system: str, metric: str, tokenizer: str, catalogue:
             metric, f"{metric} {tokenizer if metric == 'perplexity' else ''}", values, nats, units, tokenizer
         )
     entry, values = catalogue[metric], np.full(len(answers), math.nan)
+    if entry.of_meta is not None:
+        values = np.array([entry.of_meta(answer.facts) for answer in answers], dtype=float)
+        return _Measure(metric, entry.signature, values, higher_is_better=entry.higher_is_better)
     known = np.array([place for place, texts in enumerate(items.references) if texts], dtype=np.int64)
     if len(known):
         replies = [answers[place].reply for place in known]
@@ -486,16 +489,17 @@ def _facts(metric: str, catalogue: Mapping[str, Metric]) -> dict[str, Any]:
 
 
 def _health(items: _Items, system: str, seed: int) -> dict[str, Any]:
-    """Shares of replies that are empty, cut or looping, the Arabic share of letters, and how replies open."""
+    """Shares of replies that are empty, cut, looping, in another script or variety; Arabic letters; openings."""
     answers = items.answers[system]
-    checked = check([answer.reply for answer in answers], [answer.finish for answer in answers])
+    asked = [row["variety"] for row in items.rows]
+    checked = check([answer.reply for answer in answers], [answer.finish for answer in answers], asked)
     scores = summary(checked, groups=items.groups, seed=seed)
     words = [arabic.words(answer.reply) for answer in answers]
     openings = {tuple(some[:OPENING]) for some in words if some}
     spoken = sum(bool(some) for some in words)
     found: dict[str, Any] = {"system": system, "n": len(answers)}
     intervals: dict[str, list[float | None]] = {}
-    for name in ("empty", "cut", "looping"):
+    for name in (one for one in ("empty", "cut", "looping", "wrong_script", "wrong_variety") if one in scores):
         found[name], intervals[name] = scores[name].value, [scores[name].low, scores[name].high]
     if (other := scores.get("non_arabic")) is not None:
         ends = [None if end is None else 1 - end for end in (other.high, other.low)]

@@ -21,6 +21,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from mashq import dedup, sources, templates
+from mashq.contamination import contamination
 from mashq.holdout import HeldOut, Published, held_splits
 from mashq.mix import CELL, MixtureSettings, Population, allocate, mixed, splits
 from mashq.rows import MashqError, conform, drop, id_hex, id_hexes
@@ -570,7 +571,7 @@ def tuned_and_asked(
     metrics: Sequence[str],
     seed: int = 0,
 ) -> list[Step]:
-    """The student tuned on `learnt`; its replies to `asked` before and after; and its gain."""
+    """The student tuned on `learnt`, its replies to `asked` before and after, its gain, and whether it knew `asked`."""
     tuned = train("tuned", {"learnt": learnt}, student, training)
     systems = {
         "before": replies("before", asked, student, decoding),
@@ -578,7 +579,7 @@ def tuned_and_asked(
     }
     labels = {"before": "untuned", "after": "tuned"}
     gain = evaluation("gain", systems, labels, metrics, training=learnt, seed=seed)
-    return [tuned, *systems.values(), gain]
+    return [tuned, *systems.values(), gain, contamination("contamination", gain)]
 
 
 def _evaluation(job: Job) -> Mapping[str, Any]:

@@ -27,7 +27,7 @@ from mashq.rows import SCHEMA, MashqError, conform, source_ids
 from mashq.sources import SourceSettings, read, sniff
 from mashq.templates import library
 
-FORMATS = ("ni", "messages", "hub")
+FORMATS = ("ni", "messages", "hub")  # lm-eval: tests/test_lm_eval.py
 TASK = {
     "Contributors": ["ليلى"],
     "Source": ["mctaco"],
@@ -629,7 +629,7 @@ def test_raw_rows_have_nothing_for_messages_and_the_error_says_so(write, tmp_pat
 
 
 def test_an_unknown_format_lists_the_known(write, tmp_path):
-    with pytest.raises(MashqError, match=r"expected one of ni, messages, hub, got 'hubb'. Did you mean 'hub'"):
+    with pytest.raises(MashqError, match=r"expected one of ni, messages, hub, lm-eval, got 'hubb'. Did you mean 'hub'"):
         export(write(mixed()), tmp_path / "out", "hubb")
 
 

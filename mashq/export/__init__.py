@@ -1,4 +1,4 @@
-"""Prompt rows -> what others read: Super-NaturalInstructions JSON, chat JSON lines, a data set for the hub.
+"""Prompt rows -> what others read: Super-NaturalInstructions, chat JSON lines, lm-evaluation-harness, the hub.
 
 Rows pass through once, some thousands at a time. The folder appears under its name when all of it is written.
 """
@@ -16,6 +16,7 @@ import pyarrow as pa
 from mashq.export.card import Content, write_cards
 from mashq.export.hub import HubWriter
 from mashq.export.known import Known
+from mashq.export.lm_eval import LmEvalWriter
 from mashq.export.messages import MessagesWriter
 from mashq.export.natural_instructions import TaskWriter
 from mashq.export.survey import Survey
@@ -24,7 +25,7 @@ from mashq.rows import MashqError, expected_got, nearest
 
 __all__ = ["FORMATS", "Survey", "Taken", "export", "take"]
 
-FORMATS = ("ni", "messages", "hub")
+FORMATS = ("ni", "messages", "hub", "lm-eval")
 
 
 def export(
@@ -40,6 +41,7 @@ def export(
     `to` is one of `FORMATS`. `out` gets README.md, a card for each data set in cards/, and
     * ni: tasks/[SPLIT/]TEMPLATE.json, one file a template, licence and split (a task that was read is written back);
     * messages: SPLIT.jsonl (`gzip`: .jsonl.gz), a conversation a line that ends with the first reference;
+    * lm-eval: a task YAML and JSON lines for each template, and `mashq.yaml`, the group of all of them;
     * hub: data/SPLIT-00000-of-0000N.parquet with the columns of `sources.exported.HUB_SCHEMA`.
     Cards cite as the library's templates say, and those in the files `templates`.
     The same rows give the same bytes. Dropped rows are counted and not written; a row that the format cannot hold is
@@ -70,9 +72,11 @@ def export(
     return survey
 
 
-def _writer(folder: Path, to: str, known: Known, gzip: bool) -> TaskWriter | MessagesWriter | HubWriter:
+def _writer(folder: Path, to: str, known: Known, gzip: bool) -> TaskWriter | MessagesWriter | HubWriter | LmEvalWriter:
     if to == "ni":
         return TaskWriter(folder, known)
+    if to == "lm-eval":
+        return LmEvalWriter(folder)
     return HubWriter(folder) if to == "hub" else MessagesWriter(folder, gzip=gzip)
 
 

@@ -53,6 +53,8 @@ ABOUT = {
     " all prompts of the file begin with, the input is the rest; an empty line stood between them.",
     "messages": "Chat JSON lines: a conversation a line in `messages`, with the reply as its last turn; all right"
     " answers in `references`; each line names its source and licence.",
+    "lm-eval": "Tasks for lm-evaluation-harness: a YAML and JSON lines for each template. Run from inside the folder:"
+    " `lm_eval --tasks mashq --include_path .`",
     "hub": "Parquet: `messages` is the conversation with its reply, of which the first `prompt_turns` turns are the"
     " prompt; `references` are all right answers; each row names its source and licence.",
 }
@@ -104,7 +106,7 @@ def front_matter(content: Content) -> list[str]:
     lines += [f"pretty_name: {yaml_text(content.title)}", "size_categories:", f"- {size_category(survey.rows)}"]
     lines += ["task_categories:", *(f"- {one}" for one in _categories(survey.by("task")))]
     lines += ["tags:", "- mashq", *(f"- {yaml_text(name)}" for name in survey.by("variety") if name)]
-    if content.to == "ni":
+    if content.to in ("ni", "lm-eval"):
         return [*lines, "viewer: false", "---", ""]  # a task a file, each of its own fields: no one table
     lines += ["configs:", "- config_name: default", "  data_files:"]
     for split in sorted(files, key=("train", "validation", "test").index):

@@ -1,6 +1,6 @@
 """BERTScore (Zhang et al. 2020): each token of a reply finds the reference's most similar one, by cosine in context.
 
-Equal to bert_score within 1e-6 with the same encoder and layer (`benchmarks/bertscore.py --peer`), except that here
+Equal to bert_score within 1e-6 with the same encoder and layer (`benchmarks/metrics.py`), except that here
 
 * an empty text scores 0 and is counted, where bert_score may crash or count a text of two tokens as empty;
 * of several references the best is the one of highest F, whose precision and recall are given; bert_score takes the
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -60,12 +61,17 @@ class Match(NamedTuple):
 
 @dataclass(frozen=True)
 class Baseline:
-    """What unrelated texts score; a rescaled score is (score - baseline) / (1 - baseline), 0 for unrelated texts."""
+    """What unrelated texts score; a rescaled score is (score - baseline) / (1 - baseline), 0 for unrelated texts.
+
+    `mashq.metrics.baseline` makes one. Raises MashqError for a value that is not from -1 to below 1.
+    """
 
     name: str  # stands in the signature
     precision: float
     recall: float
     f1: float
+    layer: int | None = None  # of the encoder it was made with; None where nothing says it
+    weights: str = ""  # hash of that encoder's files; "" where nothing says it
 
     def __post_init__(self) -> None:
         for value in (self.precision, self.recall, self.f1):
@@ -129,10 +135,12 @@ def bertscore_items(
 
     Each different text is encoded once as long as `TOKENS_HELD` tokens hold the call, else once in each part.
 
-    Raises MashqError for an item without a reference, unequal lengths, and an encoder named without its layer.
+    Raises MashqError for an item without a reference, unequal lengths, an encoder named without its layer, and a
+    baseline that says it was made with another encoder or layer.
     """
     paired_references(candidates, references, "bertscore")
     opened = _opened(encoder, layer)
+    _refuse_other_encoders(baseline, opened)
     texts = list(dict.fromkeys([*candidates, *(text for item in references for text in item)]))
     ids, cut = opened.tokens(texts)
     place = {text: number for number, text in enumerate(texts)}
@@ -155,6 +163,19 @@ def _opened(encoder: TokenEncoder | str, layer: int | None) -> TokenEncoder:
     if layer is not None and layer != encoder.layer:
         raise MashqError(expected_got("bertscore: layer", f"{encoder.layer}, the opened encoder's", str(layer)))
     return encoder
+
+
+def _refuse_other_encoders(baseline: Baseline | None, encoder: TokenEncoder) -> None:
+    """What unrelated texts score under one encoder says nothing of another."""
+    if baseline is None:
+        return
+    do = "Make one for it: mashq bertscore-baseline ENCODER --texts FILE."
+    if baseline.layer not in (None, encoder.layer):
+        expected = f"one of layer {encoder.layer}"
+        raise MashqError(expected_got(f"bertscore: baseline '{baseline.name}'", expected, f"layer {baseline.layer}"))
+    if baseline.weights not in ("", encoder.weights):
+        expected = f"one made with weights {encoder.weights}, those of '{encoder.name}'"
+        raise MashqError(expected_got(f"bertscore: baseline '{baseline.name}'", expected, baseline.weights, do))
 
 
 Pair = tuple[int, list[int]]  # the place of a reply's text, and those of its references
@@ -217,13 +238,8 @@ def _best(
 
 
 def _rescaled(match: Match, baseline: Baseline) -> Match:
-    return match._replace(
-        **{
-            part: (getattr(match, part) - floor) / (1 - floor)
-            for part, floor in vars(baseline).items()
-            if part != "name"
-        }
-    )
+    floors = {part: getattr(baseline, part) for part in PARTS.values()}
+    return match._replace(**{part: (getattr(match, part) - floor) / (1 - floor) for part, floor in floors.items()})
 
 
 def _match(ours: np.ndarray, theirs: np.ndarray, our_weights: np.ndarray, their_weights: np.ndarray) -> Match:
@@ -243,15 +259,18 @@ def _match(ours: np.ndarray, theirs: np.ndarray, our_weights: np.ndarray, their_
 def read_baseline(path: Path | str, layer: int) -> Baseline:
     """A layer's baseline from a file as bert_score publishes them: LAYER,P,R,F, a line a layer.
 
-    Raises MashqError where there is no such file, and where it has no such layer.
+    The first line is the header; where `write_baseline` wrote it, it names the encoder's weights. Lines that begin with
+    # are passed over. Raises MashqError where there is no such file, and where it has no such layer.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         do = "Without a baseline numbers are not rescaled: leave it out."
         raise MashqError(expected_got(f"baseline {path}", "a file of lines LAYER,P,R,F", "no such file", do))
     known: dict[int, list[float]] = {}
-    lines = path.read_text("utf-8", errors="replace").splitlines()
-    for number, line in enumerate(lines[1:], start=2):
+    head, *lines = path.read_text("utf-8", errors="replace").split("\n")
+    for number, line in enumerate(lines, start=2):
+        if not line.strip() or line.startswith(("#", "LAYER")):
+            continue
         try:
             first, *rest = line.replace("\t", ",").split(",")
             known[int(first)] = [float(value) for value in rest]
@@ -260,7 +279,9 @@ def read_baseline(path: Path | str, layer: int) -> Baseline:
     if len(known.get(layer, ())) != 3:
         got = f"layers {', '.join(map(str, sorted(known)))}" if known else "no layer"
         raise MashqError(expected_got(f"baseline {path.name}", f"P, R, F of layer {layer}", got))
-    return Baseline(path.stem, *known[layer])
+    made_with = re.search(r"\bweights:([0-9a-f]+)", head)
+    precision, recall, f1 = known[layer]
+    return Baseline(path.stem, precision, recall, f1, layer, made_with[1] if made_with else "")
 
 
 def _signature(part: str, encoder: TokenEncoder, idf: bool, baseline: Baseline | None) -> str:
@@ -290,6 +311,7 @@ def metrics(
     each call: score every system on the same items.
     """
     opened = _opened(encoder, layer)
+    _refuse_other_encoders(baseline, opened)
 
     @functools.lru_cache(maxsize=1)
     def items(replies: tuple[str, ...], references: tuple[tuple[str, ...], ...]) -> list[Match]:

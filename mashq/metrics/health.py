@@ -1,4 +1,4 @@
-"""Is a reply well at all: not empty, not cut off, not caught in a loop, not in another script?"""
+"""Is a reply well at all: not empty, cut off or caught in a loop, not in another script or variety than asked for?"""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ RUN = 4  # words in the runs by which loops are found
 LEAST_REPEATED = 8  # words said again; "يا رب يا رب يا رب" says four again and is no loop
 # One to four letters repeated twenty times without a space: "ههههههه..."; a ruler of dashes is no loop.
 LETTER_LOOP = re.compile(r"(\w{1,4}?)\1{19,}")
+MOST_FOREIGN = 0.5  # share of letters of other scripts above which a reply is in the wrong script
 
 
 @dataclass(frozen=True)
@@ -29,22 +30,38 @@ class Health:
     cut: bool  # ended by the limit of new tokens
     looping: bool  # see `is_looping`
     non_arabic: float | None  # share of its letters that are not Arabic script, 0..1; None for an empty reply
+    wrong_variety: bool | None = None  # surely in another than asked for; None: none asked for, or it cannot be told
+
+    @property
+    def wrong_script(self) -> bool | None:
+        """Whether more than half of its letters are not Arabic script; None for an empty reply."""
+        return None if self.non_arabic is None else self.non_arabic > MOST_FOREIGN
 
 
-def check(replies: Sequence[str], finishes: Sequence[str]) -> list[Health]:
+def check(
+    replies: Sequence[str], finishes: Sequence[str], varieties: Sequence[str | None] | None = None
+) -> list[Health]:
     """One `Health` per reply; `finishes` says why each one ended, and "length" means that it was cut.
 
+    `varieties`: the Arabic each was asked for ("" or None = not asked for), told as `variety_asked.reads_as` does.
     Raises MashqError for unequal lengths.
     """
-    if len(replies) != len(finishes):
-        raise MashqError(expected_got("health: finishes", f"{len(replies)}, one per reply", str(len(finishes))))
-    return [_one(reply, finish) for reply, finish in zip(replies, finishes, strict=True)]
+    for name, given in (("finishes", finishes), ("varieties", varieties)):
+        if given is not None and len(replies) != len(given):
+            raise MashqError(expected_got(f"health: {name}", f"{len(replies)}, one per reply", str(len(given))))
+    asked = varieties or [None] * len(replies)
+    return [_one(*given) for given in zip(replies, finishes, asked, strict=True)]
 
 
-def _one(reply: str, finish: str) -> Health:
+def _one(reply: str, finish: str, asked: str | None) -> Health:
+    from mashq.variety_asked import reads_as  # brings SciPy, which a report does without
+
     words = arabic.words(reply)
     share = None if not words else 1.0 - arabic.arabic_share(reply)
-    return Health(not words, finish == "length", is_looping(reply, words), share)
+    told = reads_as(reply, asked) if asked and words else None
+    return Health(
+        not words, finish == "length", is_looping(reply, words), share, None if told is None else told != asked
+    )
 
 
 def is_looping(text: str, words: Sequence[str] | None = None) -> bool:
@@ -92,25 +109,23 @@ def _again(words: Sequence[str], period: int) -> int:
 def summary(items: Sequence[Health], *, groups: Sequence[str | None] | None = None, seed: int = 0) -> dict[str, Score]:
     """`empty`, `cut`, `looping` as shares of the replies, `non_arabic` as the mean over replies that are not empty.
 
-    `non_arabic` is absent where every reply is empty. Raises MashqError where there is no reply.
+    `wrong_script` is a share of the replies that are not empty, `wrong_variety` of those whose variety could be told.
+    A score is absent where no reply has its value. Raises MashqError where there is no reply.
     """
-    scores = {
-        name: mean_score(
-            [float(getattr(item, name)) for item in items],
-            name=name,
-            signature=sign(name, BINARY),
-            groups=groups,
-            seed=seed,
-        )
-        for name in ("empty", "cut", "looping")
-    }
-    spoken = [index for index, item in enumerate(items) if item.non_arabic is not None]
-    if spoken:
-        scores["non_arabic"] = mean_score(
-            [float(items[index].non_arabic or 0.0) for index in spoken],
-            name="non_arabic",
-            signature=sign("non_arabic", "replies:not-empty"),
-            groups=None if groups is None else [groups[index] for index in spoken],
-            seed=seed,
-        )
+    recipes: dict[str, tuple[str, ...]] = dict.fromkeys(("empty", "cut", "looping"), (BINARY,))
+    recipes |= {"non_arabic": ("replies:not-empty",), "wrong_script": ("replies:not-empty", BINARY)}
+    recipes |= {"wrong_variety": ("teller:shipped", "replies:told", BINARY)}
+    if not items:
+        recipes = {"empty": (BINARY,)}  # whose error says that an empty set has no score
+    scores = {}
+    for name, recipe in recipes.items():
+        known = [place for place, item in enumerate(items) if getattr(item, name) is not None]
+        if known or not items:
+            scores[name] = mean_score(
+                [float(getattr(items[place], name)) for place in known],
+                name=name,
+                signature=sign(name, *recipe),
+                groups=None if groups is None else [groups[place] for place in known],
+                seed=seed,
+            )
     return scores

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,8 @@ class Metric:
     per_item: Callable[[Sequence[str], Sequence[Sequence[str]]], list[float]]
     signature: str
     higher_is_better: bool
-    unit: str  # the range of one item: "0..1", "0..100", "0 or 1"
+    unit: str  # the range of one item: "0..1", "0..100", "0 or 1", "1..5"
+    of_meta: Callable[[Mapping[str, Any]], float] | None = None  # instead: read from the reply row's `meta`; NaN = none
 
 
 def sign(name: str, *parts: str) -> str:

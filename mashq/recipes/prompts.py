@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from mashq import rows, templates
 from mashq import steps as shared
+from mashq.contamination import contamination
 from mashq.evaluate import LIKELIHOOD
 from mashq.holdout import HeldOut, held_names
 from mashq.lm import Decoding
@@ -263,7 +264,8 @@ def _trained(settings: Settings, arms: dict[str, Step], checked: Step, asked: St
         said = {one: labels[one] for one in compared}
         return shared.evaluation(name, compared, said, metrics, training=largest, seed=settings.seed)
 
-    found = [*tuned, *systems.values(), against("gain", "before", systems["before"], trained, settings.metrics)]
+    gain = against("gain", "before", systems["before"], trained, settings.metrics)
+    found = [*tuned, *systems.values(), gain, contamination("contamination", gain)]
     if len(arms) > 1:
         larger = {name: one for name, one in trained.items() if name != smallest}
         found.append(against("more", smallest, trained[smallest], larger, settings.metrics))

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from mashq import steps as shared
 from mashq import stories, story_checks, templates
+from mashq.contamination import contamination
 from mashq.lm import Decoding
 from mashq.mix import splits
 from mashq.rows import children, drop
@@ -144,4 +145,5 @@ def steps(settings: Settings) -> list[Step]:
     }
     labels = {"before": "untuned", "after": "tuned"}
     gain = shared.evaluation("gain", systems, labels, settings.metrics, training=learnt, seed=settings.seed)
-    return [raw, made, divided, learnt, asked, wanted, told, kept, tuned, *systems.values(), gain]
+    found = [gain, contamination("contamination", gain)]
+    return [raw, made, divided, learnt, asked, wanted, told, kept, tuned, *systems.values(), *found]

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from mashq import arabic, rows
 from mashq import steps as shared
+from mashq.contamination import contamination
 from mashq.lm import Decoding
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.run import Job, Step
@@ -220,6 +221,7 @@ def steps(settings: Settings) -> list[Step]:
     made += [questions, untuned, *models.values(), *replies.values()]
     arms = {_label(path): replies[path] for path in paths}
     found = [_evaluated(settings, "gain", {"untuned": untuned, **arms}), _evaluated(settings, "arms", arms)]
+    found.append(contamination("contamination", found[0]))
     for path in paths:
         if len(path) > 1:
             after = {_label(path[:end]): replies[path[:end]] for end in range(1, len(path) + 1)}

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 
 from mashq import arabic, rows, stories, story_writer, translate_step
 from mashq import steps as shared
+from mashq.contamination import contamination
 from mashq.lm import Decoding
 from mashq.rows import MashqError, nearest
 from mashq.run import Job, Step, read_rows
@@ -257,7 +258,7 @@ def steps(settings: Settings) -> list[Step]:
         labels["shuffled-replies"] = "shuffled"
         made += [mixed, arm]
     gain = shared.evaluation("gain", systems, labels, settings.metrics, training=learnt, seed=settings.seed)
-    found = [gain]
+    found = [gain, contamination("contamination", gain)]
     if settings.shuffled_arm:  # what is left when "writes stories" is taken away
         both = {name: systems[name] for name in ("shuffled-replies", "tuned-replies")}
         told = {name: labels[name] for name in both}

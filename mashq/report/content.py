@@ -19,6 +19,7 @@ from mashq.report.record import (
     Model,
     Run,
     Step,
+    read_contamination,
     read_evaluation,
     read_model,
     read_survey,
@@ -75,6 +76,7 @@ def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
         "surveys": [_survey(step) for step in run.of("survey")],
         "tables": [{"step": step.name, **read_tables(step)} for step in run.of("tables")],
         "models": models,
+        "contamination": [{"step": step.name, **read_contamination(step)} for step in run.of("contamination")],
         "evaluations": [
             # What no score of such a run can show, most telling first.
             {

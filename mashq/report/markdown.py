@@ -89,6 +89,8 @@ class _Markdown:
             lines += self.counted(found)
         for evaluation in run["evaluations"]:
             lines += [*self.scores(evaluation), *self.pairs(evaluation), *self.health(evaluation)]
+        for found in run["contamination"]:
+            lines += self.contamination(found)
         return [*lines, *self.cost(run), *self.limits(run)]
 
     def written(self, survey: Mapping[str, Any]) -> list[str]:
@@ -135,6 +137,29 @@ class _Markdown:
                 *table([self.say(key) for key in heads], rows),
             ]
         return lines
+
+    def contamination(self, found: Mapping[str, Any]) -> list[str]:
+        """What of the test items stands in each stage of the training."""
+        told = self.say(f"contamination_{found['verdict']}")
+        rows = [
+            [
+                safe(stage["stage"]),
+                number(stage["rows"]),
+                number(stage["contaminated"]["n"]),
+                number(stage["contaminated"]["share"], 3),
+                self.ltr(interval_text(stage["contaminated"]["low"], stage["contaminated"]["high"], 3)),
+            ]
+            for stage in found["stages"]
+        ]
+        counts = {"items": found["items"], "untold_items": found["untold"]}
+        heads = ("stage", "rows_learnt", "contaminated_items", "share", "interval")
+        return [
+            f"### {self.say('contamination')}: {safe(found['step'])}",
+            "",
+            self.words.comma.join([told, *(f"{self.say(key)}: {number(n)}" for key, n in counts.items())]),
+            "",
+            *table([self.say(key) for key in heads], rows),
+        ]
 
     def summary(self, evaluation: Mapping[str, Any]) -> list[str]:
         lines = [f"### {self.say('summary')}", ""]
@@ -217,7 +242,7 @@ class _Markdown:
         return lines
 
     def health(self, evaluation: Mapping[str, Any]) -> list[str]:
-        shares = ("empty", "cut", "looping", "arabic_share")
+        shares = ("empty", "cut", "looping", "wrong_variety", "arabic_share")
         rows = []
         for entry in evaluation["health"]:
             values = [number(None if entry.get(key) is None else 100 * entry[key], 1) for key in shares]

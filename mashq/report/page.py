@@ -128,6 +128,7 @@ class _View:
             "surveys": [self._survey(survey) for survey in run["surveys"]],
             "tables": [self._tables(found) for found in run["tables"]],
             "models": [self._model(model) for model in run["models"]],
+            "contamination": [self._contamination(found, run) for found in run["contamination"]],
             "evaluations": [self._evaluation(evaluation) for evaluation in run["evaluations"]],
             "limits": [self._limit(limit) for limit in run["limits"]],
             "total_seconds": sum(step["seconds"] for step in run["steps"]),
@@ -138,8 +139,7 @@ class _View:
     def _data(self, data: Mapping[str, Any]) -> dict[str, Any]:
         counts = data["counts"]
         parts = [(counts[kind], kind) for kind in ("kept", "dropped", "merged", "unsampled")]
-        label = "\N{ARABIC COMMA} " if self.words.lang == "ar" else ", "
-        alt = label.join(f"{self.words.plain(kind)}: {number(count)}" for count, kind in parts)
+        alt = self.words.comma.join(f"{self.words.plain(kind)}: {number(count)}" for count, kind in parts)
         reasons = [
             {**reason, "bar": plots.bar(reason["share"], kind="bad", label=f"{100 * reason['share']:.1f}%")}
             for reason in data["reasons"]
@@ -213,6 +213,37 @@ class _View:
             for one in found["tables"]
         ]
         return {"step": found["step"], "tables": tables}
+
+    def _contamination(self, found: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+        """Stages with the kinds of evidence in words, and scores of all items beside those of the clean ones."""
+        stages = [
+            {
+                **stage,
+                "found": self.words.comma.join(
+                    f"{self.words.term('evidence_kind', kind)}: {number(one['n'])}"
+                    for kind, one in stage["kinds"].items()
+                    if one["n"]
+                ),
+                "interval": interval_text(stage["contaminated"]["low"], stage["contaminated"]["high"], 3),
+            }
+            for stage in found["stages"]
+            if stage["rows"]  # a step of validation rows alone taught nothing
+        ]
+        labels = {name: label for one in run["evaluations"] for name, label in one["labels"].items()}
+        metrics = {name: facts for one in run["evaluations"] for name, facts in one["metrics"].items()}
+        gains = []
+        for one in (found["scores"] or {}).get("gains", []):
+            places = places_of(metrics, one["metric"])
+            shown = {
+                "label": self.words.term("system_name", str(labels.get(one["system"], one["system"]))),
+                "name": self.metric(one["metric"]),
+                "places": places,
+                "interval": interval_text(one["low"], one["high"], places),
+                "p": p_text(one["p_holm"]),
+            }
+            gains.append({**one, **shown})
+        gains.sort(key=lambda one: (one["system"], one["metric"], one["subset"]))
+        return {**found, "stages": stages, "gains": gains}
 
     def _heat(self, name: str, kept: Sequence[int], wanted: Sequence[int]) -> dict[str, Any]:
         label = f"{name}: {sum(kept)} / {sum(wanted)}"
@@ -301,8 +332,7 @@ class _View:
     def _list(self, names: Iterable[str], most: int = 12) -> Markup:
         """Names in one line, each isolated; a long list ends in how many more there are."""
         every = list(names)
-        comma = "\N{ARABIC COMMA} " if self.words.lang == "ar" else ", "
-        line = Markup(comma).join(isolate(name) for name in every[:most])
+        line = Markup(self.words.comma).join(isolate(name) for name in every[:most])
         return line + (Markup(f" (+{len(every) - most})") if len(every) > most else Markup(""))
 
     def _slices_notes(self, evaluation: Mapping[str, Any]) -> list[Markup]:

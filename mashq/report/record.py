@@ -19,6 +19,7 @@ __all__ = [
     "Model",
     "Run",
     "Step",
+    "read_contamination",
     "read_evaluation",
     "read_model",
     "read_run",
@@ -157,6 +158,11 @@ def read_survey(step: Step) -> dict[str, Any]:
 def read_tables(step: Step) -> dict[str, Any]:
     """`tables.json`: tables of counts. Raises MashqError where it is absent."""
     return _read_json(step.folder / "tables.json", "tables of counts")
+
+
+def read_contamination(step: Step) -> dict[str, Any]:
+    """`contamination.json`: what of the test items stands in the training stages. Raises MashqError where absent."""
+    return _read_json(step.folder / "contamination.json", "what of the test items was learnt")
 
 
 def read_evaluation(step: Step) -> Evaluation:

@@ -153,7 +153,7 @@ class _View:
         }
 
     def _list(self, values: Sequence[Any]) -> str:
-        return ("\N{ARABIC COMMA} " if self.lang == "ar" else ", ").join(map(str, values))
+        return self.words.comma.join(map(str, values))
 
     def _metric(self, metric: str) -> str:
         return self.words.term("metric", metric)

@@ -16,7 +16,7 @@ __all__ = ["LANGUAGES", "Lang", "Words"]
 
 Lang = Literal["ar", "en"]
 LANGUAGES: tuple[Lang, ...] = ("ar", "en")
-TERMS = ("metric", "variety_name", "system_name", "check_name", "counted_table", "counted_row")
+TERMS = ("metric", "variety_name", "system_name", "check_name", "counted_table", "counted_row", "evidence_kind")
 
 
 class Words:
@@ -42,6 +42,11 @@ class Words:
     def other(self, key: str) -> str:
         """The entry in the other language."""
         return str(_entries()[key][self.other_lang])
+
+    @property
+    def comma(self) -> str:
+        """What stands between the members of a list."""
+        return "\N{ARABIC COMMA} " if self.lang == "ar" else ", "
 
     def term(self, kind: str, name: str) -> str:
         """The name by which a thing found in data is known to readers; its own name where there is none.

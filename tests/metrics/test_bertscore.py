@@ -143,7 +143,7 @@ def test_a_baseline_rescales_and_stands_in_the_signature(folders, tmp_path):
     file = tmp_path / "ar.tsv"
     file.write_text("LAYER,P,R,F\n0,0.1,0.1,0.1\n1,0.5,0.4,0.3\n", "utf-8")
     baseline = read_baseline(file, 1)
-    assert baseline == Baseline("ar", 0.5, 0.4, 0.3)
+    assert baseline == Baseline("ar", 0.5, 0.4, 0.3, layer=1)
     raw = bertscore_items(["ذهبت"], [["كتاب"]], str(folders["bert"]), 1)[0]
     scaled = bertscore_items(["ذهبت"], [["كتاب"]], str(folders["bert"]), 1, baseline=baseline)[0]
     assert scaled.f1 == pytest.approx((raw.f1 - 0.3) / 0.7)

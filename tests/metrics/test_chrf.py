@@ -1,9 +1,10 @@
-"""chrF++ is sacrebleu's, per item, in a stated normal form."""
+"""chrF++ and BLEU are sacrebleu's, per item, in a stated normal form."""
 
 import pytest
+from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from mashq.metrics.chrf import chrf_items, metric
+from mashq.metrics.chrf import bleu_items, bleu_metric, chrf_items, metric
 from mashq.metrics.profile import STRICT
 from mashq.rows import MashqError
 
@@ -47,3 +48,35 @@ def test_signature_says_that_it_is_per_item_and_whose_it_is():
 def test_an_item_without_a_reference_is_refused():
     with pytest.raises(MashqError, match=r"chrF\+\+: item 0: expected a list of at least one reference"):
         chrf_items(["نعم"], [[]])
+
+
+def test_bleu_of_plain_text_equals_sacrebleu():
+    reply, references = "the cat sat on the mat", ["the cat sat on a mat", "a dog stood there"]
+    expected = BLEU(effective_order=True).sentence_score(reply, references).score
+    assert bleu_items([reply], [references]) == [pytest.approx(expected, abs=1e-12)]
+    assert 30 < expected < 100
+
+
+def test_bleu_counts_words_that_a_reader_takes_for_equal():
+    plain, vocalised = "ذهب الولد إلى المدرسة في الصباح.", "ذَهَبَ الوَلَدُ إِلَى المَدْرَسَةِ فِي الصَّبَاحِ"
+    assert bleu_items([vocalised], [[plain]]) == [pytest.approx(100)]
+    assert bleu_items([vocalised], [[plain]], STRICT)[0] < 5
+    assert bleu_items(["سافر جارنا"], [[plain]])[0] == 0
+
+
+@pytest.mark.parametrize(("reply", "reference"), [("", ""), ("؟!", "نعم"), ("نعم", "،")])
+def test_bleu_of_a_text_without_words_is_0(reply, reference):
+    assert bleu_items([reply], [[reference]]) == [0.0]
+
+
+def test_the_signature_of_bleu_names_sacrebleus_settings_and_our_words():
+    scorer = BLEU(tokenize="none", effective_order=True)
+    scorer.corpus_score(["a"], [["a"]])
+    theirs = str(scorer.get_signature())
+    assert all(part in theirs and f"|{part}|" in bleu_metric().signature for part in ("eff:yes", "smooth:exp"))
+    assert "|tok:uax29|norm:nfc-" in bleu_metric().signature
+
+
+def test_bleu_refuses_an_item_without_a_reference():
+    with pytest.raises(MashqError, match="BLEU: item 0: expected a list of at least one reference"):
+        bleu_items(["نعم"], [[]])

@@ -69,6 +69,7 @@ def test_summary_counts_shares_with_intervals():
         "cut": 0.25,
         "looping": 0.25,
         "non_arabic": pytest.approx(1 / 3),
+        "wrong_script": pytest.approx(1 / 3),
     }
     assert (scores["empty"].n, scores["non_arabic"].n) == (4, 3)
     assert "|ci:wilson|by:group|" in scores["cut"].signature
@@ -78,11 +79,41 @@ def test_nothing_but_empty_replies_has_no_script():
     assert set(summary(check(["", ""], ["stop", "stop"]))) == {"empty", "cut", "looping"}
 
 
+@pytest.mark.parametrize(
+    ("reply", "wrong"),
+    [("", None), ("نعم yes", False), ("نعم، yes it is", True), ("да", True), ("123 نعم", False)],
+    ids=["empty", "half", "most", "none", "digits are no letters"],
+)
+def test_more_than_half_of_other_letters_is_the_wrong_script(reply, wrong):
+    (found,) = check([reply], ["stop"])
+    assert found.wrong_script is wrong
+
+
+EGYPTIAN = "يا عم إزيك، إنت رايح فين دلوقتي؟ أنا عايز أروح السوق عشان أجيب شوية حاجات للبيت، ومش عارف أعمل إيه."
+
+
+def test_a_reply_in_another_variety_than_asked_for_is_seen():
+    replies, asked = [EGYPTIAN, EGYPTIAN, STORY, STORY, "", EGYPTIAN], ["egyptian", "msa", "msa", "", "msa", None]
+    found = check(replies, ["stop"] * 6, asked)
+    assert [item.wrong_variety for item in found] == [False, True, False, None, None, None]
+    scores = summary(found)
+    assert (scores["wrong_variety"].value, scores["wrong_variety"].n) == (pytest.approx(1 / 3), 3)
+    assert scores["wrong_variety"].signature.startswith("wrong_variety|teller:shipped|replies:told|values:01|")
+
+
+def test_a_variety_that_the_teller_does_not_know_is_not_judged():
+    (found,) = check([STORY], ["stop"], ["klingon"])
+    assert found.wrong_variety is None
+    assert "wrong_variety" not in summary([found])
+
+
 def test_an_empty_set_has_no_health():
     with pytest.raises(MashqError, match="An empty set has no score"):
         summary([])
     with pytest.raises(MashqError, match="health: finishes: expected 1, one per reply, got 0"):
         check(["نص"], [])
+    with pytest.raises(MashqError, match="health: varieties: expected 1, one per reply, got 2"):
+        check(["نص"], ["stop"], ["msa", "msa"])
 
 
 def said_in_a_row(words, period):

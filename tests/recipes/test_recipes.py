@@ -112,7 +112,7 @@ def test_a_second_make_makes_nothing(quick, student):
 def test_a_changed_training_setting_keeps_the_data(quick, student):
     _, said = make("quickstart", quick, f"student.model={student}", *SHORT, *QUICK, "train.lr_peak=0.001")
     anew = {line.split()[1].split("@")[0] for line in said if line.startswith("making")}
-    assert anew == {"tuned", "after", "gain"}
+    assert anew == {"tuned", "after", "gain", "contamination"}
 
 
 def shards(runs: Path) -> dict[str, str]:
@@ -136,7 +136,9 @@ def test_quickstart_killed_five_times_ends_as_the_unbroken_run(quick, student, t
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
     subprocess.run(command, check=True, capture_output=True, timeout=180)
-    whole = {name: value for name, value in shards(quick).items() if name not in ("after", "gain", "tuned")}
+    whole = {
+        name: value for name, value in shards(quick).items() if name not in ("after", "gain", "tuned", "contamination")
+    }
     assert {name: value for name, value in shards(tmp_path).items() if name in whole} == whole
     assert adapter(tmp_path, 0.0007) == adapter(quick, 0.0007)
 

@@ -1,0 +1,127 @@
+"""Judges and people: judge, rate, agree; and bertscore-baseline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mashq.cli.group import verbs
+
+__all__: list[str] = []
+
+
+@verbs.command()
+@click.argument("path", metavar="RUN|FILE", type=click.Path(exists=True, path_type=Path))
+@click.option("--model", required=True, help="The judge: http://host/v1#name, a folder, an embedded or hub name …")
+@click.option("--rubric", default="stories", show_default=True, help="stories, prompts, dialogue, medical, or a file.")
+@click.option("--language", type=click.Choice(["ar", "en"]), default="ar", show_default=True, help="Of the rubric.")
+@click.option("--pairwise", is_flag=True, help="Each system beside the baseline, in both orders, in place of scores.")
+@click.option("--card", is_flag=True, help="Measure the judge itself on these replies: what its scores are worth.")
+@click.option("--apart", is_flag=True, help="A request for each criterion, so that none colours the next.")
+@click.option("--own-family", is_flag=True, help="Allow a judge of the family of what it judges.")
+@click.option("--out", type=click.Path(path_type=Path), default="judged", show_default=True, help="Folder.")
+def judge(path: Path, model: str, pairwise: bool, card: bool, out: Path, **asked: Any) -> None:
+    """Let a language model rate the replies of an evaluation (RUN.json, its folder or samples.parquet) by a rubric.
+
+    Example: mashq judge runs/stories/default.json --model http://localhost:8000/v1#judge --rubric stories
+    """
+    from mashq.judge import JudgeSettings
+    from mashq.judge.run import card_of_samples, judge_samples, lines
+
+    settings = JudgeSettings(model=model, **asked)
+    if card:
+        for line in card_of_samples(path, settings, out, say=click.echo):
+            click.echo(line)
+        return
+    for line in lines(judge_samples(path, settings, out, pairwise=pairwise)):
+        click.echo(line)
+    click.echo(f"every judgement: {out}")
+
+
+@verbs.command()
+@click.argument("study", metavar="STUDY.yaml|FOLDER|RATINGS.sqlite", type=click.Path(exists=True, path_type=Path))
+@click.option("--out", default="ratings.sqlite", show_default=True, type=click.Path(path_type=Path), help="Answers.")
+@click.option("--raters", default=0, type=click.IntRange(0, 500), help="Links to begin with; more on the admin page.")
+@click.option("--rubric", default="dialogue", show_default=True, help="Of an evaluation's FOLDER: the criteria.")
+@click.option("--pairs", is_flag=True, help="Of a FOLDER: pairs of systems in place of scores.")
+@click.option("--items", default=0, type=click.IntRange(0), help="Of a FOLDER: so many items. Default: all.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the pages.")
+@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="Links hold at this port.")
+@click.option("--name", "names", multiple=True, help="Host name by which a proxy with TLS passes the pages on.")
+@click.option("--new-admin", is_flag=True, help="Another admin link in place of a lost one.")
+def rate(study: Path, out: Path, raters: int, host: str, port: int, names: tuple[str, ...], **asked: Any) -> None:
+    """Serve pages on which people rate replies. Links are shown once.
+
+    Example: mashq rate study.yaml --out ratings.sqlite --raters 3
+    """
+    from mashq.rating.serve import begun, serve
+    from mashq.rating.study import read_study, study_of_samples
+
+    made = None
+    if study.suffix == ".sqlite":
+        out = study
+    elif study.is_dir():
+        kind, fields = "pairwise" if asked["pairs"] else "absolute", {"name": study.name, "rubric": asked["rubric"]}
+        made = study_of_samples(study / "samples.parquet", fields, kind=kind, n=asked["items"])
+    else:
+        made = read_study(study)
+
+    def ready(told: str) -> None:
+        if not told.startswith("http"):
+            return click.echo(told, err=True)
+        address = f"https://{names[0]}" if names else told
+        for who, path in begun(out, made, raters=raters, admin=asked["new_admin"]):
+            click.echo(f"{who}: {address}{path}")
+        return click.echo(f"{told}: Ctrl-C ends it. Links are shown this once; they go on working after a restart.")
+
+    serve(out, host, port, ready, names=names)
+
+
+@verbs.command()
+@click.argument("ratings", metavar="RATINGS.sqlite", type=click.Path(exists=True, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Every number with its signature, as JSON.")
+def agree(ratings: Path, as_json: bool) -> None:
+    """How far raters agree, by criterion and variety: alpha, kappas, rho with 95 % intervals; who is severe.
+
+    Example: mashq agree ratings.sqlite
+    """
+    from mashq.rating.agreements import agreements, as_text
+    from mashq.rating.store import Store
+
+    store = Store.open(ratings)
+    try:
+        click.echo(as_text(agreements(store), as_json=as_json))
+    finally:
+        store.close()
+
+
+@verbs.command("bertscore-baseline")
+@click.argument("encoder")
+@click.option("--texts", required=True, type=click.Path(path_type=Path), help="Arabic texts, one a line or record.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="baseline.tsv", show_default=True, help="File to write."
+)
+@click.option("--text-field", default="text", show_default=True, help="Field of the text.")
+@click.option("--licence", help="Of the texts, SPDX. Default: what their rows say.")
+@click.option("--pairs", default=2000, show_default=True, type=click.IntRange(100), help="Random pairs, at most.")
+@click.option("--most-words", default=31, show_default=True, type=click.IntRange(0), help="Of a text; 0 = any number.")
+@click.option("--layer", "layers", multiple=True, type=int, help="Repeatable. Default: every layer.")
+@click.option("--seed", default=0, show_default=True)
+def bertscore_baseline(
+    encoder: str, texts: Path, out: Path, text_field: str, licence: str | None, **drawn: Any
+) -> None:
+    """What unrelated Arabic texts score by BERTScore under ENCODER: a baseline to rescale from, made offline.
+
+    Example: mashq bertscore-baseline ./encoder --texts sentences.txt --licence CC-BY-4.0
+    """
+    from mashq.metrics.baseline import BaselineSettings, measure_baseline, texts_of_file, write_baseline
+
+    listed, source, terms = texts_of_file(texts, text_field, licence)
+    settings = BaselineSettings(**{**drawn, "layers": tuple(drawn["layers"]) or None})
+    made = measure_baseline(
+        encoder, listed, settings, source=source, licence=terms, tell=lambda line: click.echo(line, err=True)
+    )
+    write_baseline(made, out)
+    click.echo("\n".join([*made.lines(), f"wrote {out}"]))

@@ -1,0 +1,83 @@
+"""The step that looks for what was asked in all that was learnt, and gives the scores without it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mashq.contamination.check import check_items, write
+from mashq.contamination.passing import COLUMNS, Settings
+from mashq.contamination.subsets import subset_scores
+from mashq.rows import MashqError
+from mashq.run import Job, Step, read_rows
+
+__all__ = ["contamination"]
+
+
+def contamination(name: str, evaluation: Step, settings: Settings | None = None) -> Step:
+    """Whether the items of an evaluation stand in what its systems learnt, and its scores on the clean items alone.
+
+    The items are the rows that its systems were asked; the stages are all rows that any trained model before it learnt
+    from, those of earlier stages too. Twins made from one source are found through every step of rows between. Raises
+    MashqError where nothing before it was asked or trained.
+    """
+    before = _before(evaluation)
+    asked = next((step.inputs["rows"] for step in evaluation.inputs.values() if "rows" in step.inputs), None)
+    models = [step for step in before if step.produces == "model"]
+    learnt = {step.fingerprint: step for one in models for step in one.inputs.values() if step.produces == "rows"}
+    if asked is None or not learnt:
+        raise MashqError(
+            f"{name}: expected an evaluation of replies by a trained model, got '{evaluation.name}', before which "
+            f"{'nothing was asked' if asked is None else 'no model was trained'}. Name another evaluation."
+        )
+    stages = {f"stage-{place:02}-{step.name}": step for place, step in enumerate(learnt.values())}
+    sides = {asked.fingerprint, *learnt}
+    sources = {one.fingerprint: one for side in (asked, *learnt.values()) for one in _before(side)}
+    between = [one for one in sources.values() if one.produces == "rows" and one.fingerprint not in sides]
+    lines = {f"line-{place:02}-{step.name}": step for place, step in enumerate(between)}
+    inputs = {"asked": asked, "evaluation": evaluation, **stages, **lines}
+    known = {"settings": settings or Settings(), "private": asked.private}
+    return Step(name, _checked, known, inputs, kind="folder", produces="contamination", private=asked.private)
+
+
+def _before(step: Step) -> list[Step]:
+    """All steps that this one is made from, each once."""
+    found: dict[str, Step] = {}
+    waiting = list(step.inputs.values())
+    while waiting:
+        one = waiting.pop(0)
+        if one.fingerprint not in found:
+            found[one.fingerprint] = one
+            waiting += one.inputs.values()
+    return list(found.values())
+
+
+def _checked(job: Job) -> Mapping[str, Any]:
+    stages = {name[len("stage-00-") :]: name for name in job.inputs if name.startswith("stage-")}
+    between = [folder for name, folder in job.inputs.items() if name.startswith("line-")]
+
+    def lineage() -> Iterator[pa.Table]:
+        return (table for folder in between for table in read_rows(folder, ["id", "parents"]))
+
+    found = check_items(
+        pa.concat_tables(read_rows(job.inputs["asked"], list(COLUMNS))),
+        {stage: _learnt(job, name) for stage, name in stages.items()},
+        lineage=lineage,
+        settings=job.settings["settings"],
+        private=job.settings["private"],
+    )
+    done = job.inputs["evaluation"]
+    scores = json.loads((done / "scores.json").read_text("utf-8"))
+    write(found, job.folder, subset_scores(found, done / "samples.parquet", scores, seed=scores["seed"]))
+    return {key: found.summary[key] for key in ("verdict", "reason", "items", "clean", "untold")}
+
+
+def _learnt(job: Job, name: str) -> Iterator[pa.Table]:
+    """The rows of a stage that train, without those that only validate."""
+    for table in read_rows(job.inputs[name], [*COLUMNS, "split"]):
+        trains = pc.not_equal(pc.fill_null(table["split"], "train"), "validation")
+        yield table.filter(trains).drop_columns("split")

@@ -1,0 +1,15 @@
+"""A language model as rater, and how far it can be trusted.
+
+| part | what |
+|---|---|
+| `rubrics` | criteria with questions and levels, in Arabic and English |
+| `asking` | the requests: 1 to 5 by each criterion, or two replies in both orders |
+| `words`, `reply`, `verdict` | what it said -> scores; what cannot be read has a reason |
+| `family` | whether the judge is kin to what it judges |
+| `rows`, `run` | reply rows and finished evaluations, judged |
+| `card` | the judge card; `probes` changes texts by rule, `measures` counts, `card_page` says it in words |
+"""
+
+from mashq.judge.asking import Case, Compared, Judge, Judged, JudgeSettings, Judging, Preferred, open_judge
+
+__all__ = ["Case", "Compared", "Judge", "JudgeSettings", "Judged", "Judging", "Preferred", "open_judge"]

@@ -1,0 +1,28 @@
+"""Human rating studies: what raters are shown, what they answered, and the tables that come out of it.
+
+| part | what it holds |
+|---|---|
+| `study` | a study: criteria, items, guidelines; from a file, from evaluation samples or from pairs to be checked |
+| `dealing` | which rater rates which items, in which order and on which sides |
+| `answers` | what an answer may be, made clean; answers as rows |
+| `store` | the SQLite file of a study: raters, their links, their lists, their answers; survives kill -9 |
+| `table` | answers as rows, with their columns |
+| `exports` | CSV, JSON, Parquet, and corrections on their way back into translation |
+| `label_studio` | tasks and configuration for Label Studio, and its export read back |
+"""
+
+from mashq.rating.store import Progress, Rater, Shown, Store
+from mashq.rating.study import Criterion, Item, Study, read_study, study_of_checks, study_of_samples
+
+__all__ = [
+    "Criterion",
+    "Item",
+    "Progress",
+    "Rater",
+    "Shown",
+    "Store",
+    "Study",
+    "read_study",
+    "study_of_checks",
+    "study_of_samples",
+]

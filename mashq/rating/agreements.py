@@ -1,0 +1,79 @@
+"""How far the raters of a study agree: a line for each criterion and variety, from the answers to real items alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import pyarrow.compute as pc
+
+from mashq.metrics.agreement import Agreement, Ratings, measures, severity
+from mashq.metrics.score import Score
+from mashq.rating.store import Store
+from mashq.rows import MashqError
+
+__all__ = ["Agreed", "agreements", "as_text"]
+
+SCALES = {"absolute": (1, 5), "pairwise": (-1, 1)}
+EVERY = "all"  # varieties together
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """The raters' agreement on one criterion, in one variety or in all."""
+
+    criterion: str
+    kind: str  # absolute | pairwise
+    variety: str
+    items: int  # with at least one answer
+    measures: tuple[Agreement, ...]
+    severity: dict[str, Score | None]  # of each rater, in points of the scale; None: shares no item
+    simulated: bool
+
+
+def agreements(store: Store, *, seed: int = 0) -> list[Agreed]:
+    """Agreement by criterion, of all varieties together and then of each; practice and attention items do not count.
+
+    Raises MashqError where fewer than two raters answered.
+    """
+    table = store.answers()
+    table = table.filter(pc.and_(pc.equal(table["role"], "item"), pc.is_valid(table["value"])))
+    rows = table.to_pylist()
+    if len({row["rater"] for row in rows}) < 2:
+        raise MashqError("agree: expected answers of at least two raters, got fewer. Ask more raters, or wait.")
+    found = []
+    for kind, criterion in dict.fromkeys((row["kind"], row["criterion"]) for row in rows):
+        here = [row for row in rows if (row["kind"], row["criterion"]) == (kind, criterion)]
+        varieties = sorted({row["variety"] for row in here} - {""})
+        for variety in [EVERY, *(varieties if len(varieties) > 1 else [])]:
+            some = [row for row in here if variety in (EVERY, row["variety"])]
+            if len({row["rater"] for row in some}) < 2:
+                continue
+            ratings = Ratings.of(
+                [(row["item"], row["rater"], int(row["value"])) for row in some],
+                scale=SCALES[kind],
+                groups={row["item"]: row["group"] or row["item"] for row in some},
+            )
+            simulated, items = any(row["simulated"] for row in some), len({row["item"] for row in some})
+            told = measures(ratings, seed=seed)
+            found.append(Agreed(criterion, kind, variety, items, told, severity(ratings, seed=seed), simulated))
+    return found
+
+
+def as_text(found: Sequence[Agreed], *, as_json: bool = False) -> str:
+    """Lines for the terminal, or everything as JSON."""
+    if as_json:
+        return json.dumps([asdict(one) for one in found], ensure_ascii=False, indent=1)
+    lines = ["SIMULATED raters: these numbers say nothing about people."] if any(one.simulated for one in found) else []
+    for one in found:
+        lines.append(f"{one.criterion} ({one.variety}, {one.items} items)")
+        for measure in one.measures:
+            value = "no value" if measure.value is None else f"{measure.value:6.3f}"
+            between = "" if measure.low is None else f" [{measure.low:.3f}, {measure.high:.3f}]"
+            lines.append(f"  {measure.name:<20} {value}{between} n={measure.n} {measure.word}".rstrip())
+        warnings = dict.fromkeys(measure.warning for measure in one.measures if measure.warning)
+        lines += [f"  ! {warning}" for warning in warnings]
+        said = (f"{rater} {score.value:+.2f}" for rater, score in one.severity.items() if score is not None)
+        lines.append(f"  severity: {', '.join(said)}")
+    return "\n".join(lines)

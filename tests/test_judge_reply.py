@@ -1,0 +1,263 @@
+"""What judges reply, in every shape, is read right; where no score can be known there is none, and a reason."""
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mashq.judge.reply import read_scores
+from mashq.judge.rubrics import read_rubric
+from mashq.judge.verdict import OVERALL, read_verdicts
+
+STORIES = read_rubric("stories").criteria
+LETTERS = dict(zip("fcisv", (one.name for one in STORIES), strict=True))
+CONTENTS = (("0123456789", (4, 3, 5, 2, 1)), ("٠١٢٣٤٥٦٧٨٩", (2, 5, 1, 4, 3)), ("۰۱۲۳۴۵۶۷۸۹", (5, 1, 3, 3, 4)))
+ARABIC = ("واحد", "اثنان", "ثلاثة", "أربعة", "خمسة")
+ENGLISH = ("one", "two", "three", "four", "five")
+
+
+@dataclass(frozen=True)
+class Sample:
+    kind: str
+    reply: str
+    only: str  # the criterion asked for; "" = all
+    cut: bool
+    scores: dict
+
+    def read(self):
+        asked = [one for one in STORIES if not self.only or one.name == self.only]
+        return read_scores(self.reply, asked, cut=self.cut)
+
+
+def corpus():
+    text = (Path(__file__).parent / "judge_replies.txt").read_text("utf-8")
+    found = {}
+    for block in re.split(r"^### (?=[^\n]* \| )", text, flags=re.M)[1:]:
+        head, _, body = block.partition("\n")
+        kind, _, reading = head.partition(" | ")
+        for digits, numbers in CONTENTS:
+            sample = filled(kind, reading, body.removesuffix("\n"), digits, dict(zip("fcisv", numbers, strict=True)))
+            found.setdefault((sample.kind, sample.reply), sample)
+    return list(found.values())
+
+
+def filled(kind, reading, body, digits, numbers):
+    only = found[1] if (found := re.match(r"only (\w+): ", reading)) else ""
+    wanted = reading.removeprefix(f"only {only}: ").split()
+    cut = "cut" in wanted
+    names = [only] if only else list(LETTERS.values())
+    right = [known(token, numbers) for token in wanted if token != "cut"]
+    if "Windows" in kind:
+        body = body.replace("\n", "\r\n")
+
+    def put(match):
+        level, how = numbers[match[1]], match[2]
+        criterion = next(one for one in STORIES if one.name == LETTERS[match[1]])
+        texts = {"w": ARABIC, "e": ENGLISH, "l": criterion.labels["ar"], "le": criterion.labels["en"]}
+        return texts[how][level - 1].partition(":")[0] if how else digits[level]
+
+    return Sample(kind, re.sub(r"§([fcisv])(le|[wel])?", put, body), only, cut, dict(zip(names, right, strict=True)))
+
+
+def known(token, numbers):
+    return None if token == "-" else float(numbers.get(token, token if token.replace(".", "").isdigit() else "nan"))
+
+
+CORPUS = corpus()
+
+
+def test_corpus_is_large_and_knows_replies_without_a_score():
+    assert len(CORPUS) >= 300
+    assert len({one.kind for one in CORPUS}) >= 100
+    assert sum(None in one.scores.values() for one in CORPUS) >= 60
+    assert len({one.reply for one in CORPUS}) >= 300
+
+
+def wrong():
+    return {
+        (one.kind, one.reply): (dict(read.values), one.scores)
+        for one in CORPUS
+        if dict((read := one.read()).values) != one.scores
+    }
+
+
+def test_corpus_is_read_right_in_99_of_100_replies():
+    faults = wrong()
+    assert len(faults) <= len(CORPUS) // 100, "\n".join(f"{k}: {v}" for k, v in faults.items())
+
+
+def test_no_reply_of_the_corpus_is_given_a_number_where_none_can_be_known():
+    invented = [
+        (one.kind, name)
+        for one in CORPUS
+        for name, value in one.read().values.items()
+        if value is not None and one.scores[name] is None
+    ]
+    assert invented == []
+
+
+def test_what_has_no_score_has_a_reason():
+    for one in CORPUS:
+        read = one.read()
+        assert set(read.why) == {name for name, value in read.values.items() if value is None}
+
+
+# --- reasons ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("Fluency: 3-4", r"range: '3-4'"),
+        ("Fluency: 7", r"out of range: 7 is not 1 to 5"),
+        ('{"fluency": 0}', r"out of range: 0 is not 1 to 5"),
+        ("Fluency: 3\nFluency: 4", r"ambiguous: 3 and 4"),
+        ("الطلاقة: ٨ من ١٠", r"another scale: '8 من 10'"),
+        ("Fluency: 80%", r"another scale: 80 %"),
+        ('{"fluency": null}', r"no score: null"),
+        ('{"fluency": 4, "coherence": 3', r"no score: none stands beside its name"),
+        ("", r"no answer: the reply is empty"),
+        ("<think>fluency: 4", r"no answer: its thoughts never end"),
+        ("الطلاقة والترابط: 4", r"ambiguous: one score for several criteria"),
+        ("x" * 200_000, r"too long: 200000 characters > 100000"),
+    ],
+)
+def test_reason_of_what_cannot_be_read(said, reason):
+    asked = [one for one in STORIES if one.name in ("fluency", "variety")]
+    if "coherence" in said:
+        asked = asked[1:]
+    if "والترابط" in said:
+        asked = STORIES[:2]
+    read = read_scores(said, asked)
+    assert read.values[asked[0].name] is None
+    assert re.search(reason, read.why[asked[0].name])
+
+
+def test_a_number_at_the_end_of_a_reply_that_was_cut_is_unknown():
+    said = "الطلاقة: 4\nالترابط: 3"
+    assert read_scores(said, STORIES[:2]).values == {"fluency": 4.0, "coherence": 3.0}
+    cut = read_scores(said, STORIES[:2], cut=True)
+    assert cut.values == {"fluency": 4.0, "coherence": None}
+    assert cut.why["coherence"] == "cut: the reply ends in the middle of its score"
+
+
+def test_a_label_of_another_criterion_is_no_label():
+    said = '{"fluency": "All", "variety": "All"}'
+    assert read_scores(said, [STORIES[0], STORIES[4]]).values == {"fluency": None, "variety": 5.0}
+
+
+def test_masculine_and_feminine_label_are_one():
+    assert read_scores("الطلاقة: ممتاز\nالترابط: ممتازة", STORIES[:1]).values == {"fluency": 5.0}
+    assert read_scores("الترابط: ممتاز", STORIES[1:2]).values == {"coherence": 5.0}
+
+
+def test_a_judged_text_that_is_said_again_claims_nothing():
+    said = 'BEGIN 00112233445566aa\n{"fluency": 5}\nEND 00112233445566aa\nالطلاقة: 2'
+    assert read_scores(said, STORIES[:1]).values == {"fluency": 2.0}
+    assert read_scores('BEGIN 00112233445566aa\n{"fluency": 5}', STORIES[:1]).values == {"fluency": None}
+
+
+# --- pairs -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "overall"),
+    [
+        ('{"fluency": "tie", "overall": "first"}', "first"),
+        ('{"overall": "second"}', "second"),
+        ("{'overall': 'tie'}", "tie"),
+        ("overall: second", "second"),
+        ("**Overall:** the first reply", "first"),
+        ("الأفضل: الرد الثاني", "second"),
+        ("الأفضل إجمالًا: الأول", "first"),
+        ("الحكم: تعادل", "tie"),
+        ("[[A]]", "first"),
+        ("[[B]]", "second"),
+        ("first", "first"),
+        ("«الثاني».", "second"),
+        ("متساويان", "tie"),
+        ("٢", "second"),
+        ("الرد الأول أفضل لأنه أسلس.", "first"),
+        ("I think the second reply is clearly better.", "second"),
+        ("<think>first? no</think>second", "second"),
+        ('{"overall": 1}', "first"),
+        ('{"overall": {"verdict": "second", "reason": "أوضح"}}', "second"),
+        ('{"overall": "first"}\n{"overall": "second"}', None),
+        ("overall: first\noverall: second", None),
+        ("The first is better. No, the second is better.", None),
+        ('{"overall": "3"}', None),
+        ('{"overall": true}', None),
+        ("first or second", None),
+        ("", None),
+        ("كلا الردين جميل ولا أدري.", None),
+        ('{"overall": X}', None),
+        ("<think>second", None),
+        ("الأول أفضل في الطلاقة والثاني أفضل في الترابط", None),
+    ],
+)
+def test_verdict_as_a_whole(said, overall):
+    read = read_verdicts(said, STORIES)
+    assert read.values[OVERALL] == overall
+    assert (OVERALL in read.why) == (overall is None)
+
+
+def test_verdicts_by_criterion():
+    said = '{"fluency": "first", "coherence": "second", "following_instructions": "tie", "overall": "second"}'
+    read = read_verdicts(said, STORIES)
+    assert list(read.values.values()) == ["first", "second", "tie", None, None, "second"]
+    lines = "الطلاقة: الأول\nالترابط: الثاني\nاتباع التعليمات: تعادل\nالاتساق: الرد الأول\nإجمالًا: الثاني"
+    assert list(read_verdicts(lines, STORIES).values.values()) == ["first", "second", "tie", "first", None, "second"]
+
+
+# --- anything at all -------------------------------------------------------------------------------------------------
+
+PIECES = [one for block in CORPUS[:40] for one in block.reply.split("\n")][:120]
+SIGNS = ["{", "}", '"', "[", "|", "fluency", "الطلاقة", ": ", "5", "٤", "1 = ", "<think>", "</think>", "\x00", "\ud800"]
+LONG = [
+    '{"fluency": ',
+    "{",
+    "[",
+    "<think>",
+    "fluency ",
+    "Fluency:\n",
+    "fluency: 1-5 ",
+    "1 = a ",
+    "4/5 ",
+    "(((",
+    "|a",
+    "9",
+]
+LONG += [
+    "★",
+    "الطلاقة: ",
+    "</think><think>",
+    '\\"',
+    "1 2 3 4 5 ",
+    "BEGIN 0123456789abcdef ",
+    "first is better ",
+    "من 5 ",
+]
+
+
+@given(st.lists(st.sampled_from([*PIECES, *SIGNS]) | st.text(max_size=8), max_size=20).map("".join))
+@settings(max_examples=60, deadline=None)
+def test_reading_never_raises_and_stays_on_the_scale(said):
+    read = read_scores(said, STORIES)
+    assert set(read.values) == {one.name for one in STORIES}
+    assert all(value is None or 1 <= value <= 5 for value in read.values.values())
+    assert set(read.why) == {name for name, value in read.values.items() if value is None}
+    verdicts = read_verdicts(said, STORIES)
+    assert set(verdicts.values.values()) <= {"first", "second", "tie", None}
+
+
+@pytest.mark.parametrize("piece", LONG, ids=range(len(LONG)))
+def test_long_replies_are_read_in_time(piece):
+    said = (piece * 50_000)[:50_000]
+    start = time.process_time()
+    read_scores(said, STORIES)
+    read_verdicts(said, STORIES)
+    assert time.process_time() - start < 5
