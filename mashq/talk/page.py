@@ -198,6 +198,7 @@ def serve(
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen()  # who is told the address may ask at once
     except OSError as error:
         listening.close()
         raise MashqError(
