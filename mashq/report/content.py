@@ -57,6 +57,11 @@ def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
         for system in evaluation["systems"]
         if system in (step.manifest.get("inputs") or {})
     }
+    checked = {str(step.manifest["inputs"]["evaluation"]): read_contamination(step) for step in run.of("contamination")}
+    evaluations = [
+        {**one, "learnt_items": _learnt_items(checked.get(step.fingerprint))}
+        for step, one in zip(run.of("evaluation"), evaluations, strict=True)
+    ]
     data = [_data(run, step, seed, step.fingerprint in scored) for step in run.of("rows") if step.counts]
     models = [_model(step, read_model(step)) for step in run.of("model")]
     facts = {
@@ -87,6 +92,13 @@ def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
         ],
     }
     return {**facts, "licences": _licences(run, models), "limits": _limits(facts)}
+
+
+def _learnt_items(found: Mapping[str, Any] | None) -> dict[str, int] | None:
+    """How many of an evaluation's items were learnt in training; None where no such thing is known."""
+    if found is None or found["verdict"] != "contaminated":
+        return None
+    return {"n": found["contaminated"]["n"], "items": found["items"]}
 
 
 def _toys(evaluation: Mapping[str, Any]) -> list[str]:

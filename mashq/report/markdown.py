@@ -189,6 +189,7 @@ class _Markdown:
             "",
             f"**{self.say('not_shown')}**",
             "",
+            *([f"- {self.say('not_clean', **evaluation['learnt_items'])}"] if evaluation["learnt_items"] else []),
             *(f"- {self.say(key)}" for key in evaluation["not_shown"]),
             "",
         ]

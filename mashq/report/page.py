@@ -327,6 +327,8 @@ class _View:
         if evaluation["unproven_metrics"]:
             names = self._list(self.metric(name) for name in evaluation["unproven_metrics"])
             found.append(self.words.html("not_all_metrics", metrics=names))
+        if learnt := evaluation["learnt_items"]:
+            found.append(self.words.html("not_clean", n=num(learnt["n"]), items=num(learnt["items"])))
         return [*found, *(self.words.html(key) for key in evaluation["not_shown"])]
 
     def _list(self, names: Iterable[str], most: int = 12) -> Markup:

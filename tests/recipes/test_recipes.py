@@ -104,6 +104,20 @@ def test_quickstart_never_trains_on_what_it_asks(quick):
     assert all("_heldout_" in row["template"] for row in asked if row["group"] in seen)
 
 
+def test_the_report_says_what_of_the_test_was_learnt(quick):
+    folder = next(quick.glob("quickstart/*/report.html")).parent
+    run = json.loads((folder / "report.json").read_text("utf-8"))["runs"][0]
+    (found,) = run["contamination"]
+    assert [stage["stage"] for stage in found["stages"]] == ["learnt"] and found["stages"][0]["rows"] > 0
+    # A fact that is asked under a held-out template may have been learnt under another one: the page must not hide it.
+    learnt = found["stages"][0]["kinds"]["twin"]["n"]
+    assert 0 < learnt < found["items"] and found["verdict"] == "contaminated"
+    assert run["evaluations"][0]["learnt_items"] == {"n": found["contaminated"]["n"], "items": found["items"]}
+    page = (folder / "report.html").read_text("utf-8")
+    assert 'id="r1-contamination"' in page and 'href="#r1-contamination"' in page
+    assert "تلوّث الاختبار" in (folder / "report.md").read_text("utf-8")
+
+
 def test_a_second_make_makes_nothing(quick, student):
     _, said = make("quickstart", quick, f"student.model={student}", *SHORT, *QUICK)
     assert not [line for line in said if line.startswith(("making", "resuming"))]
