@@ -24,7 +24,7 @@ from typing import Any, Literal
 import filelock
 import pyarrow as pa
 
-from mashq.engine import Engine
+from mashq.engine import Engine, give_back_memory
 from mashq.provenance import Meter, code_hashes, commit, machine, package_versions
 from mashq.rows import MashqError, file_hash, read_part
 from mashq.settings import builtins
@@ -213,6 +213,8 @@ class Store:
         )
         with Meter() as meter:
             result = self._work(step, job)
+        if step.here or step.kind == "folder":  # where models are held
+            give_back_memory()
         manifest = _manifest(step, result, meter, code, inputs)
         write_json(folder / "manifest.json", manifest)
         shutil.rmtree(folder / ".progress")

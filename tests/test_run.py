@@ -1,5 +1,6 @@
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -308,3 +309,17 @@ def test_the_manifest_says_what_it_cost_and_what_made_it(recipe, tmp_path):
     assert {"mashq", "python", "pyarrow", "daft"} <= set(manifest["packages"])
     assert manifest["licences"] == {"CC0-1.0": 7000}
     assert manifest["machine"]["cores"] == os.cpu_count()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries give memory back by themselves")
+def test_what_a_step_held_is_given_back():
+    import psutil
+
+    from mashq.engine import give_back_memory
+
+    own = psutil.Process()
+    kept = [bytes(4_000) for _ in range(50_000)]  # 200 MB in blocks that the C library keeps when they are freed
+    kept = [*kept[::500]]  # and some of them in between stay in use
+    held = own.memory_info().rss
+    give_back_memory()
+    assert len(kept) == 100 and own.memory_info().rss < held - 100e6
