@@ -243,7 +243,8 @@ class _View:
             }
             gains.append({**one, **shown})
         gains.sort(key=lambda one: (one["system"], one["metric"], one["subset"]))
-        return {**found, "stages": stages, "gains": gains}
+        common = [{**one, "why_name": self.words.term("wording_kind", one["why"])} for one in found["common_wording"]]
+        return {**found, "stages": stages, "gains": gains, "common_wording": common}
 
     def _heat(self, name: str, kept: Sequence[int], wanted: Sequence[int]) -> dict[str, Any]:
         label = f"{name}: {sum(kept)} / {sum(wanted)}"

@@ -16,7 +16,16 @@ __all__ = ["LANGUAGES", "Lang", "Words"]
 
 Lang = Literal["ar", "en"]
 LANGUAGES: tuple[Lang, ...] = ("ar", "en")
-TERMS = ("metric", "variety_name", "system_name", "check_name", "counted_table", "counted_row", "evidence_kind")
+TERMS = (
+    "metric",
+    "variety_name",
+    "system_name",
+    "check_name",
+    "counted_table",
+    "counted_row",
+    "evidence_kind",
+    "wording_kind",
+)
 
 
 class Words:

@@ -427,7 +427,6 @@ def test_no_sentence_is_left_over_and_none_holds_an_invisible_mark():
         "written_",
         "contamination_",
         "subset_",
-        "wording_",
     )
     unused = [key for key in flat if not re.search(rf"""["']{key}["']""", code) and not key.startswith(families)]
     assert unused == []
@@ -439,3 +438,16 @@ def test_importing_the_report_is_light():
     heavy = ("torch", "transformers", "daft", "matplotlib", "scipy")
     code = f"import sys, mashq.report, mashq.evaluate; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_what_contamination_finds_has_a_name_in_both_languages():
+    from mashq import contamination
+
+    reasons = set(re.findall(r'why\[[^\n]*\] = "([^"]+)"', Path(contamination.passing.__file__).read_text("utf-8")))
+    reasons |= set(re.findall(r'why\[[^\n]*\] = "([^"]+)"', Path(contamination.check.__file__).read_text("utf-8")))
+    assert {"template", "formula", "no letters", "given"} <= reasons
+    for lang in words.LANGUAGES:
+        own = words.Words(lang)
+        assert all(own.term("wording_kind", reason) != reason for reason in reasons if lang == "ar")
+        kinds = [f"{kind}8" if kind == "ngram" else kind for kind in contamination.KINDS]
+        assert all(own.term("evidence_kind", kind) != kind for kind in kinds)
