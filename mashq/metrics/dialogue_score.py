@@ -31,7 +31,7 @@ import numpy as np
 
 from mashq import arabic
 from mashq.encode import Encoder, open_encoder
-from mashq.metrics.resample import ROUNDS, _expanded_tail, cluster_codes
+from mashq.metrics.resample import ROUNDS, cluster_codes, expanded_tail
 from mashq.metrics.score import Score, mean_score, sign
 from mashq.packaged import parsed
 from mashq.rows import MashqError, expected_got
@@ -355,7 +355,7 @@ def _auc(right: Sequence[float], wrong: Sequence[float], codes: np.ndarray, seed
         return Auc(value, None, None, len(codes))
     drawn = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=ROUNDS)
     values = ((drawn @ table) * drawn).sum(1) / (drawn @ sizes) ** 2
-    tail = _expanded_tail(clusters)
+    tail = expanded_tail(clusters)
     low, high = np.quantile(values, [tail, 1 - tail])
     return Auc(value, float(low), float(high), len(codes))
 

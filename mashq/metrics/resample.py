@@ -20,6 +20,7 @@ __all__ = [
     "checked",
     "cluster_codes",
     "cluster_sums",
+    "expanded_tail",
     "quantile_t",
     "wilson",
 ]
@@ -102,12 +103,12 @@ def bootstrap(
         drawn = generator.integers(0, clusters, size=(min(step, rounds - start), clusters))
         totals = np.stack([column[drawn].sum(axis=1) for column in sums.T], axis=1)  # (rounds in step, columns)
         values.append(statistic(totals))
-    tail = _expanded_tail(clusters)
+    tail = expanded_tail(clusters)
     low, high = np.quantile(np.concatenate(values), [tail, 1 - tail])
     return float(low), float(high)
 
 
-def _expanded_tail(clusters: int) -> float:
+def expanded_tail(clusters: int) -> float:
     """The share to cut off on each side: 0.025 for many clusters, less for few."""
     from scipy.special import ndtr
 

@@ -50,18 +50,18 @@ def build(runs: Sequence[Run], *, seed: int) -> dict[str, Any]:
 
 
 def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
-    evaluations = [_evaluation(step, read_evaluation(step), seed) for step in run.of("evaluation")]
+    checked = [(step, read_contamination(step)) for step in run.of("contamination")]
+    learnt = {str(step.manifest["inputs"]["evaluation"]): _learnt_items(found) for step, found in checked}
+    evaluations = [
+        {**_evaluation(step, read_evaluation(step), seed), "learnt_items": learnt.get(step.fingerprint)}
+        for step in run.of("evaluation")
+    ]
     scored = {
         str(step.manifest["inputs"][system])
         for step, evaluation in zip(run.of("evaluation"), evaluations, strict=True)
         for system in evaluation["systems"]
         if system in (step.manifest.get("inputs") or {})
     }
-    checked = {str(step.manifest["inputs"]["evaluation"]): read_contamination(step) for step in run.of("contamination")}
-    evaluations = [
-        {**one, "learnt_items": _learnt_items(checked.get(step.fingerprint))}
-        for step, one in zip(run.of("evaluation"), evaluations, strict=True)
-    ]
     data = [_data(run, step, seed, step.fingerprint in scored) for step in run.of("rows") if step.counts]
     models = [_model(step, read_model(step)) for step in run.of("model")]
     facts = {
@@ -81,7 +81,7 @@ def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
         "surveys": [_survey(step) for step in run.of("survey")],
         "tables": [{"step": step.name, **read_tables(step)} for step in run.of("tables")],
         "models": models,
-        "contamination": [{"step": step.name, **read_contamination(step)} for step in run.of("contamination")],
+        "contamination": [{"step": step.name, **found} for step, found in checked],
         "evaluations": [
             # What no score of such a run can show, most telling first.
             {
@@ -94,9 +94,9 @@ def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
     return {**facts, "licences": _licences(run, models), "limits": _limits(facts)}
 
 
-def _learnt_items(found: Mapping[str, Any] | None) -> dict[str, int] | None:
-    """How many of an evaluation's items were learnt in training; None where no such thing is known."""
-    if found is None or found["verdict"] != "contaminated":
+def _learnt_items(found: Mapping[str, Any]) -> dict[str, int] | None:
+    """How many of an evaluation's items were learnt in training; None where the test set is not contaminated."""
+    if found["verdict"] != "contaminated":
         return None
     return {"n": found["contaminated"]["n"], "items": found["items"]}
 
