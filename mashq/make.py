@@ -16,7 +16,7 @@ from mashq.engine import Engine
 from mashq.lineage import Found
 from mashq.provenance import machine
 from mashq.rows import MashqError, nearest
-from mashq.run import Made, Step, Store, manifest_of, read_rows
+from mashq.run import Made, Step, Store, manifest_of, needed, read_rows
 from mashq.settings import builtins, override, read_config
 from mashq.shards import write_json
 
@@ -110,19 +110,10 @@ def _step(recipe: str, steps: list[Step], name: str) -> Step:
 
 def _plan(store: Store, steps: list[Step]) -> Iterator[str]:
     """What each step and what it needs would be: made already, to be resumed, or to be made."""
-    seen: set[str] = set()
-
-    def visit(step: Step) -> Iterator[str]:
-        for needed in step.inputs.values():
-            yield from visit(needed)
-        if step.fingerprint not in seen:
-            seen.add(step.fingerprint)
-            folder = store.folder(step)
-            state = "is made" if manifest_of(folder) else "would be resumed" if folder.exists() else "would be made"
-            yield f"{step.folder_name:<44} {step.kind:<7} {state}"
-
-    for step in steps:
-        yield from visit(step)
+    for step in needed(steps):
+        folder = store.folder(step)
+        state = "is made" if manifest_of(folder) else "would be resumed" if folder.exists() else "would be made"
+        yield f"{step.folder_name:<44} {step.kind:<7} {state}"
 
 
 def _run_name(steps: list[Step], settings: Any) -> str:

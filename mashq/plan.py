@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from mashq.lm import Ledger, Request, key_of, open_model
 from mashq.lm.budget import CHARACTERS_PER_TOKEN
 from mashq.rows import MashqError, expected_got
-from mashq.run import Step, Store, manifest_of, read_rows
+from mashq.run import Step, Store, manifest_of, needed, read_rows
 from mashq.synthesis import Asked, Draft, Judging, Wanted, request_of
 from mashq.synthesis_step import Writing, wanted_of
 
@@ -91,21 +91,7 @@ class Plan:
 
 def writing_steps(steps: Sequence[Step]) -> list[Step]:
     """The steps of a recipe that write with a model, and what they need, each once, in order."""
-    return [step for step in _needed(steps) if isinstance(step.aside, Writing)]
-
-
-def _needed(steps: Sequence[Step]) -> list[Step]:
-    """The steps and all that they need, each once, in the order in which they are made."""
-    found: dict[str, Step] = {}
-
-    def visit(step: Step) -> None:
-        for needed in step.inputs.values():
-            visit(needed)
-        found.setdefault(step.fingerprint, step)
-
-    for step in steps:
-        visit(step)
-    return list(found.values())
+    return [step for step in needed(steps) if isinstance(step.aside, Writing)]
 
 
 def planned(store: Store, step: Step, prices: Prices) -> Plan:
@@ -185,7 +171,7 @@ def trainings(store: Store, steps: Sequence[Step]) -> Iterator[str]:
 
     Rows that are made already are measured; else every row is taken to be as long as a row may be. Nothing is made.
     """
-    for step in _needed(steps):
+    for step in needed(steps):
         settings = step.settings.get("train") if isinstance(step.settings, Mapping) else None
         if step.produces != "model" or settings is None:
             continue

@@ -15,7 +15,7 @@ import functools
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +39,7 @@ from mashq.shards import (
     write_json,
 )
 
-__all__ = ["Job", "Made", "Step", "Store", "manifest_of", "parts_of", "read_rows"]
+__all__ = ["Job", "Made", "Step", "Store", "before", "manifest_of", "needed", "parts_of", "read_rows"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,32 @@ class Step:
     def folder_name(self) -> str:
         """`<step>@<fingerprint>`."""
         return f"{self.name}@{self.fingerprint}"
+
+
+def needed(steps: Iterable[Step]) -> list[Step]:
+    """The steps and all that they need, each once, in the order in which they are made."""
+    found: dict[str, Step] = {}
+
+    def visit(step: Step) -> None:
+        for one in step.inputs.values():
+            visit(one)
+        found.setdefault(step.fingerprint, step)
+
+    for step in steps:
+        visit(step)
+    return list(found.values())
+
+
+def before(step: Step) -> list[Step]:
+    """All steps that this one is made from, each once, nearest first."""
+    found: dict[str, Step] = {}
+    waiting = list(step.inputs.values())
+    while waiting:
+        one = waiting.pop(0)
+        if one.fingerprint not in found:
+            found[one.fingerprint] = one
+            waiting += one.inputs.values()
+    return list(found.values())
 
 
 @dataclass

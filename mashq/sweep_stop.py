@@ -21,7 +21,7 @@ from typing import Any
 
 from mashq import steps as shared
 from mashq.rows import MashqError, expected_got
-from mashq.run import Job, Step
+from mashq.run import Job, Step, before
 from mashq.shards import write_json
 
 __all__ = ["EarlySettings", "Halving", "judged", "losses", "stopped_at", "training_of", "with_training"]
@@ -101,12 +101,10 @@ def stopped_at(folder: Path) -> dict[str, Any] | None:
 
 def training_of(evaluation: Step, system: str) -> Step:
     """The training step behind a system of an evaluation. Raises MashqError where there is none."""
-    waiting = [evaluation.inputs[system]]
-    while waiting:
-        step = waiting.pop(0)
+    asked = evaluation.inputs[system]
+    for step in (asked, *before(asked)):
         if step.produces == "model":
             return step
-        waiting += step.inputs.values()
     raise MashqError(f"sweep: '{system}' of '{evaluation.name}' is not trained, so it cannot be stopped early.")
 
 

@@ -13,7 +13,7 @@ from mashq.contamination.check import check_items, write
 from mashq.contamination.passing import COLUMNS, Settings
 from mashq.contamination.subsets import subset_scores
 from mashq.rows import MashqError
-from mashq.run import Job, Step, read_rows
+from mashq.run import Job, Step, before, read_rows
 
 __all__ = ["contamination"]
 
@@ -25,9 +25,8 @@ def contamination(name: str, evaluation: Step, settings: Settings | None = None)
     from, those of earlier stages too. Twins made from one source are found through every step of rows between. Raises
     MashqError where nothing before it was asked or trained.
     """
-    before = _before(evaluation)
     asked = next((step.inputs["rows"] for step in evaluation.inputs.values() if "rows" in step.inputs), None)
-    models = [step for step in before if step.produces == "model"]
+    models = [step for step in before(evaluation) if step.produces == "model"]
     learnt = {step.fingerprint: step for one in models for step in one.inputs.values() if step.produces == "rows"}
     if asked is None or not learnt:
         raise MashqError(
@@ -36,24 +35,12 @@ def contamination(name: str, evaluation: Step, settings: Settings | None = None)
         )
     stages = {f"stage-{place:02}-{step.name}": step for place, step in enumerate(learnt.values())}
     sides = {asked.fingerprint, *learnt}
-    sources = {one.fingerprint: one for side in (asked, *learnt.values()) for one in _before(side)}
+    sources = {one.fingerprint: one for side in (asked, *learnt.values()) for one in before(side)}
     between = [one for one in sources.values() if one.produces == "rows" and one.fingerprint not in sides]
     lines = {f"line-{place:02}-{step.name}": step for place, step in enumerate(between)}
     inputs = {"asked": asked, "evaluation": evaluation, **stages, **lines}
     known = {"settings": settings or Settings(), "private": asked.private}
     return Step(name, _checked, known, inputs, kind="folder", produces="contamination", private=asked.private)
-
-
-def _before(step: Step) -> list[Step]:
-    """All steps that this one is made from, each once."""
-    found: dict[str, Step] = {}
-    waiting = list(step.inputs.values())
-    while waiting:
-        one = waiting.pop(0)
-        if one.fingerprint not in found:
-            found[one.fingerprint] = one
-            waiting += one.inputs.values()
-    return list(found.values())
 
 
 def _checked(job: Job) -> Mapping[str, Any]:
