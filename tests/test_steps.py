@@ -11,6 +11,7 @@ from mashq.holdout import HeldOut
 from mashq.mix import MixtureSettings
 from mashq.rows import MashqError
 from mashq.run import Made, Step, Store, read_rows
+from mashq.steps import rows as step_rows
 
 HELD = HeldOut(test=0.1, validation=0.05, datasets=("held",), templates=("one/2",))
 MIXTURE = MixtureSettings(mode="temperature", total=300)
@@ -109,5 +110,5 @@ def test_templates_left_out_make_no_prompts():
     every = steps.prompts("prompts", raw, library=["arcd"])
     assert some.fingerprint != every.fingerprint
     assert set(every.settings["templates"]) - set(some.settings["templates"]) == {"arcd/answer"}
-    used = steps._templates(("arcd",), (), tuple(some.settings["templates"].items()))
+    used = step_rows._templates(("arcd",), (), tuple(some.settings["templates"].items()))
     assert [one.name for one in used] == [one.name for one in templates.library("arcd") if one.name != "arcd/answer"]

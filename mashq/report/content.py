@@ -12,6 +12,7 @@ from typing import Any
 
 from mashq import __version__
 from mashq.lm.toy import TOYS
+from mashq.report.parts import read_parts
 from mashq.report.plots import Series
 from mashq.report.record import (
     COUNTS,
@@ -82,6 +83,7 @@ def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
         "tables": [{"step": step.name, **read_tables(step)} for step in run.of("tables")],
         "models": models,
         "contamination": [{"step": step.name, **found} for step, found in checked],
+        "parts": read_parts(run),
         "evaluations": [
             # What no score of such a run can show, most telling first.
             {

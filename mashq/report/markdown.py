@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mashq.report.page import interval_text, p_text, places_of, slice_text, system_label
+from mashq.report.parts import markdown_of
 from mashq.report.plots import number
 from mashq.report.record import COUNTS, Run, Step, read_run
 from mashq.report.samples import draw_rows
@@ -91,6 +92,7 @@ class _Markdown:
             lines += [*self.scores(evaluation), *self.pairs(evaluation), *self.health(evaluation)]
         for found in run["contamination"]:
             lines += self.contamination(found)
+        lines += markdown_of(self.words, run)
         return [*lines, *self.cost(run), *self.limits(run)]
 
     def written(self, survey: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from mashq.report import plots
+from mashq.report.parts import views_of
 from mashq.report.plots import Scale, Series, number, scale_over
 from mashq.report.words import Words, isolate
 from mashq.rows import MashqError
@@ -129,6 +130,7 @@ class _View:
             "tables": [self._tables(found) for found in run["tables"]],
             "models": [self._model(model) for model in run["models"]],
             "contamination": [self._contamination(found, run) for found in run["contamination"]],
+            "parts": views_of(self.words, run),
             "evaluations": [self._evaluation(evaluation) for evaluation in run["evaluations"]],
             "limits": [self._limit(limit) for limit in run["limits"]],
             "total_seconds": sum(step["seconds"] for step in run["steps"]),

@@ -1,4 +1,4 @@
-"""The sentences of the report, in Arabic or English, from `words.yaml`; what is filled in is isolated from its line."""
+"""The sentences of the report in Arabic or English, from `words*.yaml`; what is filled in is isolated from its line."""
 
 from __future__ import annotations
 
@@ -76,5 +76,14 @@ def isolate(value: object) -> Markup:
 
 @functools.cache
 def _entries() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("words.yaml").read_text(encoding="utf-8"))
-    return loaded
+    """Of `words.yaml` and of the sections' own `words_*.yaml`; a term's kind may have names in several of them."""
+    found: dict[str, Any] = {}
+    for path in sorted(Path(__file__).parent.glob("words*.yaml")):
+        for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+            if key in TERMS:
+                found[key] = {**found.get(key, {}), **value}
+            elif key in found:
+                raise ValueError(f"{path}: '{key}' stands in another file of words too.")
+            else:
+                found[key] = value
+    return found

@@ -1,0 +1,277 @@
+"""Models that are trained and asked, and what they gained."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mashq.contamination import contamination
+from mashq.rows import MashqError
+from mashq.run import Job, Step, manifest_of, read_rows
+
+if TYPE_CHECKING:
+    from mashq.lm import Decoding
+    from mashq.metrics import Metric
+    from mashq.train import TrainSettings
+
+__all__ = [
+    "EncoderSettings",
+    "StudentSettings",
+    "evaluation",
+    "frequent_answers",
+    "replies",
+    "run_training",
+    "train",
+    "tuned_and_asked",
+]
+
+
+@dataclass(frozen=True)
+class StudentSettings:
+    """The model that is asked, or trained and asked."""
+
+    model: str = "gemma3-270m"  # an embedded model's name, a local folder, or a hub name where the hub can be reached
+    frame: str = ""  # chat frame; "" = the model's own template, else the first of ours that fits
+    dtype: str = "bfloat16"  # numbers the weights are held in while it is asked: bfloat16 | float16 | float32
+    remote_code: bool = False  # run the Python that its folder brings
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """The encoder of BERTScore: its numbers compare with those of the same encoder and layer alone."""
+
+    model: str = ""  # a local folder, a hub name, or an embedded model's name; "" = BERTScore is not asked for
+    layer: int = 9  # whose vectors are compared, from 0; bert_score takes 9 of multilingual BERT for Arabic
+    idf: bool = False  # weigh words by how few references have them
+
+
+FOLLOWED = ("model", "frame", "remote_code")  # fields of the training that are those of the student
+ModelSettings = TypeVar("ModelSettings", StudentSettings, EncoderSettings)
+
+
+def _told_by_content(role: str, asked: ModelSettings) -> tuple[ModelSettings, dict[str, Path]]:
+    """Settings and files of a step: a local folder is told by its content, not its path; a name stands for itself."""
+    folder = Path(asked.model).expanduser()
+    if not (asked.model and folder.is_dir()):
+        return asked, {}
+    return replace(asked, model="local folder"), {role: folder}
+
+
+def _spec(role: str, asked: StudentSettings | EncoderSettings, job: Job) -> str:
+    return str(job.files.get(role, asked.model))
+
+
+def train(
+    name: str, rows: Mapping[str, Step], student: StudentSettings, settings: TrainSettings, after: Step | None = None
+) -> Step:
+    """A student trained on the rows of split `train` (or of none), validated on those of `validation`.
+
+    `after` is an earlier stage: its adapter or model is trained on.
+    """
+    for field in FOLLOWED:
+        if getattr(settings, field) != getattr(type(settings)(), field):
+            raise MashqError(f"train.{field} follows the student: set student.{field}.")
+    told, files = _told_by_content("student", student)
+    return Step(
+        name,
+        run_training,
+        {"student": told, "train": settings},
+        {**rows, **({"after": after} if after else {})},
+        files=files,
+        kind="folder",
+        produces="model",
+    )
+
+
+def run_training(job: Job, on_step: Callable[[Mapping[str, float | int]], None] | None = None) -> Mapping[str, Any]:
+    """What a step of `train` does; `on_step` gets every line of its log, and may raise to end it there."""
+    from mashq.train import train as trained
+
+    folders = {name: folder for name, folder in job.inputs.items() if name != "after"}
+    tables = [table for folder in folders.values() for table in read_rows(folder)]
+    if not tables:
+        raise MashqError(f"{job.name}: expected rows to learn from {', '.join(folders)}, got none.")
+    table = pa.concat_tables(tables)
+    of_split = pc.fill_null(table["split"], "train")
+    held = table.filter(pc.equal(of_split, "validation"))
+    student: StudentSettings = job.settings["student"]
+    trained(
+        replace(
+            job.settings["train"],
+            model=_spec("student", student, job),
+            frame=student.frame,
+            remote_code=student.remote_code,
+        ),
+        table.filter(pc.equal(of_split, "train")),
+        job.folder,
+        validation=held if held.num_rows else None,
+        init=job.inputs.get("after"),
+        data=[_about_data(name, folder) for name, folder in folders.items()],
+        on_step=on_step,
+    )
+    card = json.loads((job.folder / "card.json").read_text("utf-8"))
+    return {"rows": card["rows"], "run": card["run"], "licence": card.get("licence")}
+
+
+def _about_data(name: str, folder: Path) -> dict[str, Any]:
+    manifest = manifest_of(folder) or {}
+    about = {key: manifest[key] for key in ("fingerprint", "hash", "licences", "tally", "counts")}
+    return {"name": name, **about, "judges": _judges(folder)}
+
+
+def _judges(folder: Path) -> list[str]:
+    """`name (licence)` of the models that translated or judged the rows of a step, in it or before it."""
+    manifest = manifest_of(folder) or {"inputs": {}, "identity": {}}
+    own = [f"{one['name']} ({one['licence']})" for one in manifest["identity"].get("models", []) if one["licence"]]
+    before = [path for one in manifest["inputs"].values() for path in sorted(folder.parent.glob(f"*@{one}"))]
+    return list(dict.fromkeys([*(name for path in before for name in _judges(path)), *own]))
+
+
+def replies(name: str, rows: Step, student: StudentSettings, decoding: Decoding, trained: Step | None = None) -> Step:
+    """A student's reply to every row, and how likely it finds the reference; `trained` is what a train step left."""
+    told, files = _told_by_content("student", student)
+    return Step(
+        name,
+        _replies,
+        {"student": told, "decoding": decoding},
+        {"rows": rows, **({"trained": trained} if trained else {})},
+        files=files,
+        here=True,
+    )
+
+
+def _replies(rows: pa.Table, job: Job) -> pa.Table:
+    from mashq import generate
+
+    student: StudentSettings = job.settings["student"]
+    asked = _student(_spec("student", student, job), job.inputs.get("trained"), student)
+    return generate.replies(
+        asked, rows, job.settings["decoding"], system=job.name, ledger=job.root / "ledger" / "replies"
+    )
+
+
+def frequent_answers(name: str, rows: Step, learnt: Step) -> Step:
+    """A reply to every row without a model: the answer that its template has most often in the rows of `learnt`."""
+    return Step(name, _frequent_answers, {"answers": "most frequent"}, {"rows": rows, "learnt": learnt}, here=True)
+
+
+def _frequent_answers(rows: pa.Table, job: Job) -> pa.Table:
+    from mashq import generate
+
+    return generate.most_frequent(rows, _answers_in(job.inputs["learnt"]), system=job.name)
+
+
+@functools.lru_cache(maxsize=1)
+def _answers_in(folder: Path) -> dict[tuple[str, str], str]:
+    from mashq import generate
+
+    return generate.answers_by_frequency(read_rows(folder, ["template", "task", "references"]))
+
+
+@functools.lru_cache(maxsize=1)  # one model in memory at a time
+def _student(spec: str, trained: Path | None, student: StudentSettings) -> Any:
+    from mashq.generate import load_student
+
+    if trained is not None and (trained / "model").is_dir():
+        spec, trained = str(trained), None
+    return load_student(spec, trained, frame=student.frame, dtype=student.dtype, remote_code=student.remote_code)
+
+
+def evaluation(
+    name: str,
+    systems: Mapping[str, Step],
+    labels: Mapping[str, str],
+    metrics: Sequence[str],
+    training: Step | None = None,
+    seed: int = 0,
+    encoder: EncoderSettings | None = None,
+) -> Step:
+    """Scores of the systems (name -> its replies; the first is the baseline) and their paired comparisons.
+
+    `training` is the step whose references the longest copied span is looked for in.
+    """
+    settings: dict[str, Any] = {
+        "systems": list(systems),
+        "labels": dict(labels),
+        "metrics": list(metrics),
+        "seed": seed,
+    }
+    inputs = {**systems, **({"training": training} if training else {})}
+    files: dict[str, Path] = {}
+    if encoder is not None and encoder.model:
+        settings["encoder"], files = _told_by_content("encoder", encoder)
+    return Step(name, _evaluation, settings, inputs, files=files, kind="folder", produces="evaluation")
+
+
+def tuned_and_asked(
+    learnt: Step,
+    asked: Step,
+    student: StudentSettings,
+    training: TrainSettings,
+    decoding: Decoding,
+    metrics: Sequence[str],
+    seed: int = 0,
+) -> list[Step]:
+    """The student tuned on `learnt`, its replies to `asked` before and after, its gain, and whether it knew `asked`."""
+    tuned = train("tuned", {"learnt": learnt}, student, training)
+    systems = {
+        "before": replies("before", asked, student, decoding),
+        "after": replies("after", asked, student, decoding, tuned),
+    }
+    labels = {"before": "untuned", "after": "tuned"}
+    gain = evaluation("gain", systems, labels, metrics, training=learnt, seed=seed)
+    return [tuned, *systems.values(), gain, contamination("contamination", gain)]
+
+
+def _evaluation(job: Job) -> Mapping[str, Any]:
+    from mashq.evaluate import evaluate
+
+    asked = job.settings
+    scores = evaluate(
+        {name: read_rows(job.inputs[name]) for name in asked["systems"]},
+        baseline=asked["systems"][0],
+        metrics=_metrics(job),
+        labels=asked["labels"],
+        about={name: _about_system(job.inputs[name]) for name in asked["systems"]},
+        training_texts=_references(job.inputs["training"]) if "training" in job.inputs else None,
+        seed=asked["seed"],
+        out=job.folder,
+    )
+    return {"items": scores["items"], "groups": scores["groups"]}
+
+
+def _metrics(job: Job) -> list[str | Metric]:
+    """The metrics by name, but those that want an encoder, which are opened with it."""
+    names, asked = job.settings["metrics"], job.settings.get("encoder")
+    if asked is None:
+        return list(names)
+    from mashq.metrics import bertscore
+
+    opened = bertscore.metrics(_spec("encoder", asked, job), asked.layer, idf=asked.idf)
+    return [opened.get(name, name) for name in names]
+
+
+def _about_system(folder: Path) -> dict[str, Any]:
+    manifest = manifest_of(folder) or {}
+    settings = manifest["settings"] or {}
+    if said := manifest["inputs"].get("replies"):  # the replies of that step under other items
+        return _about_system(next(folder.parent.glob(f"*@{said}")))
+    if "student" not in settings:
+        return {"model": "none: the most frequent answer in training", "adapter": None, "decoding": None}
+    about = {"model": settings["student"]["model"], "adapter": manifest["inputs"].get("trained")}
+    return {**about, "tokenizer": settings["student"]["model"], "decoding": settings["decoding"]}
+
+
+def _references(folder: Path) -> Iterator[str]:
+    """What was learnt: the references of training rows, or the assistant's turns of conversations."""
+    for table in read_rows(folder):
+        train_rows = table.filter(pc.equal(pc.fill_null(table["split"], "train"), "train"))
+        for texts, turns in zip(*(train_rows[name].to_pylist() for name in ("references", "messages")), strict=True):
+            yield from texts or (turn["content"] for turn in turns or [] if turn["role"] == "assistant")
