@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 
 from mashq import attention, chat, targets
 from mashq.generate import ROWS_PER_BATCH, TOKENS_PER_BATCH, Student, _Book
-from mashq.metrics.score import BINARY, Score, mean_score, sign
+from mashq.metrics.score import BINARY, Metric, Score, mean_score, sign
 from mashq.rows import MashqError, child_ids, conform, expected_got, nearest
 
 __all__ = [
@@ -39,12 +39,14 @@ __all__ = [
     "Weighed",
     "accuracy",
     "answers",
+    "metric",
     "plain_text",
     "right_choices",
     "weigh",
     "why_not",
 ]
 
+NAME = "choice_accuracy"  # of the metric
 BY = ("sum", "characters", "bytes", "tokens")  # what the nats of a choice are divided by: nothing, or its length
 BEGIN = ("tokenizer", "always", "never")
 TIE = 1e-6  # choices whose nats differ by less than this share of them are tied: fp32 rounds at 6e-8 a token
@@ -197,11 +199,30 @@ def _told(
             "asked": asked,
             "by": settings.by,
             "right": right_choices(row),
+            "picked": one.pick(settings.by),
             "nats": one.nats,
             "tokens": one.tokens,
             "merged": one.merged,
         },
     }
+
+
+def metric(settings: ChoiceSettings, frame: str) -> Metric:
+    """The accuracy as a metric of `mashq.evaluate`: rows that `answers` made, asked so; others have no value."""
+
+    def per_item(replies: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+        raise MashqError(f"{NAME}: its values are read from rows that choices.answers made, not from replies.")
+
+    return Metric(NAME, per_item, _signature(settings.by, settings.told(frame)), True, "0 or 1", _hit)
+
+
+def _hit(meta: Mapping[str, Any]) -> float:
+    facts = meta.get("choices") or {}
+    return float(facts["picked"] in facts["right"]) if "picked" in facts else math.nan
+
+
+def _signature(by: str, *asked: str) -> str:
+    return sign(NAME, f"by:{by}", *asked, "ties:first", BINARY)
 
 
 def accuracy(
@@ -223,9 +244,9 @@ def accuracy(
     if len(asked) > 1:
         raise MashqError(expected_got("choices: replies", "rows asked in one way", " and ".join(asked)))
     hits = [float(one.pick(by) in facts["right"]) for one, facts in told]
-    signature = sign("choice_accuracy", f"by:{by}", *asked, "ties:first", BINARY)
+    signature = _signature(by, *asked)
     chosen = None if groups is None else [groups[place] for place in kept]
-    score = mean_score(hits, name="choice_accuracy", signature=signature, groups=chosen, seed=seed)
+    score = mean_score(hits, name=NAME, signature=signature, groups=chosen, seed=seed)
     return Accuracy(
         score,
         ties=sum(one.tied(by) for one, _ in told),

@@ -6,12 +6,11 @@ system has no reply to leaves every system's scores, and is counted. Intervals a
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mashq import arabic
+from mashq import arabic, obedience
+from mashq.evaluate_items import Answer, Items, answers_of, join
+from mashq.evaluate_slices import SLICES, Cut, by_task, cuts
 from mashq.metrics import CATALOGUE, Comparison, Metric, Score, compare, holm, mean_score
 from mashq.metrics.health import check, summary
 from mashq.metrics.novelty import TrainingIndex, longest_copied, novelty
+from mashq.metrics.paired import EXACT_CLUSTERS, FLIPS
 from mashq.metrics.perplexity import bits_per_byte, compare_bits_per_byte, item_bits_per_byte, perplexity
 from mashq.metrics.resample import ROUNDS, bootstrap, cluster_codes, cluster_sums
 from mashq.metrics.score import extended
+from mashq.metrics.sensitivity import METRICS as OVERLAP
+from mashq.metrics.sensitivity import sensitivity
 from mashq.rows import MashqError, expected_got, id_hex, nearest
 
 __all__ = ["LIKELIHOOD", "SLICES", "evaluate"]
 
-SLICES = ("task", "variety", "source", "template")
 LIKELIHOOD = ("bits_per_byte", "perplexity")  # metrics of the reference under the model, not of the reply
+NOT_ASKED = "not asked"  # how a judged row's reason begins for a criterion that does not apply to it
+JUDGE = "judge_"  # how the name of a judge's metric begins
+ABSENT = ("label", "model", "why")  # what is said of a system that was not run
 UNITS = {"bits_per_byte": "bits/byte", "perplexity": "per token"}
 OPENING = 3  # words of a reply that are its opening
 
@@ -45,28 +51,33 @@ def evaluate(
     labels: Mapping[str, str] | None = None,
     about: Mapping[str, Mapping[str, Any]] | None = None,
     training_texts: Iterable[str] | None = None,
+    origins: Mapping[str, str] | None = None,
+    absent: Sequence[Mapping[str, str]] = (),
     seed: int = 0,
     out: Path,
 ) -> dict[str, Any]:
     """Score every system, compare each with the baseline, write `samples.parquet` and `scores.json` into `out`.
 
     `systems` gives each system's reply rows: `parents[0]` is the prompt row, the last message is the reply, `meta`
-    holds finish, nats, target_tokens and target_bytes. `metrics` are names of `metrics.CATALOGUE`, "bits_per_byte" and
-    "perplexity", and metrics of one's own, such as those of `bertscore.metrics`.
+    holds finish, nats, target_tokens and target_bytes. `metrics` are names of `metrics.CATALOGUE` and
+    `obedience.METRICS`, "bits_per_byte" and "perplexity", and metrics of one's own, as of `bertscore.metrics`.
     `labels` are the systems' names for people; `about` holds facts on each (model, adapter, tokenizer, decoding),
     written as they are, and its "tokenizer" (else "model") is named in the signature of perplexity. With
     `training_texts` the longest span copied from them and the share of novel n-grams are measured, for the references
-    too. Holm's correction is made within each family: all items, each slicing, and the macro average. The same rows and
+    too. `origins` (`lineage_origin.origins`) says of items, by id, whether they are native, translated or synthetic,
+    where their rows do not; `absent` names systems that were not run: of each its label, its model and why.
+    Holm's correction is made within each family: all items, each slicing, and the macro average. The same rows and
     seed give the same bytes. Returns what `scores.json` holds.
 
     Raises MashqError for an unknown metric, slice or baseline, a system that answers an item twice or lacks an item
-    altogether (rather than having it dropped with a reason), and where no item is left.
+    altogether (rather than having it dropped with a reason), where no item is left, and for an absent system without
+    a reason or with the label of one that was run.
     """
     own = {one.name: one for one in metrics if isinstance(one, Metric)}
     names = [one.name if isinstance(one, Metric) else one for one in metrics]
-    catalogue = {**CATALOGUE, **own}
+    catalogue = {**CATALOGUE, **obedience.METRICS, **own}
     _check_names(systems, baseline, names, slices, catalogue)
-    items, notes = _join({name: _answers(name, tables) for name, tables in systems.items()})
+    items, notes = join({name: answers_of(name, tables) for name, tables in systems.items()})
     tokenizers = {
         name: str(facts.get("tokenizer") or facts.get("model") or "unnamed") for name, facts in (about or {}).items()
     }
@@ -75,23 +86,25 @@ def evaluate(
         for system in systems
         for metric in names
     }
-    notes += _unscored(items, measured, names, baseline)
-    cuts = list(_cuts(items, slices))
+    notes += _unscored(items, measured, names)
+    sliced = list(cuts(items, slices, origins))
     comparisons = _compare_all(
-        measured, [name for name in systems if name != baseline], baseline, names, items, cuts, seed
+        measured, [name for name in systems if name != baseline], baseline, names, items, sliced, seed
     )
+    told = [
+        {"name": name, "label": (labels or {}).get(name, name), **dict((about or {}).get(name, {}))} for name in systems
+    ]
     scores = {
-        "systems": [
-            {"name": name, "label": (labels or {}).get(name, name), **dict((about or {}).get(name, {}))}
-            for name in systems
-        ],
+        "systems": told,
+        "absent": _absent(absent, told),
         "baseline": baseline,
         "items": len(items.ids),
         "groups": len(np.unique(cluster_codes(len(items.ids), items.groups, "evaluate"))),
         "seed": seed,
         "metrics": {metric: _facts(metric, catalogue) for metric in names},
-        "scores": _score_all(measured, items, cuts, seed),
+        "scores": _score_all(measured, items, sliced, seed),
         "comparisons": comparisons,
+        "sensitivity": _sensitivity(items, names, seed),
         "health": [_health(items, name, seed) for name in systems],
         "copied": [] if training_texts is None else _copied(items, TrainingIndex.of(training_texts), seed),
         "notes": notes,
@@ -100,6 +113,16 @@ def evaluate(
     _write_samples(items, measured, names, out / "samples.parquet")
     _write_whole(out / "scores.json", json.dumps(scores, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     return scores
+
+
+def _absent(absent: Sequence[Mapping[str, str]], run: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    labels = {one["label"] for one in run}
+    for one in absent:
+        if set(one) != set(ABSENT) or not one["why"]:
+            raise MashqError(expected_got("evaluate: absent", ", ".join(ABSENT), f"{dict(one)}", "Say why each is."))
+        if one["label"] in labels:
+            raise MashqError(expected_got("evaluate: absent", "systems that were not run", f"'{one['label']}'"))
+    return [{name: str(one[name]) for name in ABSENT} for one in absent]
 
 
 def _check_names(
@@ -119,115 +142,6 @@ def _check_names(
         raise MashqError(expected_got("evaluate: systems", "any other name", "'reference'", "It names the references."))
     if not metrics:
         raise MashqError(expected_got("evaluate: metrics", "at least one", "none"))
-
-
-# --- items -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """One system's answer to one item."""
-
-    row: Mapping[str, Any]
-    reply: str
-    finish: str
-    facts: Mapping[str, Any]  # the row's `meta`
-
-    def number(self, name: str) -> float:
-        """A number of `meta`, NaN where there is none."""
-        value = self.facts.get(name)
-        return math.nan if value is None else float(value)
-
-
-@dataclass(frozen=True)
-class _Items:
-    """The items that every system answered, in the order of their ids, and the answers in that order."""
-
-    ids: list[str]
-    answers: dict[str, list[_Answer]] = field(repr=False)
-
-    @functools.cached_property
-    def rows(self) -> list[Mapping[str, Any]]:
-        """One row an item, for what is the same in every system."""
-        return [answer.row for answer in next(iter(self.answers.values()))]
-
-    @functools.cached_property
-    def groups(self) -> list[str | None]:
-        return [row["group"] for row in self.rows]
-
-    @functools.cached_property
-    def references(self) -> list[list[str]]:
-        return [row["references"] or [] for row in self.rows]
-
-
-def _answers(system: str, tables: Iterable[pa.Table]) -> dict[str, _Answer | str]:
-    """Item id -> the answer, or the reason for which its row was dropped."""
-    found: dict[str, _Answer | str] = {}
-    for table in tables:
-        for row in table.to_pylist():
-            item = id_hex(row["parents"][0]) if row["parents"] else ""
-            if not item:
-                raise MashqError(f"evaluate: system '{system}': reply {id_hex(row['id'])} has no parent, so no item.")
-            if item in found:
-                raise MashqError(f"evaluate: system '{system}' answers item {item} twice. Give one reply an item.")
-            found[item] = row["dropped"] or _answer(system, row)
-    return found
-
-
-def _answer(system: str, row: Mapping[str, Any]) -> _Answer:
-    turns = row["messages"] or []
-    if not turns or turns[-1]["role"] != "assistant":
-        got = f"a last turn of '{turns[-1]['role']}'" if turns else "no messages"
-        raise MashqError(
-            expected_got(f"evaluate: system '{system}', reply {id_hex(row['id'])}", "an assistant's turn last", got)
-        )
-    facts = json.loads(row["meta"] or "{}")
-    return _Answer(row, turns[-1]["content"] or "", str(facts.get("finish", "stop")), facts)
-
-
-def _join(answers: Mapping[str, Mapping[str, _Answer | str]]) -> tuple[_Items, list[dict[str, Any]]]:
-    """Items with a reply from every system; what was left out is a note."""
-    every = sorted(set().union(*answers.values()))
-    for system, found in answers.items():
-        lacking = [item for item in every if item not in found]
-        if lacking:
-            raise MashqError(
-                f"evaluate: system '{system}' has no row for {len(lacking)} of {len(every)} items, the first is "
-                f"{lacking[0]}. Systems are compared on the same items: drop a reply that failed with a reason."
-            )
-    reasons = Counter(
-        f"{system}: {value.split(':')[0]}"
-        for system, found in answers.items()
-        for value in found.values()
-        if isinstance(value, str)
-    )
-    kept = [item for item in every if not any(isinstance(found[item], str) for found in answers.values())]
-    if not kept:
-        raise MashqError(
-            expected_got("evaluate: items with a reply from every system", "at least one", f"0 of {len(every)}")
-        )
-    chosen = {
-        system: [answer for item in kept if not isinstance(answer := found[item], str)]
-        for system, found in answers.items()
-    }
-    items = _Items(kept, chosen)
-    _check_same(items)
-    gone = len(every) - len(kept)
-    note = {"code": "missing", "n": gone, "reasons": dict(reasons.most_common())}
-    return items, [note] if gone else []
-
-
-def _check_same(items: _Items) -> None:
-    """Raise where two systems were given different references for one item, or counted their bytes differently."""
-    first, *others = items.answers.items()
-    for system, answers in others:
-        for item, one, two in zip(items.ids, first[1], answers, strict=True):
-            same = one.row["references"] == two.row["references"]
-            sizes = one.number("target_bytes"), two.number("target_bytes")
-            if not same or (sizes[0] != sizes[1] and not any(map(math.isnan, sizes))):
-                raise MashqError(
-                    f"evaluate: item {item} has other references in system '{system}' than in '{first[0]}'."
-                )
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------
@@ -263,7 +177,7 @@ class _Measure:
         return bits_per_byte(self.nats[chosen], self.units[chosen], groups=here, seed=seed)
 
 
-def _measure(items: _Items, system: str, metric: str, tokenizer: str, catalogue: Mapping[str, Metric]) -> _Measure:
+def _measure(items: Items, system: str, metric: str, tokenizer: str, catalogue: Mapping[str, Metric]) -> _Measure:
     answers = items.answers[system]
     if metric in LIKELIHOOD:
         unit = "target_tokens" if metric == "perplexity" else "target_bytes"
@@ -281,6 +195,9 @@ def _measure(items: _Items, system: str, metric: str, tokenizer: str, catalogue:
     if entry.of_meta is not None:
         values = np.array([entry.of_meta(answer.facts) for answer in answers], dtype=float)
         return _Measure(metric, entry.signature, values, higher_is_better=entry.higher_is_better)
+    if entry.of_turns is not None:
+        values = np.array([entry.of_turns(answer.row["messages"]) for answer in answers], dtype=float)
+        return _Measure(metric, entry.signature, values, higher_is_better=entry.higher_is_better)
     known = np.array([place for place, texts in enumerate(items.references) if texts], dtype=np.int64)
     if len(known):
         replies = [answers[place].reply for place in known]
@@ -293,7 +210,7 @@ def _item_perplexity(nats: np.ndarray, tokens: np.ndarray) -> np.ndarray:
 
 
 def _unscored(
-    items: _Items, measured: Mapping[tuple[str, str], _Measure], metrics: Sequence[str], baseline: str
+    items: Items, measured: Mapping[tuple[str, str], _Measure], metrics: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Notes on items that some metrics could not score, and on what is not tested."""
     notes: list[dict[str, Any]] = []
@@ -305,26 +222,51 @@ def _unscored(
         notes.append({"code": "no_likelihood", "n": unknown})
     if "perplexity" in metrics:
         notes.append({"code": "perplexity_untested", "n": 0})
+    return notes + _unjudged(items, measured)
+
+
+def _unjudged(items: Items, measured: Mapping[tuple[str, str], _Measure]) -> list[dict[str, Any]]:
+    """Notes on replies without a judge's score: by system and metric how many, and why as the judged rows say it.
+
+    "not_asked": the criterion does not apply to the item; "unjudged": it was asked for and no score could be read.
+    """
+    notes: list[dict[str, Any]] = []
+    for (system, metric), measure in measured.items():
+        if not metric.startswith(JUDGE):
+            continue
+        answers = [items.answers[system][place] for place in np.flatnonzero(~measure.scored)]
+        reasons = Counter(_why(answer, metric.removeprefix(JUDGE)) for answer in answers)
+        spared = {why: n for why, n in reasons.items() if why == NOT_ASKED}
+        for code, some in (("unjudged", reasons - Counter(spared)), ("not_asked", spared)):
+            if some:
+                told = dict(sorted(some.items(), key=lambda one: (-one[1], one[0])))
+                notes.append(
+                    {"code": code, "system": system, "metric": metric, "n": sum(told.values()), "reasons": told}
+                )
     return notes
 
 
-def _cuts(items: _Items, slices: Sequence[str]) -> Iterable[tuple[str, str, np.ndarray]]:
-    """(by, value, positions) of all items and of every value of every slicing, in the order of the names."""
-    yield "all", "", np.arange(len(items.ids))
-    for by in slices:
-        values = [row[by] or "" for row in items.rows]
-        for value in sorted(set(values)):
-            yield by, value, np.array([place for place, found in enumerate(values) if found == value])
+def _why(answer: Answer, criterion: str) -> str:
+    """Why a judge's score is null, without what follows the colon, which may be the judge's own words."""
+    why = ((answer.facts.get("judge") or {}).get("why") or {}).get(criterion)
+    return str(why).split(":")[0] if why else "no judge read it"
 
 
-def _by_task(items: _Items) -> dict[str, np.ndarray]:
-    return {value: places for _, value, places in list(_cuts(items, ("task",)))[1:]}
+def _sensitivity(items: Items, metrics: Sequence[str], seed: int) -> dict[str, Any] | None:
+    """What other text profiles make of the overlap metrics asked for; None for one system and where there is none."""
+    asked = [name for name in metrics if name in OVERLAP]
+    scored = [place for place, texts in enumerate(items.references) if texts]
+    if len(items.answers) < 2 or not asked or not scored:
+        return None
+    replies = {name: [answers[place].reply for place in scored] for name, answers in items.answers.items()}
+    references, groups = zip(*((items.references[place], items.groups[place]) for place in scored), strict=True)
+    return sensitivity(replies, references, groups, metrics=asked, seed=seed).as_dict()
 
 
 def _score_all(
     measured: Mapping[tuple[str, str], _Measure],
-    items: _Items,
-    cuts: Sequence[tuple[str, str, np.ndarray]],
+    items: Items,
+    cuts: Sequence[Cut],
     seed: int,
 ) -> list[dict[str, Any]]:
     found = []
@@ -334,7 +276,7 @@ def _score_all(
             if len(chosen):
                 score = measure.score(chosen, items.groups, seed)
                 found.append(_score_facts(system, metric, by, value, score))
-        macro = _macro(measure, _by_task(items), items.groups, seed)
+        macro = _macro(measure, by_task(items), items.groups, seed)
         if macro is not None:
             found.append(_score_facts(system, metric, "macro", "task", macro))
     return found
@@ -399,12 +341,12 @@ def _compare_all(
     others: Sequence[str],
     baseline: str,
     metrics: Sequence[str],
-    items: _Items,
-    cuts: Sequence[tuple[str, str, np.ndarray]],
+    items: Items,
+    cuts: Sequence[Cut],
     seed: int,
 ) -> list[dict[str, Any]]:
     """Every other system against the baseline, with p corrected within each family (`by`)."""
-    tasks = _by_task(items)
+    tasks = by_task(items)
     found: list[dict[str, Any]] = []
     for system in others:
         for metric in metrics:
@@ -474,8 +416,17 @@ def _comparison_facts(one: Comparison, metric: str, system: str, baseline: str, 
         "ties": one.ties,
         "losses": one.losses,
         "smallest_detectable": one.smallest_detectable,
+        "least_p": _least_p(one.groups),
         "signature": extended(one.signature, "over:task" if by == "macro" else ""),
     }
+
+
+def _least_p(groups: int) -> float:
+    """The smallest p that the paired test can give with so many clusters, whatever the difference.
+
+    Of all 2^groups swaps two, none and all, reach any difference; drawn at random, p is at least 1 / (rounds + 1).
+    """
+    return 2.0 ** (1 - groups) if groups <= EXACT_CLUSTERS else 1 / (FLIPS + 1)
 
 
 def _facts(metric: str, catalogue: Mapping[str, Metric]) -> dict[str, Any]:
@@ -488,7 +439,7 @@ def _facts(metric: str, catalogue: Mapping[str, Metric]) -> dict[str, Any]:
 # --- health and copying ----------------------------------------------------------------------------------------------
 
 
-def _health(items: _Items, system: str, seed: int) -> dict[str, Any]:
+def _health(items: Items, system: str, seed: int) -> dict[str, Any]:
     """Shares of replies that are empty, cut, looping, in another script or variety; Arabic letters; openings."""
     answers = items.answers[system]
     asked = [row["variety"] for row in items.rows]
@@ -509,7 +460,7 @@ def _health(items: _Items, system: str, seed: int) -> dict[str, Any]:
     return {**found, "intervals": intervals, "signatures": {name: score.signature for name, score in scores.items()}}
 
 
-def _copied(items: _Items, index: TrainingIndex, seed: int) -> list[dict[str, Any]]:
+def _copied(items: Items, index: TrainingIndex, seed: int) -> list[dict[str, Any]]:
     """Longest spans copied from training and novel n-grams, of each system's replies and of the references."""
     texts = {name: [answer.reply for answer in answers] for name, answers in items.answers.items()}
     scored = [place for place, some in enumerate(items.references) if some]
@@ -545,7 +496,7 @@ def _copied(items: _Items, index: TrainingIndex, seed: int) -> list[dict[str, An
 
 
 def _write_samples(
-    items: _Items, measured: Mapping[tuple[str, str], _Measure], metrics: Sequence[str], path: Path
+    items: Items, measured: Mapping[tuple[str, str], _Measure], metrics: Sequence[str], path: Path
 ) -> None:
     """One row per item and system, systems together under their item."""
     systems = list(items.answers)

@@ -1,8 +1,9 @@
 """Replies and likelihoods: a model x prompt rows -> reply rows.
 
 A student (a Transformers model, with or without an adapter) is asked in its own chat frame and also says how likely it
-finds each row's reference; logits stand only at the reference's tokens. Any other model that `mashq.lm` opens is sent
-the messages themselves, and its likelihoods are null.
+finds each row's reference; logits stand only at the reference's tokens. Any other model that `mashq.lm` opens (behind
+an address, llama.cpp, `echo`, a script) is sent the messages themselves, and its likelihoods are null: none of these
+doors gives the log-probability of a text that it did not write.
 
 All asking goes through `mashq.lm` and its ledger. Likelihoods have a book beside it, a line a batch: batches are cut
 from all rows before anything is computed, and one is computed whole or found whole, so a resumed run gives the numbers
@@ -29,7 +30,16 @@ from mashq.rows import MashqError, child_ids, conform, expected_got
 if TYPE_CHECKING:
     from mashq.lm import Budget, Decoding, Model, Reply
 
-__all__ = ["Likelihood", "Student", "answers_by_frequency", "likelihood", "load_student", "most_frequent", "replies"]
+__all__ = [
+    "Likelihood",
+    "Student",
+    "answers_by_frequency",
+    "likelihood",
+    "load_student",
+    "most_frequent",
+    "opened",
+    "replies",
+]
 
 TOKENS_PER_BATCH = 16_384  # padded tokens of one batch of likelihoods: 32 rows of 500
 ROWS_PER_BATCH = 32  # rows side by side
@@ -92,6 +102,24 @@ def load_student(
     parts = [dtype, chosen.name, fingerprint(weights(spec)), "" if adapter is None else fingerprint(adapter)]
     identity = hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
     return Student(name or spec, model, tokenizer, chosen, identity)
+
+
+def opened(
+    spec: str, adapter: Path | None = None, *, frame: str = "", dtype: str = "bfloat16", remote_code: bool = False
+) -> Student | Model:
+    """Who is asked: a model with a door of its own (`lm.at_hand.has_door`) as it is, any other loaded as a student.
+
+    Raises MashqError for a door together with an adapter, which only a student in this process takes.
+    """
+    from mashq.lm import open_model, public_name
+    from mashq.lm.at_hand import has_door
+
+    if not has_door(spec):
+        return load_student(spec, adapter, frame=frame, dtype=dtype, remote_code=remote_code)
+    if adapter is not None:
+        do = "Name the folder, embedded or hub name of its weights."
+        raise MashqError(expected_got(f"model '{public_name(spec)}'", "weights for an adapter", "none here", do))
+    return open_model(spec)
 
 
 # --- reply rows ------------------------------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ def find_rows(runs: Path, name: str) -> list[Path]:
             record = find_record(runs, name)
         except MashqError:
             return [path] if path.exists() else [_find_step(runs, name)]
-    from mashq.report.markdown import final_steps
+    from mashq.report.card import final_steps
     from mashq.report.record import read_run
 
     return [step.folder for step in final_steps(read_run(record))]

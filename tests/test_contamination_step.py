@@ -53,6 +53,11 @@ def replied(rows, job):
     return children(rows, job.name, messages=turns, meta=pa.array([json.dumps({"finish": "stop"})] * rows.num_rows))
 
 
+def passed_on(rows, job):
+    """Replies as they are, as a judge or a step that mends their items hands them on."""
+    return rows
+
+
 def run_of(learnt, validated=(0, 0)):
     """An evaluation of rows 0 to 6 after a training on rows `learnt`, and on `validated` as validation rows."""
     source = Step("raw", raw, kind="stream")
@@ -97,6 +102,16 @@ def test_an_earlier_stage_counts_too(tmp_path):
     told, _ = found(tmp_path, gain)
     by_stage = {one["stage"]: one["contaminated"]["n"] for one in told["stages"]}
     assert by_stage == {"learnt": 0, "first-rows": 2}
+
+
+def test_what_was_asked_is_found_behind_rows_that_were_passed_on(tmp_path):
+    gain = run_of((4, 10))
+    items = {name: Step(f"{name}-items", passed_on, None, {"replies": one}) for name, one in gain.inputs.items()}
+    passed = {name: Step(f"{name}-judged", passed_on, None, {"replies": one}) for name, one in items.items()}
+    judged = steps.evaluation("gain", passed, {"before": "b", "after": "a"}, ["rougeL"])
+    told, facts = found(tmp_path, judged)
+    assert (told["contaminated"]["n"], told["clean"], facts["verdict"]) == (2, 4, "contaminated")
+    assert {one["subset"]: one["n"] for one in told["scores"]["gains"]} == {"all": 6, "clean": 4}
 
 
 def test_an_evaluation_without_a_trained_model_is_refused():

@@ -121,7 +121,7 @@ def test_reference_is_shown_where_a_criterion_uses_it_and_nowhere_else():
 def test_criterion_that_needs_a_variety_is_not_asked_without_one():
     judge = answering(all_of(4))
     (said,) = judge.judged([replace(STORY, variety="")])
-    assert said.scores == {**all_of(4.0), "variety": None}
+    assert said.scores == {name: 4.0 for name in all_of(4) if name != "variety"}
     assert said.why == {"variety": "not asked: no variety was asked for"}
     assert "variety" not in json.loads(judge.model.asked[0].schema)["properties"]
 
@@ -260,6 +260,16 @@ def test_a_pair_unread_in_one_order_has_no_verdict_and_no_flip():
     assert (found.verdicts["overall"], found.flips["overall"]) == (None, None)
 
 
+def test_a_pair_is_not_asked_for_a_variety_that_none_asked_for():
+    bare = [replace(one, variety="") for one in (STORY, OTHER)]
+    (found,) = pairwise(lambda longer_first: "first").compared([tuple(bare)])
+    assert set(found.verdicts) == {*all_of(1), "overall"} - {"variety"}
+    assert found.shown.why["variety"].startswith("not asked")
+    (failed,) = answering(lambda request: Reply.failed("HTTP 500")).preferred([tuple(bare)])
+    assert set(failed.verdicts) == set(found.verdicts)
+    assert failed.why["variety"].startswith("not asked")
+
+
 def test_a_pair_answers_one_prompt():
     with pytest.raises(MashqError, match=r"judge: pair 0: expected two replies to one prompt and variety, got two"):
         answering(all_of(4)).prefer([(STORY, replace(STORY, prompt="غيره"))])
@@ -391,11 +401,10 @@ def test_judged_rows_keep_their_ids_and_say_all_in_meta():
 def test_table_has_a_line_for_each_reply_and_criterion_and_drops_none():
     table = of_rows.scores_table([of_rows.judge_rows(answering(by_number), reply_rows())])
     assert table.schema.equals(of_rows.TABLE)
-    assert table.num_rows == 5 * 5
+    assert table.num_rows == 5 * 5 - 3  # numbers 0, 2 and 4 were asked no variety
     unread = [one for one in table.to_pylist() if one["score"] is None]
-    assert len(unread) == 4 + 1 + 2  # all but one of number 4, which was asked no variety, as 0 and 2
-    assert all(one["why"] for one in unread)
-    assert {one["reply"] for one in table.to_pylist() if one["why"] and one["why"].startswith("not asked")} == {None}
+    assert len(unread) == 4  # all of number 4
+    assert all(one["why"] and one["reply"] == "؟" for one in unread)
 
 
 def test_table_gives_each_criterion_its_own_reply_where_they_were_asked_apart():

@@ -321,8 +321,9 @@ def test_a_criterion_that_is_not_asked_is_not_unparsed():
     bare = [replace(case, variety="") for case in CASES[:14]]
 
     class Asking(ScriptedJudge):
-        def _score(self, case, criterion, repeat):
-            return super()._score(case, criterion, repeat) if case.variety or criterion != "variety" else None
+        def _scores(self, case, repeat):
+            said = super()._scores(case, repeat)
+            return {name: score for name, score in said.items() if case.variety or name != "variety"}
 
     card = judge_card(Asking(known=KNOWN), bare, probes=["retest", "defects"])
     assert card.distribution["variety"] == {"not asked": 14}

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mashq import rows, steps, templates
+from mashq import generate, rows, steps, templates
 from mashq.engine import Engine
 from mashq.holdout import HeldOut
+from mashq.lm import Decoding
 from mashq.mix import MixtureSettings
 from mashq.rows import MashqError
 from mashq.run import Made, Step, Store, read_rows
@@ -102,6 +103,32 @@ def test_a_further_mixture_reuses_what_is_made_and_tells_its_cells(whole):
 def test_a_mixture_of_nothing_says_what_there_was(tmp_path):
     with pytest.raises(MashqError, match=r"got none of 5,780 rows, 2,738 of them of other splits and 1,092 of"):
         made(tmp_path, 50_000, mixture=MixtureSettings(most_a_dataset=1, most={"one": 0, "two": 0}))
+
+
+def answering(root: Path, script: Path) -> Step:
+    raw = Step("raw", population, {"source": "one"}, kind="stream", rows_per_part=4_000)
+    few = steps.take("few", raw, None, most=1, by="task")
+    student = steps.StudentSettings(model=f"scripted:{script}")
+    return steps.replies("said", few, student, Decoding(max_new_tokens=5))
+
+
+def test_a_script_is_told_by_what_it_says_and_not_by_where_it_lies(tmp_path):
+    here, there = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    for file in (here, there):
+        file.write_text('"نعم"\n"لا"\n"ربما"\n', "utf-8")
+    said = answering(tmp_path, here)
+    assert said.fingerprint == answering(tmp_path, there).fingerprint
+    folder = Store(tmp_path, Engine("local", 1)).make(said).folder
+    (table,) = read_rows(folder)
+    assert {turns[-1]["content"] for turns in table["messages"].to_pylist()} == {"نعم", "لا", "ربما"}
+    assert all('"nats": null' in meta for meta in table["meta"].to_pylist())
+    there.write_text('"نعم"\n', "utf-8")
+    assert said.fingerprint != answering(tmp_path, there).fingerprint
+
+
+def test_a_door_takes_no_adapter(tmp_path):
+    with pytest.raises(MashqError, match=r"model 'echo': expected weights for an adapter, got none here"):
+        generate.opened("echo", tmp_path)
 
 
 def test_templates_left_out_make_no_prompts():

@@ -29,7 +29,9 @@ def judge(path: Path, model: str, pairwise: bool, card: bool, out: Path, **asked
     """
     from mashq.judge import JudgeSettings
     from mashq.judge.run import card_of_samples, judge_samples, lines
+    from mashq.report.record import evaluation_of
 
+    path = evaluation_of(path) if path.suffix == ".json" else path
     settings = JudgeSettings(model=model, **asked)
     if card:
         for line in card_of_samples(path, settings, out, say=click.echo):
@@ -82,7 +84,8 @@ def rate(study: Path, out: Path, raters: int, host: str, port: int, names: tuple
 @verbs.command()
 @click.argument("ratings", metavar="RATINGS.sqlite", type=click.Path(exists=True, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Every number with its signature, as JSON.")
-def agree(ratings: Path, as_json: bool) -> None:
+@click.option("--withdrawn", is_flag=True, help="Raters who were withdrawn count too.")
+def agree(ratings: Path, as_json: bool, withdrawn: bool) -> None:
     """How far raters agree, by criterion and variety: alpha, kappas, rho with 95 % intervals; who is severe.
 
     Example: mashq agree ratings.sqlite
@@ -92,7 +95,7 @@ def agree(ratings: Path, as_json: bool) -> None:
 
     store = Store.open(ratings)
     try:
-        click.echo(as_text(agreements(store), as_json=as_json))
+        click.echo(as_text(agreements(store, withdrawn=withdrawn), as_json=as_json))
     finally:
         store.close()
 

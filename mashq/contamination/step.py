@@ -21,11 +21,11 @@ __all__ = ["contamination"]
 def contamination(name: str, evaluation: Step, settings: Settings | None = None) -> Step:
     """Whether the items of an evaluation stand in what its systems learnt, and its scores on the clean items alone.
 
-    The items are the rows that its systems were asked; the stages are all rows that any trained model before it learnt
-    from, those of earlier stages too. Twins made from one source are found through every step of rows between. Raises
-    MashqError where nothing before it was asked or trained.
+    The items are the rows that its first system was asked, whatever was done with the replies since; the stages are all
+    rows that any trained model before it learnt from, those of earlier stages too. Twins made from one source are found
+    through every step of rows between. Raises MashqError where nothing before it was asked or trained.
     """
-    asked = next((step.inputs["rows"] for step in evaluation.inputs.values() if "rows" in step.inputs), None)
+    asked = next(filter(None, map(_asked, evaluation.inputs.values())), None)
     models = [step for step in before(evaluation) if step.produces == "model"]
     learnt = {step.fingerprint: step for one in models for step in one.inputs.values() if step.produces == "rows"}
     if asked is None or not learnt:
@@ -41,6 +41,14 @@ def contamination(name: str, evaluation: Step, settings: Settings | None = None)
     inputs = {"asked": asked, "evaluation": evaluation, **stages, **lines}
     known = {"settings": settings or Settings(), "private": asked.private}
     return Step(name, _checked, known, inputs, kind="folder", produces="contamination", private=asked.private)
+
+
+def _asked(system: Step | None) -> Step | None:
+    """The rows that replies are to: those of the replies themselves, or of the replies that a judge or another step
+    passed on."""
+    while system is not None and "rows" not in system.inputs:
+        system = system.inputs.get("replies")
+    return system and system.inputs["rows"]
 
 
 def _checked(job: Job) -> Mapping[str, Any]:

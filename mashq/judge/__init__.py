@@ -6,8 +6,10 @@
 | `asking` | the requests: 1 to 5 by each criterion, or two replies in both orders |
 | `words`, `reply`, `verdict` | what it said -> scores; what cannot be read has a reason |
 | `family` | whether the judge is kin to what it judges |
+| `framed` | a judge without a chat template, asked in the frame that fits it |
 | `rows`, `run` | reply rows and finished evaluations, judged |
 | `card` | the judge card; `probes` changes texts by rule, `measures` counts, `card_page` says it in words |
+| `intervals`, `card_step` | intervals that have a width where all is equal; the card as a step of a recipe |
 """
 
 from mashq.judge.asking import Case, Compared, Judge, Judged, JudgeSettings, Judging, Preferred, open_judge

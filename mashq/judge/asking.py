@@ -9,6 +9,7 @@ the ledger of `mashq.lm`: what was answered once is never asked again. What cann
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -19,6 +20,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from mashq import packaged
 from mashq.judge.family import Kinship, kinship
+from mashq.judge.framed import Framing, framing_of
 from mashq.judge.reply import read_scores
 from mashq.judge.rubrics import LANGUAGES, LEVELS, Criterion, Rubric, read_rubric
 from mashq.judge.verdict import OVERALL, read_verdicts
@@ -30,6 +32,7 @@ __all__ = ["Case", "Compared", "Judge", "JudgeSettings", "Judged", "Judging", "P
 
 SIDES = ("first", "second", "tie")
 TURNED = {"first": "second", "second": "first", "tie": "tie"}
+NOT_ASKED = "not asked: no variety was asked for"
 VERSION = 1  # raise it when requests are put otherwise: fingerprints change with it
 # What some servers would read as the end of a turn or the beginning of another, if a text could spell it.
 TURN_MARK = re.compile(
@@ -62,8 +65,9 @@ class Judging(Protocol):
         ...
 
     def scores(self, cases: Sequence[Case], *, repeat: int = 0) -> list[dict[str, float | None]]:
-        """1 to 5 for each criterion of each case, in order; None where the reply cannot be read.
+        """1 to 5 for each criterion asked of each case, in order; None where the reply cannot be read.
 
+        A criterion that was not asked of a case (the variety, where none was asked for) has no entry.
         `repeat` > 0 asks the same thing again, as another draw under the same decoding.
         """
         ...
@@ -99,7 +103,9 @@ class JudgeSettings:
 
 @dataclass(frozen=True)
 class Judged:
-    """What a judge said of one case: a score by criterion, why one is None, and its replies as they came."""
+    """What a judge said of one case: a score by criterion asked, why one is None or was not asked, and its replies as
+    they came.
+    """
 
     scores: Mapping[str, float | None]
     why: Mapping[str, str]
@@ -108,7 +114,9 @@ class Judged:
 
 @dataclass(frozen=True)
 class Preferred:
-    """What a judge said of one pair as shown: a side by criterion and as a whole, why one is None, and its reply."""
+    """What a judge said of one pair as shown: a side by criterion asked and as a whole, why one is None or was not
+    asked, and its reply.
+    """
 
     verdicts: Mapping[str, str | None]
     why: Mapping[str, str]
@@ -216,8 +224,8 @@ class Judge:
         return [self._judged(several, [next(replies) for group in several if group]) for several in groups]
 
     def _judged(self, groups: Sequence[Sequence[Criterion]], replies: Sequence[Reply]) -> Judged:
-        scores: dict[str, float | None] = dict.fromkeys(self.criteria)
-        why = dict.fromkeys(self.criteria, "not asked: no variety was asked for")
+        scores: dict[str, float | None] = {}
+        why = dict.fromkeys(self.criteria, NOT_ASKED)
         asked = [group for group in groups if group]
         for group, reply in zip(asked, replies, strict=True):
             read = read_scores(reply.text, group, cut=reply.finish == "length")
@@ -266,12 +274,13 @@ class Judge:
         return [_compared(one, two) for one, two in zip(both[: len(pairs)], both[len(pairs) :], strict=True)]
 
     def _preferred(self, criteria: Sequence[Criterion], reply: Reply) -> Preferred:
-        names = [*self.criteria, OVERALL]
+        names = [*(one.name for one in criteria), OVERALL]
+        not_asked = {name: NOT_ASKED for name in self.criteria if name not in names}
         if reply.finish == "error":
-            return Preferred(dict.fromkeys(names), dict.fromkeys(names, f"no reply: {reply.error}"), "")
+            failed = dict.fromkeys(names, f"no reply: {reply.error}")
+            return Preferred(dict.fromkeys(names), {**failed, **not_asked}, "")
         read = read_verdicts(reply.text, criteria)
-        not_asked = {name: "not asked: no variety was asked for" for name in names if name not in read.values}
-        return Preferred({name: read.values.get(name) for name in names}, {**read.why, **not_asked}, reply.text)
+        return Preferred(dict(read.values), {**read.why, **not_asked}, reply.text)
 
     def _pairwise(self, pair: tuple[Case, Case], criteria: Sequence[Criterion]) -> str:
         one, two = pair
@@ -310,13 +319,17 @@ class Judge:
         known = packaged.parsed("judge")["varieties"].get(name)
         return str(known[self.language]) if known else name
 
+    @functools.cached_property
+    def _framing(self) -> Framing | None:
+        return framing_of(self.model)
+
     def _request(self, text: str, schema: Mapping[str, Any], repeat: int) -> Request:
-        return Request(
-            messages=(("system", self._words["system"]), ("user", text)),
-            decoding=Decoding(max_new_tokens=self.settings.max_new_tokens),  # greedy
-            sample=repeat,
-            schema=json.dumps(schema),
-        )
+        messages = (("system", self._words["system"]), ("user", text))
+        held, most = json.dumps(schema), self.settings.max_new_tokens  # greedy
+        if self._framing is None:
+            return Request(messages=messages, decoding=Decoding(max_new_tokens=most), sample=repeat, schema=held)
+        decoding = Decoding(max_new_tokens=most, stop_ids=self._framing.stop_ids)
+        return Request(prompt_ids=self._framing.ids(messages), decoding=decoding, sample=repeat, schema=held)
 
     def _said(self, requests: Sequence[Request]) -> list[Reply]:
         if not requests:

@@ -15,7 +15,8 @@ from mashq.judge.measures import HIGHEST, LOWEST, JudgeCard, Measure
 from mashq.packaged import parsed
 from mashq.rows import MashqError, expected_got
 
-__all__ = ["LANGUAGES", "Conclusion", "card_json", "card_markdown", "conclusions", "meaning"]
+__all__ = ["LANGUAGES", "Conclusion", "card_json", "card_markdown", "conclusions", "interval_text", "label_of"]
+__all__ += ["meaning", "name_of", "number_text", "unit_of"]
 
 LANGUAGES = ("en", "ar")
 ALPHA = 0.05  # after Holm
@@ -69,31 +70,43 @@ def card_json(card: JudgeCard) -> str:
 # --- numbers and names in words --------------------------------------------------------------------------------------
 
 
-def _name(text: str, language: str) -> str:
+def name_of(text: str, language: str) -> str:
+    """A criterion, defect, variety or measure as readers know it; its own name where it has no other."""
     entry = parsed("judge/words")["names"].get(text)
     return str(entry[language]) if entry else " ".join(text.split())[:_MOST_NAME]
 
 
-def _label(key: str, language: str) -> str:
+def label_of(key: str, language: str) -> str:
+    """A word of the card itself, such as the head of a column."""
     return str(parsed("judge/words")["labels"][key][language])
 
 
-def _number(value: float | None, unit: str) -> str:
+def number_text(value: float | None, unit: str) -> str:
+    """A value in its unit (share, points, steps, coefficient); a dash for None."""
     if value is None:
         return "–"
-    if unit == "share":
-        return f"{100 * value:.0f} %"
-    return f"{100 * value:.0f}" if unit == "points" else f"{value:.2f}"
+    if unit in ("share", "points"):
+        return f"{_whole(100 * value)} %" if unit == "share" else _whole(100 * value)
+    text = f"{value:.2f}"
+    return "0.00" if text == "-0.00" else text
 
 
-def _interval(low: float | None, high: float | None, unit: str) -> str:
+def _whole(value: float) -> str:
+    """A number without decimals, and 0 without a sign."""
+    text = f"{value:.0f}"
+    return "0" if text == "-0" else text
+
+
+def interval_text(low: float | None, high: float | None, unit: str) -> str:
+    """`[low, high]` in that unit."""
     if low is None or high is None:
         return "[–]"
-    return f"[{_number(low, unit)}, {_number(high, unit)}]"
+    return f"[{number_text(low, unit)}, {number_text(high, unit)}]"
 
 
-def _unit(one: Measure) -> str:
-    return str(parsed("judge/words")["measures"][one.probe][one.what]["unit"])
+def unit_of(probe: str, what: str) -> str:
+    """The unit of a measure: share, points, steps or coefficient."""
+    return str(parsed("judge/words")["measures"][probe][what]["unit"])
 
 
 def _isolated(text: str, language: str) -> str:
@@ -103,19 +116,19 @@ def _isolated(text: str, language: str) -> str:
 
 def _concluded(status: str, key: str, one: Measure, *, absolute: bool = True, other: str = "–") -> Conclusion:
     """The sentence with this measure's numbers. `absolute`: the size without its sign, which the sentence says."""
-    unit, value, low, high = _unit(one), one.value, one.low, one.high
+    unit, value, low, high = unit_of(one.probe, one.what), one.value, one.low, one.high
     if absolute and value is not None and value < 0:
         value, low, high = -value, None if high is None else -high, None if low is None else -low
     numbers = {
-        "value": _number(value, unit),
-        "interval": _interval(low, high, unit),
-        "detectable": _number(one.detectable, unit),
+        "value": number_text(value, unit),
+        "interval": interval_text(low, high, unit),
+        "detectable": number_text(one.detectable, unit),
         "n": str(one.n),
         "other": other,
     }
     said = []
     for language in LANGUAGES:
-        names = {name: _name(getattr(one, name), language) for name in ("criterion", "about")}
+        names = {name: name_of(getattr(one, name), language) for name in ("criterion", "about")}
         isolated = {name: _isolated(text, language) for name, text in numbers.items()}
         said.append(str(parsed("judge/words")["conclusions"][key][language]).format_map(names | isolated))
     return Conclusion(status, key, one.probe, one.criterion, one.about, *said)
@@ -214,7 +227,7 @@ def _of_defects(card: JudgeCard) -> Iterator[Conclusion]:
         seen = detections[lift.about]
         if lift.value is None or seen.value is None:
             continue
-        other = _number(alarms[lift.criterion].value, "share")
+        other = number_text(alarms[lift.criterion].value, "share")
         if _found(lift) and lift.value > 0:
             clear = seen.value >= SEEN
             yield _concluded("clear" if clear else "concern", "sees" if clear else "seldom_sees", seen, other=other)
@@ -260,7 +273,9 @@ def _of_people(card: JudgeCard) -> Iterator[Conclusion]:
         if one.value is None:
             continue
         people = ceilings.get(one.criterion)
-        other = "–" if people is None else f"{_number(people.value, '')} {_interval(people.low, people.high, '')}"
+        other = (
+            "–" if people is None else f"{number_text(people.value, '')} {interval_text(people.low, people.high, '')}"
+        )
         below = people is not None and people.low is not None and one.value < people.low
         status = "concern" if below else "open" if people is None else "clear"
         yield _concluded(status, "below_people" if below else "with_people", one, absolute=False, other=other)
@@ -301,13 +316,13 @@ def card_markdown(card: JudgeCard, language: str = "en") -> str:
     """
     if language not in LANGUAGES:
         raise MashqError(expected_got("judge card: language", " or ".join(LANGUAGES), repr(language)))
-    lines = [f"# {_label('title', language)}", "", f"## {_label('conclude', language)}", ""]
+    lines = [f"# {label_of('title', language)}", "", f"## {label_of('conclude', language)}", ""]
     lines += _conclusion_lines(card, language)
-    lines += [f"## {_label('identity', language)}", "", *_identity_lines(card, language), ""]
+    lines += [f"## {label_of('identity', language)}", "", *_identity_lines(card, language), ""]
     for probe in dict.fromkeys(one.probe for one in card.measures):
         lines += _probe_lines(card, probe, language)
     lines += _distribution_lines(card, language) + _left_out_lines(card, language)
-    lines += [f"## {_label('notes', language)}", ""]
+    lines += [f"## {label_of('notes', language)}", ""]
     lines += [f"* {note[language]}" for note in parsed("judge/words")["notes"]]
     return "\n".join(lines) + "\n"
 
@@ -319,7 +334,7 @@ def _conclusion_lines(card: JudgeCard, language: str) -> list[str]:
         said = [one.ar if language == "ar" else one.en for one in found if one.status == status]
         if said:
             lines += [f"**{names[language]}**", "", *(f"* {_escaped(sentence)}" for sentence in said), ""]
-    return lines or [_label("nothing", language), ""]
+    return lines or [label_of("nothing", language), ""]
 
 
 def _escaped(sentence: str) -> str:
@@ -335,7 +350,7 @@ def _identity_lines(card: JudgeCard, language: str) -> list[str]:
         "requests": card.requests,
         "seed": card.seed,
     }
-    return [f"* {_label(key, language)}: {value}" for key, value in facts.items()]
+    return [f"* {label_of(key, language)}: {value}" for key, value in facts.items()]
 
 
 def _probe_lines(card: JudgeCard, probe: str, language: str) -> list[str]:
@@ -343,39 +358,39 @@ def _probe_lines(card: JudgeCard, probe: str, language: str) -> list[str]:
     title = parsed("judge/words")["probes"][probe][language]
     meant = [f"* {meaning(probe, what, language)}" for what in dict.fromkeys(one.what for one in measures)]
     columns = ("what", "criterion", "about", "value", "interval", "n", "unparsed", "p", "detectable")
-    head = [_label(key, language) for key in columns]
+    head = [label_of(key, language) for key in columns]
     return [f"## {title}", "", *meant, *_table(head, (_row(one, language) for one in measures))]
 
 
 def _row(one: Measure, language: str) -> list[str]:
-    unit = _unit(one)
+    unit = unit_of(one.probe, one.what)
     numbers = [
-        _number(one.value, unit),
-        _interval(one.low, one.high, unit).replace("[", "&#91;").replace("]", "&#93;"),
+        number_text(one.value, unit),
+        interval_text(one.low, one.high, unit).replace("[", "&#91;").replace("]", "&#93;"),
         str(one.n),
         str(one.unparsed),
         "–" if one.p is None else f"{one.p:.4f}" if one.p >= 0.0001 else "< 0.0001",
-        _number(one.detectable, unit),
+        number_text(one.detectable, unit),
     ]
-    names = [_safe(_name(name, language)) if name else "–" for name in (one.what, one.criterion, one.about)]
+    names = [_safe(name_of(name, language)) if name else "–" for name in (one.what, one.criterion, one.about)]
     return [*names, *(_isolated(number, language) for number in numbers)]
 
 
 def _distribution_lines(card: JudgeCard, language: str) -> list[str]:
     scores = sorted({score for counts in card.distribution.values() for score in counts})
     rows = (
-        [_safe(_name(criterion, language)), *(str(counts.get(score, 0)) for score in scores)]
+        [_safe(name_of(criterion, language)), *(str(counts.get(score, 0)) for score in scores)]
         for criterion, counts in card.distribution.items()
     )
-    head = [_label("criterion", language), *map(_safe, scores)]
-    return [f"## {_label('distribution', language)}", *_table(head, rows)]
+    head = [label_of("criterion", language), *map(_safe, scores)]
+    return [f"## {label_of('distribution', language)}", *_table(head, rows)]
 
 
 def _left_out_lines(card: JudgeCard, language: str) -> list[str]:
     rows = [
-        [" / ".join(_safe(_name(name, language)) for name in kind.split("/")), _safe(reason), str(count)]
+        [" / ".join(_safe(name_of(name, language)) for name in kind.split("/")), _safe(reason), str(count)]
         for kind, reasons in sorted(card.left_out.items())
         for reason, count in reasons.items()
     ]
-    head = [_label(key, language) for key in ("change", "reason", "count")]
-    return [f"## {_label('left_out', language)}", *_table(head, rows)] if rows else []
+    head = [label_of(key, language) for key in ("change", "reason", "count")]
+    return [f"## {label_of('left_out', language)}", *_table(head, rows)] if rows else []

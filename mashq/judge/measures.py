@@ -17,10 +17,10 @@ import numpy as np
 
 from mashq.arabic import words
 from mashq.judge.asking import Case
+from mashq.judge.intervals import MOVES, TURNS, Span, span_of_mean, span_of_slope
 from mashq.judge.probes import DEFECTS, Trial, Trials, target, untouched
 from mashq.metrics.agreement import Agreement, Ratings, alpha, kappa, spearman
-from mashq.metrics.paired import Comparison, compare, compare_ratio
-from mashq.metrics.resample import ROUNDS, bootstrap, cluster_codes, cluster_sums
+from mashq.metrics.paired import FLIPS, Comparison, compare, compare_ratio
 from mashq.metrics.score import BINARY, mean_score, sign
 
 __all__ = ["CHANGES", "HIGHEST", "LOWEST", "VERDICTS", "JudgeCard", "Key", "Measure", "Measuring"]
@@ -30,6 +30,7 @@ CHANGES = ("length", "dialect", "spelling", "defects")  # probes that are made o
 LOWEST, HIGHEST, STEP = 1.0, 5.0, 1.0  # of the scale; a defect is detected where the score falls by a step
 NEED_VARIETY = ("variety",)  # criteria that are not asked of a case without a variety
 VERDICTS = {"first": 1.0, "tie": 0.0, "second": -1.0}
+IN_POINTS = (("position", "advantage"), ("position", "longer"), ("defects", "lift"))  # of shares, not of scores
 
 People = Mapping[str, Sequence[Sequence[int | None]]]  # criterion -> one row a rater, of one score a case
 Key = tuple[str, int, Case]  # language, repeat, case: one request
@@ -132,8 +133,6 @@ class Said:
 
     def asked(self, key: Key, criterion: str) -> bool:
         """Whether the judge was asked about this criterion of this case."""
-        if self.scores[key].get(criterion) is None and criterion in NEED_VARIETY:
-            return bool(key[2].variety) and criterion in self.scores[key]
         return criterion in self.scores[key]
 
 
@@ -153,6 +152,10 @@ class _Column:
     @classmethod
     def empty(cls) -> _Column:
         return cls([], [], [], [])
+
+    def moves(self) -> list[float]:
+        """After minus before, of each item."""
+        return [after - before for before, after in zip(self.before, self.after, strict=True)]
 
     def add(self, before: float, after: float, group: str, amount: float = 1.0) -> None:
         """One item more."""
@@ -206,22 +209,32 @@ class Measuring:
         if not column.before:
             return named(None, None, None, 0, "", reason="no item could be measured")
         found = compare(column.after, column.before, metric=f"{probe}.{what}", groups=column.groups, seed=self.seed)
-        return _of_comparison(named, found)
+        most = 1.0 if (probe, what) in IN_POINTS else HIGHEST - LOWEST
+        span = span_of_mean(column.moves(), column.groups, TURNS, (-most, most))
+        return _of_comparison(named, found, span, self.seed)
 
     def share(self, probe: str, what: str, column: _Column, criterion: str = "", about: str = "") -> Measure:
         """The share of items whose `after` is 1; the others' is 0."""
-        return self.mean(probe, what, column, criterion, about, BINARY)
-
-    def mean(
-        self, probe: str, what: str, column: _Column, criterion: str = "", about: str = "", form: str = ""
-    ) -> Measure:
-        """Mean of `after`."""
         named = partial(Measure, probe, what, criterion, about, unparsed=column.unparsed)
         if not column.after:
             return named(None, None, None, 0, "", reason="no item could be measured")
         label = f"{probe}.{what}"
-        score = mean_score(column.after, name=label, signature=sign(label, form), groups=column.groups, seed=self.seed)
+        score = mean_score(
+            column.after, name=label, signature=sign(label, BINARY), groups=column.groups, seed=self.seed
+        )
         return named(score.value, score.low, score.high, score.n, score.signature)
+
+    def moved(self, probe: str, column: _Column, criterion: str, about: str = "", *, amount: bool) -> Measure:
+        """Mean of after minus before without a test; `amount`: of its size, whatever its sign."""
+        named = partial(Measure, probe, "moved", criterion, about, unparsed=column.unparsed)
+        if not column.after:
+            return named(None, None, None, 0, "", reason="no item could be measured")
+        moves = [abs(move) for move in column.moves()] if amount else column.moves()
+        most = HIGHEST - LOWEST
+        unseen, least = (MOVES, 0.0) if amount else (TURNS, -most)
+        span = span_of_mean(moves, column.groups, unseen, (least, most))
+        recipe = sign(f"{probe}.moved", "agg:mean", f"ci:plus{len(unseen)}", "by:group")
+        return named(float(np.mean(moves)), span.low, span.high, len(moves), recipe)
 
     # one method for each probe
 
@@ -233,10 +246,9 @@ class Measuring:
         made = []
         for criterion in self.criteria:
             column = self.against(other, criterion)
-            moves = [abs(after - before) for before, after in zip(column.before, column.after, strict=True)]
-            equal = replace(column, after=[float(move == 0) for move in moves])
+            equal = replace(column, after=[float(move == 0) for move in column.moves()])
             made.append(self.share(probe, "equal", equal, criterion))
-            made.append(self.mean(probe, "moved", replace(column, after=moves), criterion))
+            made.append(self.moved(probe, column, criterion, amount=True))
         return made
 
     def rubric(self) -> list[Measure]:
@@ -285,7 +297,7 @@ class Measuring:
         amounts = np.asarray(column.amounts)
         after, before = np.asarray(column.after) * amounts, np.asarray(column.before) * amounts
         found = compare_ratio(after, before, amounts**2, metric="length.slope", groups=column.groups, seed=self.seed)
-        return _of_comparison(named, found)
+        return _of_comparison(named, found, span_of_slope(column.moves(), column.amounts, column.groups), self.seed)
 
     def _association(self, criterion: str) -> Measure:
         xs, ys, groups, unparsed = [], [], [], 0
@@ -301,13 +313,10 @@ class Measuring:
         named = partial(Measure, "length", "association", criterion, "", unparsed=unparsed)
         if len(set(xs)) < 2:
             return named(None, None, None, len(xs), "", reason="all replies have the same length")
-        x, y = np.asarray(xs) - np.mean(xs), np.asarray(ys)
-        sums = cluster_sums(cluster_codes(len(x), groups, "length"), np.ones_like(x), x, y, x * y, x * x)
-        low, high = bootstrap(sums, _least_squares, seed=self.seed)
-        if low is None or high is None or not math.isfinite(low + high):
-            low = high = None
-        recipe = sign("length.association", f"ci:bootstrap{ROUNDS}", "by:group", f"seed:{self.seed}")
-        return named(float(_least_squares(sums.sum(axis=0)[None])[0]), low, high, len(x), recipe)
+        x, y = np.asarray(xs) - np.mean(xs), np.asarray(ys) - np.mean(ys)
+        span = span_of_slope(y.tolist(), x.tolist(), groups)
+        recipe = sign("length.association", "ci:plus2", "by:group")
+        return named(float(x @ y / (x @ x)), span.low, span.high, len(x), recipe)
 
     def dialect(self) -> list[Measure]:
         """A dialect's score minus that of the same content in Standard Arabic."""
@@ -343,9 +352,7 @@ class Measuring:
 
     def _moved(self, trials: Sequence[Trial], criterion: str, defect: str) -> Measure:
         """Mean change, with its interval; nothing is tested here."""
-        column = self.changed(trials, criterion)
-        moves = [after - before for before, after in zip(column.before, column.after, strict=True)]
-        return self.mean("defects", "moved", replace(column, after=moves), criterion, defect)
+        return self.moved("defects", self.changed(trials, criterion), criterion, defect, amount=False)
 
     def _falls(self, trials: Sequence[Trial], criterion: str) -> _Column:
         """1 where the score falls by a step, else 0; a score that is the lowest cannot fall, and is left out."""
@@ -462,23 +469,11 @@ _AGREEMENT: dict[str, Callable[..., Agreement]] = {
 }
 
 
-def _least_squares(totals: np.ndarray) -> np.ndarray:
-    """(rounds, [items, x, y, xy, xx]) sums -> (rounds,) slopes of y on x; not finite where x has one value only."""
-    count, x, y, xy, xx = totals.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((xy - x * y / count) / (xx - x * x / count))
-
-
-def _of_comparison(named: Callable[..., Measure], found: Comparison) -> Measure:
-    return named(
-        found.difference,
-        found.low,
-        found.high,
-        found.n,
-        found.signature,
-        p=found.p if found.groups > 1 else None,
-        detectable=found.smallest_detectable,
-    )
+def _of_comparison(named: Callable[..., Measure], found: Comparison, span: Span, seed: int) -> Measure:
+    """The difference and the test of a comparison, with an interval that has a width where nothing differs."""
+    recipe = sign(found.metric, f"test:swap{FLIPS}", "ci:plus2", "by:group", f"seed:{seed}")
+    p = found.p if found.groups > 1 else None
+    return named(found.difference, span.low, span.high, found.n, recipe, p=p, detectable=span.detectable)
 
 
 def _of_agreement(probe: str, what: str, criterion: str, about: str, found: Agreement) -> Measure:

@@ -23,20 +23,19 @@ from mashq.rows import SCORES, MashqError, expected_got, id_hex, replace
 from mashq.run import Job, Step
 
 __all__ = [
-    "NOT_ASKED",
     "TABLE",
     "cases_of",
     "flattened",
     "judge_rows",
     "judged",
     "lines_of",
+    "metrics_in",
     "metrics_of",
     "score_in",
     "scores_table",
     "storable",
 ]
 
-NOT_ASKED = "not asked"  # how the reason of a criterion begins that the judge was not asked for
 TABLE = pa.schema(
     [
         pa.field("row", pa.string()),  # id of the judged row
@@ -109,14 +108,13 @@ def storable(text: str) -> str:
 def _with_mean(had: Mapping[str, Any] | None, one: Judged | None) -> Mapping[str, Any] | None:
     if one is None:
         return had
-    asked = [value for name, value in one.scores.items() if not one.why.get(name, "").startswith(NOT_ASKED)]
-    known = [value for value in asked if value is not None]
-    mean = sum(known) / len(known) if known and len(known) == len(asked) else None
+    known = [value for value in one.scores.values() if value is not None]
+    mean = sum(known) / len(known) if known and len(known) == len(one.scores) else None
     return {**(had or dict.fromkeys(SCORES)), "judge": mean}
 
 
 def scores_table(tables: Iterable[pa.Table]) -> pa.Table:
-    """Judged rows -> one row of `TABLE` for each reply and criterion; rows that no judge saw are left out."""
+    """Judged rows -> one row of `TABLE` for each reply and criterion asked; rows that no judge saw are left out."""
     lines = [line for table in tables for row in table.to_pylist() for line in _lines(row)]
     return pa.Table.from_pylist(lines, TABLE)
 
@@ -135,12 +133,10 @@ def lines_of(
     same: Mapping[str, Any], scores: Mapping[str, float | None], why: Mapping[str, str], replies: Sequence[str]
 ) -> list[dict[str, Any]]:
     """One judged reply as lines of `TABLE`; `same` holds what is the same in all of them."""
-    asked = [name for name in scores if not why.get(name, "").startswith(NOT_ASKED)]
-    apart = len(replies) == len(asked)
-    by_name = dict(zip(asked, replies if apart else [*replies] * len(asked), strict=True))
+    each = replies if len(replies) == len(scores) else [*replies] * len(scores)
     return [
-        {**same, "criterion": name, "score": score, "why": why.get(name), "reply": by_name.get(name)}
-        for name, score in scores.items()
+        {**same, "criterion": name, "score": score, "why": why.get(name), "reply": reply}
+        for (name, score), reply in zip(scores.items(), each, strict=True)
     ]
 
 
@@ -155,13 +151,23 @@ def score_in(meta: Mapping[str, Any], criterion: str) -> float:
 
 def metrics_of(judge: Judge) -> dict[str, Metric]:
     """Criterion -> a metric of `evaluate`. Its values stand in the judged rows (`score_in`), not in the reply."""
-    return {name: _metric(judge, name) for name in judge.criteria}
+    return {name: _metric(judge.about(), name) for name in judge.criteria}
 
 
-def _metric(judge: Judge, criterion: str) -> Metric:
-    about = judge.about()
+def metrics_in(about: Mapping[str, Any], criteria: Sequence[str]) -> dict[str, Metric]:
+    """The metrics of a judged step by their names (`judge_fluency`), without its model.
+
+    `about` is what the identity in the step's manifest says under "about". Raises MashqError where it lacks a part of
+    the signature, for then it is not of a judge.
+    """
+    return {one.name: one for one in (_metric(about, criterion) for criterion in criteria)}
+
+
+def _metric(about: Mapping[str, Any], criterion: str) -> Metric:
+    if lacking := [key for key in ("model", "rubric", "rubric_fingerprint", "language") if key not in about]:
+        raise MashqError(expected_got("judge: about", "what a judged step says of its judge", f"no {lacking[0]}"))
     parts = [f"model:{about['model']}", f"rubric:{about['rubric']}:{about['rubric_fingerprint']}"]
-    parts += [f"lang:{judge.language}", "temp:0", "apart" if judge.settings.apart else ""]
+    parts += [f"lang:{about['language']}", "temp:0", "apart" if about.get("apart") else ""]
 
     def per_item(replies: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
         raise MashqError(f"judge_{criterion}: its values are read from judged rows (judge_rows), not from replies.")
@@ -200,6 +206,7 @@ def judged(
         _judged,
         {**told, "max_new_tokens": settings.max_new_tokens, "own_family": settings.own_family},
         {"replies": replies},
+        version=2,  # a criterion that was not asked has no score, where it was null
         identity={"judge": judge.model.identity, "asks": judge.fingerprint, "about": judge.about()},
         here=True,
         aside=_Asking(settings, systems, budget),

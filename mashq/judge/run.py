@@ -1,6 +1,6 @@
 """`mashq judge`: the replies of an evaluation, judged one by one or in pairs -> tables and a summary in a folder.
 
-What is judged is an evaluation's `samples.parquet`, its folder, or a run's record. The ledger lies in the folder of the
+What is judged is an evaluation's `samples.parquet` or its folder. The ledger lies in the folder of the
 results: the same command asks only what is missing.
 """
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mashq.judge.asking import Case, Compared, Judge, Judged, JudgeSettings, open_judge
-from mashq.judge.rows import NOT_ASKED, TABLE, lines_of, metrics_of, storable
+from mashq.judge.rows import TABLE, lines_of, metrics_of, storable
 from mashq.judge.verdict import OVERALL
 from mashq.lm import Budget, public_name
 from mashq.metrics import mean_score
@@ -40,22 +40,11 @@ PAIRS = pa.schema(
 
 
 def samples_of(path: Path) -> Path:
-    """The `samples.parquet` that a path means: itself, in its folder, or of the one evaluation of a run's record.
-
-    Raises MashqError where there is none, or where a run has several: then name the evaluation's folder.
-    """
+    """The `samples.parquet` that a path means: itself, or in its folder. Raises MashqError where there is none."""
     if path.suffix == ".parquet" and path.is_file():
         return path
     if (path / "samples.parquet").is_file():
         return path / "samples.parquet"
-    if path.suffix == ".json" and path.is_file():
-        from mashq.report.record import read_run
-
-        found = [step.folder / "samples.parquet" for step in read_run(path).of("evaluation")]
-        if len(found) == 1:
-            return found[0]
-        got = f"{len(found)} ({', '.join(str(one.parent) for one in found[:4])})" if found else "none"
-        raise MashqError(expected_got(f"judge: {path}", "a run with one evaluation", got, "Name its folder."))
     do = "Give an evaluation's folder or samples.parquet, or a run's record (runs/RECIPE/NAME.json)."
     raise MashqError(expected_got(f"judge: {path}", "samples of an evaluation", "none there", do))
 
@@ -172,7 +161,6 @@ def _scores(judge: Judge, lines: Sequence[Mapping[str, Any]], seed: int) -> list
     for system in dict.fromkeys(line["system"] for line in lines):
         for name, metric in metrics_of(judge).items():
             asked = [line for line in lines if (line["system"], line["criterion"]) == (system, name)]
-            asked = [line for line in asked if not (line["why"] or "").startswith(NOT_ASKED)]
             read = [line for line in asked if line["score"] is not None]
             groups = [line["group"] for line in read]
             score = read and mean_score(
@@ -233,7 +221,6 @@ def _pair_lines(one: Mapping[str, Any], two: Mapping[str, Any], each: Compared) 
 def _won(lines: Sequence[Mapping[str, Any]], system: str, name: str) -> dict[str, Any]:
     """How a system fares against the baseline by one criterion; flips are counted among the ties."""
     own = [line for line in lines if (line["system"], line["criterion"]) == (system, name)]
-    own = [line for line in own if not (line["why"] or "").startswith(NOT_ASKED)]
     counts = Counter(line["verdict"] for line in own)
     told = {"system": system, "criterion": name, "asked": len(own), "unread": counts[None]}
     told |= {"wins": counts["second"], "ties": counts["tie"], "losses": counts["first"]}

@@ -35,7 +35,7 @@ from mashq.lm.wire import Answer, Broken, Sender, check_key, connect
 from mashq.rows import MashqError
 from mashq.settings import check_limits
 
-__all__ = ["OpenAI"]
+__all__ = ["OpenAI", "address_of"]
 
 KEYS = ("MASHQ_API_KEY", "OPENAI_API_KEY")
 CONNECT_S = 10.0
@@ -129,7 +129,7 @@ class OpenAI:
         poll_s: float = 30.0,
         extra: Mapping[str, Any] | None = None,
     ):
-        self.address, name = _parts(url)
+        self.address, name = address_of(url)
         self.concurrency, self.timeout_s, self.patience_s = concurrency, timeout_s, patience_s
         self.retries, self.requests_per_minute, self.tokens_per_minute = retries, requests_per_minute, tokens_per_minute
         self.batch, self.poll_s = batch, poll_s
@@ -460,7 +460,7 @@ class _Run:
         self.group: asyncio.TaskGroup | None = None
 
 
-def _parts(url: str) -> tuple[str, str]:
+def address_of(url: str) -> tuple[str, str]:
     """Address and model name ("" where none is given)."""
     try:
         parts = urlsplit(url)

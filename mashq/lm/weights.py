@@ -37,6 +37,7 @@ __all__ = [
     "gguf",
     "licence",
     "load",
+    "model_folder",
     "notice",
     "public_name",
     "quiet",
@@ -141,7 +142,7 @@ def weights(spec: str, remote_code: bool = False) -> Path:
         folder = cache() / "models" / f"{path.stem}-{_file_hash(path)[:12]}-bf16"
         return _once(folder, lambda partial: _dequantise(path, partial, None))
     if path.is_dir():
-        return _loadable(_model_folder(path))
+        return _loadable(model_folder(path))
     if path.is_absolute() or spec.startswith((".", "~")) or not HUB_NAME.fullmatch(spec):
         raise MashqError(
             f"model '{spec}': there is no such folder. Give a folder with config.json and safetensors, a .gguf file, "
@@ -150,7 +151,7 @@ def weights(spec: str, remote_code: bool = False) -> Path:
     return _loadable(_from_hub(spec, remote_code))
 
 
-def _model_folder(path: Path) -> Path:
+def model_folder(path: Path) -> Path:
     """The folder that holds config.json: `path` itself, or `path/model` as a full training leaves it."""
     for folder in (path, path / "model"):
         if (folder / "config.json").is_file():
@@ -203,7 +204,7 @@ def _from_hub(spec: str, remote_code: bool) -> Path:
             f"({_first_line(error)}). Check the name; for a gated model set HF_TOKEN; without network point HF_HOME at "
             f"a filled cache or give a local folder.{nearest(spec, [*EMBEDDED, *toy.TOYS])}"
         ) from error
-    return _model_folder(folder)
+    return model_folder(folder)
 
 
 def _first_line(error: BaseException) -> str:

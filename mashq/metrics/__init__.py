@@ -1,7 +1,8 @@
 """Metrics: replies and references to numbers that carry their recipe, their interval and their n.
 
 One file per metric. `CATALOGUE` holds those that score a reply against its references; perplexity and bits per byte
-need a model's likelihoods, novelty the training text, health the reply alone.
+need a model's likelihoods, novelty the training text, health the reply alone. Those that score a reply against its
+prompt are `mashq.obedience.METRICS`.
 """
 
 from mashq.metrics import chrf, exact, rouge

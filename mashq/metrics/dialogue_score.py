@@ -14,46 +14,53 @@ a negative one. A conversation with an empty reply, or none, scores 0 in every p
 measurement and are not fitted to anything.
 
 This score is ours and carries no other name: the dialogue metric "RAVEN" of the first paper has no public definition.
-It must be validated before it is used: `validate` asks how often it ranks a true reply above one of another
-conversation of the same variety and about the same length, and `dialogue_score` refuses a variety where the lower end
-of that AUC is not above `LEAST_AUC`. It says whether replies belong, not whether they are true, polite or well written.
+It must be validated before it is used: `dialogue_validation.validate` asks how often it ranks a true reply above one of
+another conversation of the same variety and about the same length, and `dialogue_score` refuses a variety where the
+lower end of that AUC is not above `LEAST_AUC`. It says whether replies belong, not whether they are true, polite or
+well written.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mashq import arabic
 from mashq.encode import Encoder, open_encoder
-from mashq.metrics.resample import ROUNDS, cluster_codes, expanded_tail
-from mashq.metrics.score import Score, mean_score, sign
+from mashq.metrics.score import Metric, Score, mean_score, sign
 from mashq.packaged import parsed
 from mashq.rows import MashqError, expected_got
 
 __all__ = [
     "LEAST_AUC",
+    "VALIDATED",
     "WEIGHTS",
     "Auc",
     "Parts",
     "Validation",
     "dialogue_items",
     "dialogue_score",
-    "shuffled",
-    "validate",
+    "facts_of",
+    "metric",
+    "why_not_validated",
 ]
 
+NAME = "dialogue_score"  # as a metric, and of the facts in a row's `meta`
 VERSION = 1  # of parts, weights and data together
 WEIGHTS = {"relevance": 0.4, "coherence": 0.2, "specificity": 0.2, "freshness": 0.1, "arabic": 0.1}
 HISTORY = 3  # turns before a reply that it is compared with
 RUN = 3  # words in the runs that freshness counts
 LEAST_AUC = 0.6  # the lower end of a validation's interval is above it; 0.5 is chance
 LEAST_CONVERSATIONS = 20  # of a variety, to be validated at all
+# What benchmarks/dialogue_score.py found for the embedded encoder: a variety by the texts on which it tells least.
+VALIDATED = Path(__file__).parents[1] / "data" / "dialogues" / "dialogue_score_validated.json"
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -135,11 +142,11 @@ def dialogue_items(conversations: Sequence[Messages], encoder: Encoder | None = 
     encoder: `encode.open_encoder()` by default. Raises MashqError for a message without role and content.
     """
     encoder = encoder or open_encoder()
-    spoken = [_spoken(messages, place) for place, messages in enumerate(conversations)]
-    texts = sorted({text for turns in spoken for text in _texts(turns)})
+    told = [spoken(messages, place) for place, messages in enumerate(conversations)]
+    texts = sorted({text for turns in told for text in _texts(turns)})
     vectors = dict(zip(texts, _centred(encoder, texts), strict=True))
     generic = _centred(encoder, _data()["generic"])  # (replies, dimensions)
-    return [_parts(turns, vectors, generic) for turns in spoken]
+    return [_parts(turns, vectors, generic) for turns in told]
 
 
 def dialogue_score(
@@ -163,25 +170,37 @@ def dialogue_score(
     if len(varieties) != len(conversations):
         what = expected_got("dialogue score: varieties", f"{len(conversations)}, one each", str(len(varieties)))
         raise MashqError(what)
-    problem = _not_validated(varieties, validation, encoder)
+    problem = why_not_validated(varieties, validation, encoder)
     if problem and not mark:
         do = "Validate it on true conversations of that variety (validate), or set mark=True to have it marked."
         raise MashqError(f"dialogue score: {problem}. {do}")
     items = dialogue_items(conversations, encoder)
-    data = f"encoder:{encoder.identity.replace('|', ',')}", f"v:{VERSION}"
-    about = (*data, "validated:no" if problem else f"validated:auc>{LEAST_AUC}")
-    weights = "weights:" + ",".join(f"{name}={weight}" for name, weight in WEIGHTS.items())
-    columns: dict[str, tuple[list[float], tuple[str, ...]]] = {
-        "dialogue": ([one.whole for one in items], (weights, *about))
-    }
-    columns |= {name: ([getattr(one, name) for one in items], about) for name in WEIGHTS}
+    columns = {"dialogue": [one.whole for one in items]}
+    columns |= {name: [getattr(one, name) for one in items] for name in WEIGHTS}
     return {
-        name: mean_score(values, name=name, signature=sign(name, *told), groups=groups, seed=seed)
-        for name, (values, told) in columns.items()
+        name: mean_score(
+            values, name=name, signature=_signature(name, encoder, marked=bool(problem)), groups=groups, seed=seed
+        )
+        for name, values in columns.items()
     }
 
 
-def _not_validated(varieties: Sequence[str], validation: Validation | None, encoder: Encoder) -> str | None:
+def _signature(name: str, encoder: Encoder, *, marked: bool) -> str:
+    weights = "weights:" + ",".join(f"{part}={weight}" for part, weight in WEIGHTS.items())
+    return sign(
+        name,
+        "" if name in WEIGHTS else weights,
+        f"encoder:{encoder.identity.replace('|', ',')}",
+        f"v:{VERSION}",
+        "validated:no" if marked else f"validated:auc>{LEAST_AUC}",
+    )
+
+
+def why_not_validated(varieties: Sequence[str], validation: Validation | None, encoder: Encoder) -> str | None:
+    """The reason for which the score must not be used on one of these varieties, or None.
+
+    Raises MashqError for a validation of another encoder or version.
+    """
     if validation is None:
         return "not validated"
     if (validation.encoder, validation.version) != (encoder.identity, VERSION):
@@ -191,8 +210,8 @@ def _not_validated(varieties: Sequence[str], validation: Validation | None, enco
     return next((why for variety in sorted(set(varieties)) if (why := validation.why_not(variety))), None)
 
 
-def _spoken(messages: Messages, place: int) -> list[tuple[str, str]]:
-    """(role, content) of the turns, without system turns."""
+def spoken(messages: Messages, place: int) -> list[tuple[str, str]]:
+    """(role, content) of the turns, without system turns. Raises MashqError for a message that lacks one."""
     try:
         turns = [(message["role"], message["content"]) for message in messages]
     except (KeyError, TypeError) as error:
@@ -264,106 +283,22 @@ def _data() -> Mapping[str, list[str]]:
     return parsed("dialogues/dialogue_score")
 
 
-# --- validation ------------------------------------------------------------------------------------------------------
+# --- as a metric of replies ------------------------------------------------------------------------------------------
 
 
-def shuffled(
-    conversations: Sequence[Messages], groups: Sequence[str | None] | None = None, *, seed: int = 0
-) -> list[list[dict[str, str]] | None]:
-    """Each conversation with its last reply replaced by one of another conversation of about the same number of words.
-
-    Each takes the reply nearest in length of another group and with another text, of several as near a drawn one; a
-    reply may be taken twice. None where there is no such reply, and for a conversation that does not end with a reply.
-    """
-    codes = cluster_codes(len(conversations), groups, "dialogue score")
-    last = [_last_reply(messages, place) for place, messages in enumerate(conversations)]
-    generator = np.random.default_rng(seed)
-    lots = generator.random(len(last))
-    counts = np.array([-1 if reply is None else len(arabic.words(reply)) for reply in last])
-    able = np.flatnonzero(counts >= 0)
-    found: list[list[dict[str, str]] | None] = []
-    for place, reply in enumerate(last):
-        others = [] if reply is None else [o for o in able if codes[o] != codes[place] and last[o] != reply]
-        if not others:
-            found.append(None)
-            continue
-        taken = min(others, key=lambda other: (abs(counts[other] - counts[place]), lots[other]))
-        turns = [dict(turn) for turn in conversations[place]]
-        found.append([*turns[:-1], {**turns[-1], "content": last[taken] or ""}])
-    return found
+def facts_of(conversations: Sequence[Messages], encoder: Encoder) -> list[dict[str, float]]:
+    """What the `meta` of a reply row says of its conversation, under `NAME`: the whole and the parts."""
+    return [{"whole": one.whole, **asdict(one)} for one in dialogue_items(conversations, encoder)]
 
 
-def _last_reply(messages: Messages, place: int) -> str | None:
-    turns = _spoken(messages, place)
-    return turns[-1][1] if len(turns) > 1 and turns[-1][0] == "assistant" and arabic.words(turns[-1][1]) else None
+def metric(encoder: Encoder, *, marked: bool) -> Metric:
+    """The score as a metric of `mashq.evaluate`, read from rows that carry it; `marked`: its varieties do not pass."""
+    return Metric(NAME, _of_replies, _signature(NAME, encoder, marked=marked), True, "0..1", _in_meta)
 
 
-def validate(
-    conversations: Sequence[Messages],
-    varieties: Sequence[str],
-    *,
-    encoder: Encoder | None = None,
-    groups: Sequence[str | None] | None = None,
-    seed: int = 0,
-) -> Validation:
-    """The AUC of true conversations against the same with a wrong last reply (`shuffled`), within each variety.
-
-    Conversations for which there is no wrong reply are left out of `n`. Raises MashqError for unequal lengths, for no
-    conversation, and for a variety in which no wrong reply can be found.
-    """
-    encoder = encoder or open_encoder()
-    for name, given in (("varieties", varieties), ("groups", groups)):
-        if given is not None and len(given) != len(conversations):
-            raise MashqError(
-                expected_got(f"dialogue score: {name}", f"{len(conversations)}, one each", str(len(given)))
-            )
-    if not conversations:
-        raise MashqError(expected_got("dialogue score: validation", "at least one conversation", "none"))
-    whole: dict[str, Auc] = {}
-    parts: dict[str, dict[str, Auc]] = {}
-    for variety in sorted(set(varieties)):
-        here = [place for place, name in enumerate(varieties) if name == variety]
-        own = [conversations[place] for place in here]
-        of = None if groups is None else [groups[place] for place in here]
-        wrong = shuffled(own, of, seed=seed)
-        kept = [place for place, one in enumerate(wrong) if one is not None]
-        if not kept:
-            raise MashqError(
-                expected_got(f"dialogue score: conversations of {variety}", "two with different replies", str(len(own)))
-            )
-        right = dialogue_items([own[place] for place in kept], encoder)
-        mixed = dialogue_items([wrong[place] or [] for place in kept], encoder)
-        codes = cluster_codes(len(kept), None if of is None else [of[place] for place in kept], "dialogue score")
-        whole[variety] = _auc([one.whole for one in right], [one.whole for one in mixed], codes, seed)
-        parts[variety] = {
-            part.name: _auc([getattr(r, part.name) for r in right], [getattr(m, part.name) for m in mixed], codes, seed)
-            for part in fields(Parts)
-        }
-    return Validation(encoder.identity, whole, parts, VERSION, seed)
+def _in_meta(meta: Mapping[str, Any]) -> float:
+    return float(meta[NAME]["whole"]) if NAME in meta else math.nan
 
 
-def _auc(right: Sequence[float], wrong: Sequence[float], codes: np.ndarray, seed: int) -> Auc:
-    """The share of (true, shuffled) pairs in which the true one is higher, and a bootstrap of whole groups."""
-    true, other = np.asarray(right), np.asarray(wrong)
-    wins = (true[:, None] > other[None, :]) + 0.5 * (true[:, None] == other[None, :])  # (true, shuffled)
-    clusters = int(codes.max()) + 1
-    member = np.zeros((len(codes), clusters))
-    member[np.arange(len(codes)), codes] = 1
-    table, sizes = member.T @ wins @ member, member.sum(0)
-    value = float(wins.mean())
-    if clusters < 2:
-        return Auc(value, None, None, len(codes))
-    drawn = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=ROUNDS)
-    values = ((drawn @ table) * drawn).sum(1) / (drawn @ sizes) ** 2
-    tail = expanded_tail(clusters)
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return Auc(value, float(low), float(high), len(codes))
-
-
-def about(validation: Validation) -> list[dict[str, Any]]:
-    """The validation as a table: variety, part (`dialogue` is the whole), AUC, interval, n."""
-    return [
-        {"variety": variety, "part": part, **asdict(one)}
-        for variety in sorted(validation.auc)
-        for part, one in {"dialogue": validation.auc[variety], **validation.parts[variety]}.items()
-    ]
+def _of_replies(replies: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+    raise MashqError(f"{NAME}: its values are read from rows that carry them: a reply alone has no history.")

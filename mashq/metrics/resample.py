@@ -92,6 +92,13 @@ def bootstrap(
     interval is the expanded percentile interval: percentiles are taken further out by sqrt(G/(G-1)) t/z, because the
     plain ones are too narrow for few clusters (Hesterberg 2015, "What Teachers Should Know About the Bootstrap",
     section 5.3). With one cluster there is nothing to draw from, and the interval is (None, None).
+
+    Few clusters: the expansion does not mend everything. In simulations of 20 items with skewed, ROUGE-like scores the
+    interval held the true mean in 93.4 % (20 clusters), 92.3 % (10) and 89.8 % (5) of 10,000 data sets, and the true
+    difference of two systems in 94.1, 93.2 and 91.4 %, not in 95 % (docs/benchmarks/statistics.md). The paired test
+    beside it swaps the same clusters: with five or fewer its smallest two-sided p is 2/32 = 0.0625, so it can never
+    give p < 0.05, whatever the difference, though the interval may leave 0 out. Read such intervals as rough, and
+    collect more clusters rather than more items in each.
     """
     clusters = len(sums)
     if clusters < 2:

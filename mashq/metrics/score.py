@@ -49,6 +49,7 @@ class Metric:
     higher_is_better: bool
     unit: str  # the range of one item: "0..1", "0..100", "0 or 1", "1..5"
     of_meta: Callable[[Mapping[str, Any]], float] | None = None  # instead: read from the reply row's `meta`; NaN = none
+    of_turns: Callable[[Sequence[Mapping[str, str]]], float] | None = None  # or of prompt and reply
 
 
 def sign(name: str, *parts: str) -> str:

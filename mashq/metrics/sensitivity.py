@@ -8,6 +8,7 @@ where the interval of its paired difference leaves 0 out under both profiles, on
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +23,7 @@ from mashq.metrics.resample import bootstrap, cluster_codes, cluster_sums
 from mashq.metrics.score import Metric, Score, mean_score
 from mashq.rows import MashqError, expected_got, nearest
 
-__all__ = ["METRICS", "USUAL", "Agreement", "Cell", "Difference", "Sensitivity", "Turn", "sensitivity"]
+__all__ = ["KEYS", "METRICS", "USUAL", "Agreement", "Cell", "Difference", "Sensitivity", "Turn", "sensitivity"]
 
 METRICS: Mapping[str, Callable[[Profile], Metric]] = {
     "rougeL": lambda profile: rouge.metric("rougeL", profile),
@@ -32,6 +33,8 @@ METRICS: Mapping[str, Callable[[Profile], Metric]] = {
     "BLEU": chrf.bleu_metric,
 }
 USUAL = ("rougeL", "rouge1", "rouge2", "chrF++")
+# Verdicts: no ranking; the same under every profile; a pair turns, but within noise; a pair turns for certain.
+KEYS = ("none", "same", "noise", "moves")
 _TIE = 1e-12  # means nearer than this are equal
 
 
@@ -123,17 +126,27 @@ class Sensitivity:
         return tuple(turn for one in self.agreements for turn in one.turns)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: the fields, and of turns whether they are certain."""
-        made = asdict(self)
+        """As JSON reads it back: the fields, of turns whether they are certain, and `findings` as "verdicts"."""
+        made: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         for listed, one in zip(made["agreements"], self.agreements, strict=True):
             listed["moved"] = one.moved
             for told, turn in zip(listed["turns"], one.turns, strict=True):
                 told["certain"] = turn.certain
+        made["verdicts"] = self.findings()
         return made
+
+    def findings(self) -> list[dict[str, Any]]:
+        """Of each metric a `key` of `KEYS`, the least of Kendall's taus (or None), the pairs that turn, and how many of
+        them for certain: a pair counts once, under however many profiles it turns.
+        """
+        return [_finding(metric, self._of(metric)) for metric in self.metrics]
 
     def verdicts(self) -> list[str]:
         """One sentence a metric: whether its ranking moves with the profile, and what turns."""
-        return [_verdict(metric, [one for one in self.agreements if one.metric == metric]) for metric in self.metrics]
+        return [_verdict(metric, self._of(metric)) for metric in self.metrics]
+
+    def _of(self, metric: str) -> list[Agreement]:
+        return [one for one in self.agreements if one.metric == metric]
 
     def markdown(self) -> list[str]:
         """Lines of a table of means, system by profile, for every metric, with the verdict under it."""
@@ -270,18 +283,34 @@ def _tau(here: Sequence[int], there: Sequence[int]) -> float | None:
     return sum(one * two for one, two in zip(here, there, strict=True)) / math.sqrt(untied)
 
 
+def _finding(metric: str, agreements: Sequence[Agreement]) -> dict[str, Any]:
+    turns = [turn for one in agreements for turn in one.turns]
+    taus = [one.tau for one in agreements if one.tau is not None]
+    pairs = {frozenset((turn.first, turn.second)) for turn in turns}
+    certain = {frozenset((turn.first, turn.second)) for turn in turns if turn.certain}
+    key = "moves" if certain else "noise" if turns else "same" if taus else "none"
+    return {
+        "metric": metric,
+        "key": key,
+        "tau": min(taus, default=None),
+        "turns": len(pairs),
+        "certain": len(certain),
+    }
+
+
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
 def _verdict(metric: str, agreements: Sequence[Agreement]) -> str:
-    turns = [turn for one in agreements for turn in one.turns]
-    taus = [one.tau for one in agreements if one.tau is not None]
-    if not taus and not turns:
+    finding = _finding(metric, agreements)
+    if finding["key"] == "none":
         return f"{metric}: there is no ranking to move (one system, or all are equal)."
-    least = f"Kendall's tau at least {min(taus):.2f}" if taus else "Kendall's tau not defined"
-    if not turns:
+    tau = finding["tau"]
+    least = "Kendall's tau not defined" if tau is None else f"Kendall's tau at least {tau:.2f}"
+    if finding["key"] == "same":
         return f"{metric}: the ranking is the same under every profile ({least})."
-    noise = "" if any(turn.certain for turn in turns) else ", but within noise"
+    turns = [turn for one in agreements for turn in one.turns]
+    noise = ", but within noise" if finding["key"] == "noise" else ""
     return f"{metric}: the ranking moves with the profile{noise} ({least}): {'; '.join(map(_told, turns))}."
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from mashq.metrics.agreement import Agreement, Ratings, measures, severity
@@ -13,7 +15,7 @@ from mashq.metrics.score import Score
 from mashq.rating.store import Store
 from mashq.rows import MashqError
 
-__all__ = ["Agreed", "agreements", "as_text"]
+__all__ = ["EVERY", "SCALES", "Agreed", "agreements", "agreements_of", "as_text", "counted"]
 
 SCALES = {"absolute": (1, 5), "pairwise": (-1, 1)}
 EVERY = "all"  # varieties together
@@ -32,33 +34,44 @@ class Agreed:
     simulated: bool
 
 
-def agreements(store: Store, *, seed: int = 0) -> list[Agreed]:
+def agreements(store: Store, *, seed: int = 0, withdrawn: bool = False) -> list[Agreed]:
     """Agreement by criterion, of all varieties together and then of each; practice and attention items do not count.
 
-    Raises MashqError where fewer than two raters answered.
+    `withdrawn`: raters who were withdrawn count too. Raises MashqError where fewer than two raters answered.
     """
-    table = store.answers()
-    table = table.filter(pc.and_(pc.equal(table["role"], "item"), pc.is_valid(table["value"])))
-    rows = table.to_pylist()
+    return agreements_of(store.answers(), seed=seed, withdrawn=withdrawn)
+
+
+def agreements_of(answers: pa.Table, *, seed: int = 0, withdrawn: bool = False) -> list[Agreed]:
+    """`agreements` of answers as rows (`table.COLUMNS`)."""
+    rows = [row for row in counted(answers) if withdrawn or not row["withdrawn"]]
     if len({row["rater"] for row in rows}) < 2:
         raise MashqError("agree: expected answers of at least two raters, got fewer. Ask more raters, or wait.")
     found = []
     for kind, criterion in dict.fromkeys((row["kind"], row["criterion"]) for row in rows):
         here = [row for row in rows if (row["kind"], row["criterion"]) == (kind, criterion)]
-        varieties = sorted({row["variety"] for row in here} - {""})
+        varieties = sorted({row["variety"] or "" for row in here} - {""})
         for variety in [EVERY, *(varieties if len(varieties) > 1 else [])]:
             some = [row for row in here if variety in (EVERY, row["variety"])]
-            if len({row["rater"] for row in some}) < 2:
-                continue
-            ratings = Ratings.of(
-                [(row["item"], row["rater"], int(row["value"])) for row in some],
-                scale=SCALES[kind],
-                groups={row["item"]: row["group"] or row["item"] for row in some},
-            )
-            simulated, items = any(row["simulated"] for row in some), len({row["item"] for row in some})
-            told = measures(ratings, seed=seed)
-            found.append(Agreed(criterion, kind, variety, items, told, severity(ratings, seed=seed), simulated))
+            if len({row["rater"] for row in some}) >= 2:
+                found.append(_agreed(some, kind, criterion, variety, seed))
     return found
+
+
+def counted(answers: pa.Table) -> list[dict[str, Any]]:
+    """The rows that say something of a text: a number, on a real item."""
+    return answers.filter(pc.and_(pc.equal(answers["role"], "item"), pc.is_valid(answers["value"]))).to_pylist()
+
+
+def _agreed(rows: Sequence[Mapping[str, Any]], kind: str, criterion: str, variety: str, seed: int) -> Agreed:
+    ratings = Ratings.of(
+        [(row["item"], row["rater"], int(row["value"])) for row in rows],
+        scale=SCALES[kind],
+        groups={row["item"]: row["group"] or row["item"] for row in rows},
+    )
+    simulated, items = any(row["simulated"] for row in rows), len({row["item"] for row in rows})
+    told = measures(ratings, seed=seed)
+    return Agreed(criterion, kind, variety, items, told, severity(ratings, seed=seed), simulated)
 
 
 def as_text(found: Sequence[Agreed], *, as_json: bool = False) -> str:

@@ -47,6 +47,7 @@ MOST_FIELDS = 500
 SHORT_LABEL = 12  # characters: five such labels stand beside each other on a phone of 360 px
 WORDS_PER_MINUTE = 138  # silent reading of Arabic (IReST: Trauzettel-Klosinski and Dietz 2012, table 2)
 SECONDS_PER_QUESTION = 5  # our guess: to decide, once a text is read
+PLACES = {"here": "", "raters": "raters", "links": "links", "withdrawn": "withdrawn"}  # of the admin page
 MEDIA = {"csv": "text/csv; charset=utf-8", "json": "application/json", "parquet": "application/vnd.apache.parquet"}
 
 
@@ -99,6 +100,7 @@ def app(store: Store, *, hosts: Hosts, limits: Limits | None = None) -> Any:
         routing.Route("/a/{link}/export/{name}", pages.export),
         routing.Route("/a/{link}/raters", pages.new_rater, methods=["POST"]),
         routing.Route("/a/{link}/links", pages.new_link, methods=["POST"]),
+        routing.Route("/a/{link}/withdrawn", pages.withdraw, methods=["POST"]),
         routing.Route("/{name}", pages.part),
         routing.Route("/{rest:path}", pages.nothing, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
     ]
@@ -383,14 +385,25 @@ class Pages:
     @_writes
     def new_link(self, request: Any, visit: Visit, fields: dict[str, str]) -> Any:
         """Another link for a rater who lost the first, which ends with it."""
+        rater = self._staying(fields)
+        link = _address(request, self.store.new_token(rater))
+        return self._admin(visit, made={"name": rater.name, "link": link})
+
+    @_writes
+    def withdraw(self, request: Any, visit: Visit, fields: dict[str, str]) -> Any:
+        """A rater leaves: the link is dead, the answers stay and are marked, what is open goes to the others."""
+        self.store.withdraw(self._staying(fields))
+        return self._on(visit, "")
+
+    def _staying(self, fields: Mapping[str, str]) -> Rater:
+        """The rater that a form of the admin page names. Raises Refused with 404 for none, and for one who has left."""
         for rater, _ in self.store.raters():
-            if str(rater.id) == fields.get("rater"):
-                link = _address(request, self.store.new_token(rater))
-                return self._admin(visit, made={"name": rater.name, "link": link})
+            if str(rater.id) == fields.get("rater") and not rater.left:
+                return rater
         raise Refused(404)
 
     def _admin(self, visit: Visit, *, made: Mapping[str, str] | None = None, fault: str = "") -> Any:
-        links = {name: visit.to(place) for name, place in {"here": "", "raters": "raters", "links": "links"}.items()}
+        links = {name: visit.to(place) for name, place in PLACES.items()}
         return self._page(
             "admin.html",
             visit,

@@ -459,14 +459,21 @@ class Store:
         order = "h.id" if table == "history" else "h.rater, h.item"
         with self._reading() as file:
             found = file.execute(
-                f"select r.name, r.dialect, h.item, h.answer, h.seconds, h.made from {table} h "
+                f"select r.name, r.dialect, r.left, h.item, h.answer, h.seconds, h.made from {table} h "
                 f"join raters r on r.id = h.rater order by {order}"
             ).fetchall()
         rows = [
             row
-            for name, dialect, item, answer, seconds, made in found
+            for name, dialect, left, item, answer, seconds, made in found
             for row in answer_rows(
-                self.study, name, self._items[item], json.loads(answer), dialect=dialect, seconds=seconds, when=made
+                self.study,
+                name,
+                self._items[item],
+                json.loads(answer),
+                dialect=dialect,
+                withdrawn=bool(left),
+                seconds=seconds,
+                when=made,
             )
         ]
         return pa.Table.from_pylist(rows, COLUMNS)

@@ -33,6 +33,7 @@ __all__ = [
     "draw",
     "read_study",
     "rubric",
+    "sample_id",
     "study_of",
     "study_of_checks",
     "study_of_samples",
@@ -299,8 +300,8 @@ def study_of_samples(
 
     `study` holds the study's other fields (name, rubric or criteria, seed, practice and attention items ...). The n
     items are drawn by its seed, equally many of each task and variety as far as there are. absolute: one item for each
-    reply; pairwise: one for each two of the systems (in the order given; default: that of the file). Ids are hashes,
-    so that they do not name a system.
+    reply; pairwise: one for each two of the systems (in the order given; default: that of the file). Ids are hashes
+    (`sample_id`), so that they do not name a system.
     """
     samples = _samples(Path(path))
     names = list(dict.fromkeys(samples["system"].to_pylist()))
@@ -339,10 +340,15 @@ def _drawn(replies: Mapping[str, Mapping[str, Mapping[str, Any]]], n: int, seed:
     return [one for one in by_turns if one is not None][: n or None]
 
 
+def sample_id(kind: str, item: str, systems: Sequence[str], replies: Sequence[str]) -> str:
+    """The id of a study's item made from samples: it tells these replies from later ones of the same systems."""
+    return f"{draw(kind, item, *systems, *replies):016x}"
+
+
 def _plain(item: str, rows: Mapping[str, Mapping[str, Any]], systems: Sequence[str], kind: str) -> dict[str, Any]:
     row = rows[systems[0]]
     return {
-        "id": f"{draw(kind, item, *systems):016x}",
+        "id": sample_id(kind, item, systems, [rows[name]["reply"] or "" for name in systems]),
         "kind": kind,
         "prompt": row["prompt"] or "",
         "shown": [rows[name]["reply"] or "" for name in systems],

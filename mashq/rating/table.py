@@ -19,6 +19,7 @@ COLUMNS = pa.schema(
         ("simulated", pa.bool_()),  # the raters were programs
         ("rater", pa.string()),
         ("dialect", pa.string()),  # the rater's own
+        ("withdrawn", pa.bool_()),  # the rater left the study; no measure counts the answer unless it is asked to
         ("item", pa.string()),
         ("kind", pa.string()),
         ("role", pa.string()),
@@ -40,12 +41,21 @@ COLUMNS = pa.schema(
 
 
 def answer_rows(
-    study: Study, rater: str, item: Item, said: Mapping[str, Any], *, dialect: str = "", seconds: float, when: int
+    study: Study,
+    rater: str,
+    item: Item,
+    said: Mapping[str, Any],
+    *,
+    dialect: str = "",
+    withdrawn: bool = False,
+    seconds: float,
+    when: int,
 ) -> Iterator[dict[str, Any]]:
     """The rows (`COLUMNS`) of one answer, whose sides are in the study's order; `when` in microseconds."""
     systems = (*item.systems, "", "")
     shared = {
         **{"study": study.name, "simulated": study.simulated, "rater": rater, "dialect": dialect},
+        "withdrawn": withdrawn,
         **{name: getattr(item, name) for name in ("kind", "role", "variety", "group")},
         **{"item": item.id, "system": systems[0], "other": systems[1], "side": "", "text": said.get("text", "")},
         **{"note": said["note"], "seconds": seconds, "when": when},

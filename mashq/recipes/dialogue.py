@@ -19,9 +19,12 @@ from mashq import dialogues, rows
 from mashq import steps as shared
 from mashq.conversation_checks import Limits
 from mashq.dialogues import Conversations, Grid
+from mashq.judge.asking import JudgeSettings
 from mashq.lm import Decoding
+from mashq.proof import ProofSettings, proven, tuned_and_asked
 from mashq.run import Job, Step
 from mashq.steps import StudentSettings
+from mashq.steps.dialogue_scores import DialogueScoreSettings, metric_of, scored
 from mashq.synthesis import Asked
 from mashq.synthesis_step import WriterSettings, synthesised, wanted_rows
 from mashq.synthesis_survey import survey
@@ -46,6 +49,8 @@ class Settings:
     training: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=5e-4))
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=96))
     metrics: tuple[str, ...] = ("perplexity", "bits_per_byte", "rougeL", "chrF++")
+    dialogue_score: DialogueScoreSettings = field(default_factory=DialogueScoreSettings)
+    proof: ProofSettings = field(default_factory=lambda: ProofSettings(judge=JudgeSettings(rubric="dialogue")))
     seed: int = 0
 
 
@@ -160,6 +165,34 @@ def steps(settings: Settings) -> list[Step]:
     learnt = shared.take("learnt", divided, "train", most=settings.rows, seed=settings.seed)
     unseen = Step("turns", turns, None, {"conversations": divided})
     test = shared.take("asked", unseen, "test", most=settings.asked, by="task", seed=settings.seed)
-    student, training = settings.student, settings.training
-    gain = shared.tuned_and_asked(learnt, test, student, training, settings.decoding, settings.metrics, settings.seed)
-    return [*made, learnt, unseen, test, *gain]
+    return [*made, learnt, unseen, test, *_gain(settings, learnt, test)]
+
+
+def _gain(settings: Settings, learnt: Step, asked: Step) -> list[Step]:
+    """The student before and after, and what it gained; with an encoder also the score without references."""
+    student, decoding, metrics, score = settings.student, settings.decoding, settings.metrics, settings.dialogue_score
+    training, proof, seed = settings.training, settings.proof, settings.seed
+    if not score.encoder:
+        return tuned_and_asked(learnt, asked, student, training, decoding, metrics, proof, seed)
+    belongs = metric_of(score, [settings.grid.variety])  # refuses before anything is written or trained
+    tuned = shared.train("tuned", {"learnt": learnt}, student, training)
+    said = {
+        "before": shared.replies("before", asked, student, decoding),
+        "after": shared.replies("after", asked, student, decoding, tuned),
+    }
+    systems = {name: scored(f"{name}-scored", one, score) for name, one in said.items()}
+    labels = {"before": "untuned", "after": "tuned"}
+    found = proven(
+        "gain",
+        systems,
+        labels,
+        (*metrics, belongs),
+        proof,
+        asked=asked,
+        student=student,
+        decoding=decoding,
+        training=learnt,
+        seed=seed,
+        scored=lambda name, replies: scored(f"{name}-scored", replies, score),
+    )
+    return [tuned, *said.values(), *systems.values(), *found]

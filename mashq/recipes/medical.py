@@ -21,11 +21,13 @@ import pyarrow as pa
 
 from mashq import posts, rows
 from mashq import steps as shared
+from mashq.judge.asking import JudgeSettings
 from mashq.lm import Decoding
 from mashq.lm.toy import TOYS
 from mashq.medical import posts as medical_posts
 from mashq.posts import CleanSettings, NormaliseSettings, PairSettings, PrivacySettings, VarietySettings
 from mashq.posts_survey import survey
+from mashq.proof import ProofSettings, compared, once, proven
 from mashq.rows import MashqError, nearest
 from mashq.run import Job, Step, read_rows
 from mashq.sources import SourceSettings
@@ -62,6 +64,7 @@ class Settings:
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=256))
     encoder: EncoderSettings = field(default_factory=EncoderSettings)  # of BERTScore
     metrics: tuple[str, ...] = (*BERTSCORE, "rougeL", "chrF++", "bits_per_byte")
+    proof: ProofSettings = field(default_factory=lambda: ProofSettings(judge=JudgeSettings(rubric="medical")))
     seed: int = 0
 
 
@@ -207,23 +210,34 @@ def _tuned(settings: Settings, held: Step, normal: Step) -> list[Step]:
             made += [tuned, said]
         # The measured student stands first after its untuned self: the summary speaks of it.
         systems = {f"{measured}, untuned": untuned, measured: told[arm][measured], **told[arm]}
-        made.append(_evaluated(settings, f"students{arm}", systems, lessons))
+        made += proven(
+            f"students{arm}",
+            *_named(systems),
+            settings.metrics,
+            settings.proof,
+            asked=asked,
+            student=first,
+            decoding=settings.decoding,
+            training=lessons,
+            seed=settings.seed,
+            encoder=settings.encoder,
+        )
     if settings.both_arms:
         both = {f"{measured}, as written": told[""][measured], f"{measured}, normalised": told["-normalised"][measured]}
-        made.append(_evaluated(settings, "normalisation", both, None))
-    return made
+        made += compared(
+            "normalisation",
+            *_named(both),
+            settings.metrics,
+            settings.proof,
+            seed=settings.seed,
+            encoder=settings.encoder,
+        )
+    return once(made)
 
 
-def _evaluated(settings: Settings, name: str, systems: dict[str, Step], lessons: Step | None) -> Step:
-    return shared.evaluation(
-        name,
-        {step.name: step for step in systems.values()},
-        {step.name: label for label, step in systems.items()},
-        settings.metrics,
-        training=lessons,
-        seed=settings.seed,
-        encoder=settings.encoder,
-    )
+def _named(systems: dict[str, Step]) -> tuple[dict[str, Step], dict[str, str]]:
+    """Systems by label -> their steps by name, and their labels by name."""
+    return {step.name: step for step in systems.values()}, {step.name: label for label, step in systems.items()}
 
 
 def _check(settings: Settings) -> None:

@@ -19,15 +19,16 @@ import pyarrow.compute as pc
 
 from mashq import rows, templates
 from mashq import steps as shared
-from mashq.contamination import contamination
 from mashq.evaluate import LIKELIHOOD
 from mashq.holdout import HeldOut, held_names
+from mashq.judge.asking import JudgeSettings
 from mashq.lm import Decoding
 from mashq.mix import MixtureSettings
+from mashq.proof import ProofSettings, compared, once, proven
 from mashq.rows import MashqError, nearest
 from mashq.run import Job, Step
 from mashq.sources import SourceSettings, sniff
-from mashq.steps import StudentSettings
+from mashq.steps import StudentSettings, choices
 from mashq.train import TrainSettings
 
 # Library data set -> its published file and how it is read.
@@ -52,11 +53,13 @@ class Settings:
     totals: tuple[int, ...] = ()  # training prompts of several arms, in place of mixture.total
     asked_a_task: int = 40  # test prompts a task that the student is asked, at most
     checked_a_task: int = 10  # validation prompts a task, at most
+    choices: int = 0  # test prompts a task, at most, that are answered by the likelihood of their choices; 0 = none
     train: bool = False  # train a student on each arm, and measure its gain
     student: StudentSettings = field(default_factory=StudentSettings)
     training: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=5e-4, supervise="last"))
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=64))
     metrics: tuple[str, ...] = ("rougeL", "chrF++", "exact", "bits_per_byte", "perplexity")
+    proof: ProofSettings = field(default_factory=lambda: ProofSettings(judge=JudgeSettings(rubric="prompts")))
     seed: int = 0
 
 
@@ -240,11 +243,34 @@ def steps(settings: Settings) -> list[Step]:
     arms = dict(_arms(settings, unique))
     checked = _some("checked", unique, "validation", settings.checked_a_task, settings.seed)
     asked = _some("asked", unique, "test", settings.asked_a_task, settings.seed)
-    made += [divided, unique, *arms.values(), checked, asked]
     some = [*arms.values(), checked, asked]
-    (*learnt, checked, asked), fresh = shared.with_shots(some, unique, _used(settings), settings.shots, settings.seed)
-    arms, made = dict(zip(arms, learnt, strict=True)), [*made, *fresh]
-    return [*made, *_trained(settings, arms, checked, asked)] if settings.train else made
+    if settings.choices:
+        offered = choices.offered("offered", unique)
+        some.append(_some("multiple", offered, "test", settings.choices, settings.seed))
+        made.append(offered)
+    shown, fresh = shared.with_shots(some, unique, _used(settings), settings.shots, settings.seed)
+    made += [divided, unique, *some, *fresh]
+    arms, (checked, asked, *multiple) = dict(zip(arms, shown, strict=False)), shown[len(arms) :]
+    found = _trained(settings, arms, checked, asked) if settings.train else []
+    return [*made, *found, *(step for rows in multiple for step in _chosen(settings, arms, rows, found))]
+
+
+def _chosen(settings: Settings, arms: dict[str, Step], rows: Step, trained: Sequence[Step]) -> list[Step]:
+    """What the untuned student and each tuned one pick, beside the choice that is right most often in training."""
+    student = settings.student
+    systems, labels = {"before": choices.picked("choices-before", rows, student)}, {"before": "untuned"}
+    tuned = {one.name.removeprefix("tuned"): one for one in trained if one.produces == "model"}
+    for arm, model in tuned.items():
+        systems[f"after{arm}"] = choices.picked(f"choices-after{arm}", rows, student, trained=model)
+        labels[f"after{arm}"] = _label(arm)
+    frequent = choices.frequent_choices("choices-frequent", rows, next(reversed(arms.values())))
+    scores = choices.accuracies(systems, labels, frequent, student, seed=settings.seed)
+    return [*systems.values(), frequent, *scores]
+
+
+def _label(arm: str) -> str:
+    """What a report calls the student that was tuned on an arm."""
+    return f"tuned{f' on {int(arm[1:]):,} prompts' if arm else ''}"
 
 
 def _trained(settings: Settings, arms: dict[str, Step], checked: Step, asked: Step) -> list[Step]:
@@ -254,24 +280,33 @@ def _trained(settings: Settings, arms: dict[str, Step], checked: Step, asked: St
     for arm, learnt in arms.items():
         tuned.append(shared.train(f"tuned{arm}", {"learnt": learnt, "checked": checked}, student, settings.training))
         systems[f"after{arm}"] = shared.replies(f"after{arm}", asked, student, decoding, tuned[-1])
-        labels[f"after{arm}"] = f"tuned{f' on {int(arm[1:]):,} prompts' if arm else ''}"
+        labels[f"after{arm}"] = _label(arm)
     # The largest arm is what a report tells first.
     trained = {name: systems[name] for name in reversed(systems) if name != "before"}
     largest, smallest = next(reversed(arms.values())), next(reversed(trained))
-
-    def against(name: str, baseline: str, first: Step, others: dict[str, Step], metrics: Sequence[str]) -> Step:
-        compared = {baseline: first, **others}
-        said = {one: labels[one] for one in compared}
-        return shared.evaluation(name, compared, said, metrics, training=largest, seed=settings.seed)
-
-    gain = against("gain", "before", systems["before"], trained, settings.metrics)
-    found = [*tuned, *systems.values(), gain, contamination("contamination", gain)]
+    first = {"before": systems["before"], **trained}
+    found = [*tuned, *systems.values()]
+    found += proven(
+        "gain",
+        first,
+        {name: labels[name] for name in first},
+        settings.metrics,
+        settings.proof,
+        asked=asked,
+        student=student,
+        decoding=decoding,
+        training=largest,
+        seed=settings.seed,
+    )
     if len(arms) > 1:
-        larger = {name: one for name, one in trained.items() if name != smallest}
-        found.append(against("more", smallest, trained[smallest], larger, settings.metrics))
+        more = {smallest: trained[smallest], **trained}
+        named = {name: labels[name] for name in more}
+        found += compared("more", more, named, settings.metrics, settings.proof, training=largest, seed=settings.seed)
     of_text = [metric for metric in settings.metrics if metric not in LIKELIHOOD]
     if of_text:  # what is left of the gain when the shares of the answers are known
         frequent = shared.frequent_answers("frequent", asked, largest)
-        labels["frequent"] = "most frequent training answer"
-        found += [frequent, against("beyond", "frequent", frequent, trained, of_text)]
-    return found
+        beyond, named = {"frequent": frequent, **trained}, {**labels, "frequent": "most frequent training answer"}
+        named = {name: named[name] for name in beyond}
+        scores = shared.evaluation("beyond", beyond, named, of_text, training=largest, seed=settings.seed)
+        found += [frequent, scores]
+    return once(found)

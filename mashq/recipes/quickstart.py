@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 
 from mashq import steps as shared
 from mashq import stories, story_checks, templates
-from mashq.contamination import contamination
+from mashq.judge.asking import JudgeSettings
 from mashq.lm import Decoding
 from mashq.mix import splits
+from mashq.proof import ProofSettings, proven
 from mashq.rows import children, drop
 from mashq.rows import replace as with_columns
 from mashq.run import Job, Step
@@ -47,6 +48,7 @@ class Settings:
     train: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=7e-4, rows_per_batch=16, max_tokens=512))
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=24))
     metrics: tuple[str, ...] = ("rougeL", "exact", "chrF++", "bits_per_byte", "perplexity")
+    proof: ProofSettings = field(default_factory=lambda: ProofSettings(judge=JudgeSettings(rubric="prompts")))
     seed: int = 0
 
 
@@ -144,6 +146,16 @@ def steps(settings: Settings) -> list[Step]:
         "after": shared.replies("after", asked, settings.student, settings.decoding, tuned),
     }
     labels = {"before": "untuned", "after": "tuned"}
-    gain = shared.evaluation("gain", systems, labels, settings.metrics, training=learnt, seed=settings.seed)
-    found = [gain, contamination("contamination", gain)]
+    found = proven(
+        "gain",
+        systems,
+        labels,
+        settings.metrics,
+        settings.proof,
+        asked=asked,
+        student=settings.student,
+        decoding=settings.decoding,
+        training=learnt,
+        seed=settings.seed,
+    )
     return [raw, made, divided, learnt, asked, wanted, told, kept, tuned, *systems.values(), *found]

@@ -22,8 +22,9 @@ from mashq import arabic, rows
 from mashq import steps as shared
 from mashq.contamination import contamination
 from mashq.lm import Decoding
+from mashq.proof import ProofSettings, compared, once, proven
 from mashq.rows import MashqError, expected_got, nearest
-from mashq.run import Job, Step
+from mashq.run import Job, Step, read_rows
 from mashq.sources import SourceSettings
 from mashq.steps import SplitSettings, StudentSettings
 from mashq.train import TrainSettings
@@ -67,7 +68,9 @@ class Settings:
     train: TrainSettings = field(default_factory=TrainSettings)  # of the stand-ins, and of stages that are mixed
     asked: int = 0  # held-out rows of each source that are asked; 0 = all
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=100))
-    metrics: tuple[str, ...] = ("bits_per_byte", "perplexity", "rougeL", "chrF++")
+    metrics: tuple[str, ...] = ("bits_per_byte", "perplexity", "rougeL", "chrF++", "obeys")
+    proof: ProofSettings = field(default_factory=ProofSettings)  # further systems, a judge, people
+    proof_of: str = ""  # the stage whose questions alone the proof is about; "" = those of all stages
     seed: int = 0
 
 
@@ -178,6 +181,15 @@ def _others(file: DataFile) -> list[str]:
 # --- the recipe ------------------------------------------------------------------------------------------------------
 
 
+def of_stage(table: pa.Table, job: Job) -> pa.Table:
+    """The replies to one stage's questions; the others are counted as unsampled."""
+    asked = {one for page in read_rows(job.inputs["asked"], ["id"]) for one in page["id"].to_pylist()}
+    own = pa.array([parents[0] in asked for parents in table["parents"].to_pylist()], pa.bool_())
+    kept = table.filter(own)
+    job.unsampled += table.num_rows - kept.num_rows
+    return kept
+
+
 def _paths(settings: Settings, names: Sequence[str]) -> list[tuple[str, ...]]:
     """Each arm as its stages in order; a stage is a name, or several joined by `+`."""
     if settings.arms:
@@ -192,11 +204,14 @@ def _paths(settings: Settings, names: Sequence[str]) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(paths))
 
 
-def _check(stages: Sequence[Stage]) -> None:
+def _check(stages: Sequence[Stage], proof_of: str) -> None:
     names = [stage.name for stage in stages]
     if len(set(names)) < len(names) or not all(names) or any(mark in name for name in names for mark in f">{MIXED}"):
         wanted = f"one for each, all different, without > and {MIXED}"
         raise MashqError(expected_got("stages: names", wanted, ", ".join(names) or "none"))
+    if proof_of and proof_of not in names:
+        known = f"the name of a stage ({', '.join(names)})"
+        raise MashqError(expected_got("stages: proof_of", known, f"'{proof_of}'", nearest(proof_of, names).strip()))
     for stage in stages:
         if not stage.files:
             raise MashqError(expected_got(f"stages: files of '{stage.name}'", "at least one", "none"))
@@ -204,7 +219,7 @@ def _check(stages: Sequence[Stage]) -> None:
 
 def steps(settings: Settings) -> list[Step]:
     stages = settings.stages or stand_ins(settings.train)
-    _check(stages)
+    _check(stages, settings.proof_of)
     made: list[Step] = []
     learnt: dict[str, Step] = {}
     asked: dict[str, Step] = {}
@@ -220,13 +235,26 @@ def steps(settings: Settings) -> list[Step]:
     untuned = shared.replies("untuned", questions, settings.student, settings.decoding)
     made += [questions, untuned, *models.values(), *replies.values()]
     arms = {_label(path): replies[path] for path in paths}
-    found = [_evaluated(settings, "gain", {"untuned": untuned, **arms}), _evaluated(settings, "arms", arms)]
-    found.append(contamination("contamination", found[0]))
+    found = [*_gain(settings, {"untuned": untuned, **arms}, questions, asked), *_compared(settings, "arms", arms)]
     for path in paths:
         if len(path) > 1:
             after = {_label(path[:end]): replies[path[:end]] for end in range(1, len(path) + 1)}
-            found.append(_evaluated(settings, f"forgetting-{'-'.join(path)}", after))
-    return [*made, *found]
+            found += _compared(settings, f"forgetting-{'-'.join(path)}", after)
+    return once([*made, *found])
+
+
+def _gain(settings: Settings, systems: dict[str, Step], questions: Step, asked: dict[str, Step]) -> list[Step]:
+    """What the arms gained on all questions, and the proof of it: on all, or on those of one stage."""
+    one = settings.proof_of
+    if not one:
+        return _proven(settings, "gain", systems, questions)
+    gain = _compared(settings, "gain", systems)
+    some = {
+        label: Step(f"{step.name}-{one}", of_stage, None, {"replies": step, "asked": asked[one]})
+        for label, step in systems.items()
+    }
+    known = contamination("contamination", gain[-1])
+    return [*gain, known, *some.values(), *_proven(settings, f"gain-{one}", some, asked[one])]
 
 
 def _trained(
@@ -259,8 +287,25 @@ def _label(path: tuple[str, ...]) -> str:
     return ", then ".join(path).replace(MIXED, " and ")
 
 
-def _evaluated(settings: Settings, name: str, systems: dict[str, Step]) -> Step:
-    labels = {step.name: label for label, step in systems.items()}
-    return shared.evaluation(
-        name, {step.name: step for step in systems.values()}, labels, settings.metrics, seed=settings.seed
+def _named(systems: dict[str, Step]) -> tuple[dict[str, Step], dict[str, str]]:
+    """Systems by label -> their steps by name, and their labels by name."""
+    return {step.name: step for step in systems.values()}, {step.name: label for label, step in systems.items()}
+
+
+def _compared(settings: Settings, name: str, systems: dict[str, Step]) -> list[Step]:
+    """The systems on all questions; a judge reads them unless the proof is about one stage."""
+    proof = ProofSettings() if settings.proof_of else settings.proof
+    return compared(name, *_named(systems), settings.metrics, proof, seed=settings.seed)
+
+
+def _proven(settings: Settings, name: str, systems: dict[str, Step], asked: Step) -> list[Step]:
+    return proven(
+        name,
+        *_named(systems),
+        settings.metrics,
+        settings.proof,
+        asked=asked,
+        student=settings.student,
+        decoding=settings.decoding,
+        seed=settings.seed,
     )

@@ -23,8 +23,8 @@ import pyarrow.compute as pc
 
 from mashq import arabic, rows, stories, story_writer, translate_step
 from mashq import steps as shared
-from mashq.contamination import contamination
 from mashq.lm import Decoding
+from mashq.proof import ProofSettings, compared, once, proven
 from mashq.rows import MashqError, nearest
 from mashq.run import Job, Step, read_rows
 from mashq.sources import SourceSettings
@@ -80,7 +80,8 @@ class Settings:
     train: TrainSettings = field(default_factory=TrainSettings)
     shuffled_arm: bool = True  # also tune on shuffled prompts
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=150))
-    metrics: tuple[str, ...] = ("bits_per_byte", "perplexity", "rougeL", "chrF++")
+    metrics: tuple[str, ...] = ("bits_per_byte", "perplexity", "rougeL", "chrF++", "obeys")
+    proof: ProofSettings = field(default_factory=ProofSettings)  # further systems, a judge, people
     tune: bool = True  # false: make the data and the report on them, and tune no student
     written: int = 0  # stories of each variety that a model writes; 0 = none
     writing: Writing = field(default_factory=Writing)
@@ -257,11 +258,20 @@ def steps(settings: Settings) -> list[Step]:
         systems["shuffled-replies"] = shared.replies("shuffled-replies", asked, student, settings.decoding, arm)
         labels["shuffled-replies"] = "shuffled"
         made += [mixed, arm]
-    gain = shared.evaluation("gain", systems, labels, settings.metrics, training=learnt, seed=settings.seed)
-    found = [gain, contamination("contamination", gain)]
+    found = proven(
+        "gain",
+        systems,
+        labels,
+        settings.metrics,
+        settings.proof,
+        asked=asked,
+        student=student,
+        decoding=settings.decoding,
+        training=learnt,
+        seed=settings.seed,
+    )
     if settings.shuffled_arm:  # what is left when "writes stories" is taken away
         both = {name: systems[name] for name in ("shuffled-replies", "tuned-replies")}
         told = {name: labels[name] for name in both}
-        obeyed = shared.evaluation("obeyed", both, told, settings.metrics, training=learnt, seed=settings.seed)
-        found.append(obeyed)
-    return [*made, *systems.values(), *found]
+        found += compared("obeyed", both, told, settings.metrics, settings.proof, training=learnt, seed=settings.seed)
+    return once([*made, *systems.values(), *found])

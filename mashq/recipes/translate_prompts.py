@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 
 from mashq import rows, templates, translate_step
 from mashq import steps as shared
+from mashq.judge.asking import JudgeSettings
 from mashq.lm import Decoding
+from mashq.proof import ProofSettings, tuned_and_asked
 from mashq.recipes.tune import template_files
 from mashq.rows import MashqError
 from mashq.run import Step
@@ -43,6 +45,7 @@ class Settings:
     training: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=5e-4, supervise="last"))
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=64))
     metrics: tuple[str, ...] = ("rougeL", "chrF++", "exact", "bits_per_byte", "perplexity")
+    proof: ProofSettings = field(default_factory=lambda: ProofSettings(judge=JudgeSettings(rubric="prompts")))
     seed: int = 0
 
 
@@ -129,5 +132,6 @@ def steps(settings: Settings) -> list[Step]:
     else:
         learnt = shared.take("learnt", divided, "train", most=settings.rows, seed=settings.seed)
     student, training = settings.student, settings.training
-    gain = shared.tuned_and_asked(learnt, asked, student, training, settings.decoding, settings.metrics, settings.seed)
+    proof, seed = settings.proof, settings.seed
+    gain = tuned_and_asked(learnt, asked, student, training, settings.decoding, settings.metrics, proof, seed)
     return [*made, divided, learnt, asked, *gain]

@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from mashq import rows, templates
 from mashq import steps as shared
+from mashq.judge.asking import JudgeSettings
 from mashq.lm import Decoding
+from mashq.proof import ProofSettings, tuned_and_asked
 from mashq.rows import MashqError
 from mashq.run import Job, Step
 from mashq.sources import SourceSettings
@@ -36,6 +38,7 @@ class Settings:
     train: TrainSettings = field(default_factory=lambda: TrainSettings(lr_peak=5e-4, supervise="last"))
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=64))
     metrics: tuple[str, ...] = ("rougeL", "chrF++", "exact", "bits_per_byte", "perplexity")
+    proof: ProofSettings = field(default_factory=lambda: ProofSettings(judge=JudgeSettings(rubric="prompts")))
     seed: int = 0
 
 
@@ -97,5 +100,6 @@ def steps(settings: Settings) -> list[Step]:
     of_file = [one for file in files for one in templates.load(file)]
     (learnt, asked), fresh = shared.with_shots([learnt, asked], source, of_file, settings.shots, settings.seed)
     student, training = settings.student, settings.train
-    gain = shared.tuned_and_asked(learnt, asked, student, training, settings.decoding, settings.metrics, settings.seed)
+    proof, seed = settings.proof, settings.seed
+    gain = tuned_and_asked(learnt, asked, student, training, settings.decoding, settings.metrics, proof, seed)
     return [*before, *fresh, *gain]

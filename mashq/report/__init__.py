@@ -9,8 +9,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from mashq.report.card import data_card
 from mashq.report.content import build
-from mashq.report.markdown import data_card, report_markdown
+from mashq.report.markdown import report_markdown
 from mashq.report.page import render
 from mashq.report.record import read_run
 from mashq.report.sweep import page_of, sweep_of, table_of

@@ -5,18 +5,18 @@ Nothing is dropped here that a reader could miss; the page shows less than this 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mashq import __version__
 from mashq.lm.toy import TOYS
+from mashq.report import fertility, papers
+from mashq.report.evaluated import LEAST_GROUPS, board, evaluation_facts
 from mashq.report.parts import read_parts
 from mashq.report.plots import Series
 from mashq.report.record import (
     COUNTS,
-    Evaluation,
     Model,
     Run,
     Step,
@@ -26,15 +26,11 @@ from mashq.report.record import (
     read_survey,
     read_tables,
 )
-from mashq.report.samples import draw_replies, draw_rows, shown
+from mashq.report.samples import draw_rows, flat
 
-__all__ = ["ALPHA", "LEAST_GROUPS", "build", "flat"]
+__all__ = ["build"]
 
-ALWAYS = ("not_truth", "not_people")
-ALPHA = 0.05  # level of the verdicts, after Holm's correction
-LEAST_GROUPS = 20  # below this many clusters an interval is called rough
 LAST = 10  # steps that the last training loss is the mean of
-LONGEST_VALUE = 240  # characters of one setting
 
 
 def build(runs: Sequence[Run], *, seed: int) -> dict[str, Any]:
@@ -51,20 +47,25 @@ def build(runs: Sequence[Run], *, seed: int) -> dict[str, Any]:
 
 
 def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
-    checked = [(step, read_contamination(step)) for step in run.of("contamination")]
-    learnt = {str(step.manifest["inputs"]["evaluation"]): _learnt_items(found) for step, found in checked}
+    learnt = {
+        str(step.manifest["inputs"]["evaluation"]): _learnt_items(read_contamination(step))
+        for step in run.of("contamination")
+    }
     evaluations = [
-        {**_evaluation(step, read_evaluation(step), seed), "learnt_items": learnt.get(step.fingerprint)}
+        {**evaluation_facts(step, read_evaluation(step), seed), "learnt_items": learnt.get(step.fingerprint)}
         for step in run.of("evaluation")
     ]
-    scored = {
-        str(step.manifest["inputs"][system])
-        for step, evaluation in zip(run.of("evaluation"), evaluations, strict=True)
-        for system in evaluation["systems"]
-        if system in (step.manifest.get("inputs") or {})
-    }
+    scored = _scored(run, evaluations)
     data = [_data(run, step, seed, step.fingerprint in scored) for step in run.of("rows") if step.counts]
     models = [_model(step, read_model(step)) for step in run.of("model")]
+    parts = read_parts(run)
+    rated = {
+        str(step.manifest["inputs"]["evaluation"]): bool(part["simulated"])
+        for part in parts
+        if part["kind"] == "people"
+        for step in run.of("people")
+        if step.name == part["step"]
+    }
     facts = {
         "recipe": run.recipe,
         "name": run.name,
@@ -82,18 +83,56 @@ def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
         "surveys": [_survey(step) for step in run.of("survey")],
         "tables": [{"step": step.name, **read_tables(step)} for step in run.of("tables")],
         "models": models,
-        "contamination": [{"step": step.name, **found} for step, found in checked],
-        "parts": read_parts(run),
-        "evaluations": [
-            # What no score of such a run can show, most telling first.
-            {
-                **evaluation,
-                "not_shown": [*_toys(evaluation), *ALWAYS, *(["not_seeds"] if models else []), "not_elsewhere"],
-            }
-            for evaluation in evaluations
-        ],
+        "parts": parts,
+        "paper": papers.read(run.recipe, evaluations, parts),
+        "evaluations": [{**one, "not_shown": _not_shown(one, bool(models), rated)} for one in evaluations],
+        "seeds": _seeds(run, evaluations, seed),
     }
     return {**facts, "licences": _licences(run, models), "limits": _limits(facts)}
+
+
+def _scored(run: Run, evaluations: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The steps of replies: those that an evaluation reads, and those that these were made from, as by a judge."""
+    made = {step.fingerprint: step for step in run.steps}
+    waiting = [
+        str(step.manifest["inputs"][system])
+        for step, evaluation in zip(run.of("evaluation"), evaluations, strict=True)
+        for system in evaluation["systems"]
+        if system in (step.manifest.get("inputs") or {})
+    ]
+    found: set[str] = set()
+    while waiting:
+        one = waiting.pop()
+        found.add(one)
+        before = made[one].manifest.get("inputs") or {} if one in made else {}
+        waiting += [str(before["replies"])] if "replies" in before else []
+    return found
+
+
+def _not_shown(evaluation: Mapping[str, Any], trained: bool, rated: Mapping[str, bool]) -> list[str]:
+    """What no score of such a run can show, most telling first; `rated`: evaluation -> are its raters programs."""
+    judged, simulated = bool(evaluation["judged"]), rated.get(evaluation["fingerprint"])
+    raters = ["not_people_judged" if judged else "not_people"] if simulated is None else []
+    raters += ["not_people_simulated"] if simulated else []
+    seeds = ["not_seeds"] if trained else []
+    return [*_toys(evaluation), "not_truth_judged" if judged else "not_truth", *raters, *seeds, "not_elsewhere"]
+
+
+def _seeds(run: Run, evaluations: Sequence[Mapping[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """Every seed that the run was made with: of its steps' settings, its evaluations and this report's samples."""
+    found = [
+        {"step": step.name, "name": one["name"], "seed": one["text"]}
+        for step in run.steps
+        for one in flat(step.manifest.get("settings") or {})
+        if one["name"].rpartition(".")[2] == "seed"
+    ]
+    known = {(one["step"], one["seed"]) for one in found}
+    found += [
+        {"step": one["step"], "name": "seed", "seed": str(one["seed"])}
+        for one in evaluations
+        if one["seed"] is not None and (one["step"], str(one["seed"])) not in known
+    ]
+    return [*found, {"step": "report", "name": "samples", "seed": str(seed)}]
 
 
 def _learnt_items(found: Mapping[str, Any]) -> dict[str, int] | None:
@@ -210,6 +249,10 @@ def _model(step: Step, model: Model) -> dict[str, Any]:
         "eval_curve": [point for point in held if math.isfinite(point[1])],
         "supervised_tokens": sum(int(line.get("supervised_tokens") or 0) for line in model.log if "loss" in line),
         "base": base if isinstance(base, dict) else {},
+        "seed": (card.get("settings") or {}).get("seed"),
+        "tokens": (card.get("run") or {}).get("tokens") or {},
+        "rows": (card.get("rows") or {}).get("train"),
+        "fertility": fertility.of_training(card),
         "card": flat({name: card[name] for name in ("base", "settings", "rows", "run", "weights") if name in card}),
         "readme": f"{step.folder.name}/{model.readme.name}" if model.readme else None,
     }
@@ -220,145 +263,6 @@ def _mean(values: Iterable[float]) -> float:
     return sum(every) / len(every)
 
 
-# --- evaluation ------------------------------------------------------------------------------------------------------
-
-
-def _evaluation(step: Step, evaluation: Evaluation, seed: int) -> dict[str, Any]:
-    scores = evaluation.scores
-    names = [system["name"] for system in scores["systems"]]
-    baseline = scores["baseline"]
-    others = [name for name in names if name != baseline]
-    metrics = _metrics(scores)
-    primary = others[0] if others else None
-    ranking = next((name for name, facts in metrics.items() if facts.get("of") != "reference"), None)
-    facts = {
-        "step": step.name,
-        "baseline": baseline,
-        "primary": primary,
-        "systems": names,
-        "labels": {system["name"]: system.get("label") or system["name"] for system in scores["systems"]},
-        "about": {
-            system["name"]: flat({key: value for key, value in system.items() if key not in ("name", "label")})
-            for system in scores["systems"]
-        },
-        "items": scores.get("items"),
-        "groups": scores.get("groups"),
-        "metrics": metrics,
-        "scores": scores["scores"],
-        "comparisons": [
-            {**entry, "verdict": verdict(entry, metrics[entry["metric"]]["higher_is_better"])}
-            for entry in scores.get("comparisons") or []
-        ],
-        "health": scores.get("health") or [],
-        "copied": scores.get("copied") or [],
-        "notes": scores.get("notes") or [],
-    }
-    order = [baseline, *others]
-    better = bool(ranking and metrics[ranking]["higher_is_better"])
-    replies = draw_replies(evaluation.samples, systems=order, metric=ranking, higher_is_better=better, seed=seed)
-    return {**facts, **_summary(facts), "replies": {"metric": ranking, "items": replies}}
-
-
-def _metrics(scores: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Facts on each metric that has a score, in the order of the evaluation."""
-    known = scores.get("metrics") or {}
-    used = dict.fromkeys(entry["metric"] for entry in scores["scores"])
-    named = [*(name for name in known if name in used), *(name for name in used if name not in known)]
-    return {name: {"higher_is_better": True, "unit": "", "of": "reply", **known.get(name, {})} for name in named}
-
-
-def verdict(entry: Mapping[str, Any], higher_is_better: bool) -> str:
-    """`better`, `worse` or `unclear`: the sign of a difference whose corrected p is below `ALPHA`."""
-    if entry["p_holm"] >= ALPHA or not entry["difference"]:
-        return "unclear"
-    return "better" if (entry["difference"] > 0) == higher_is_better else "worse"
-
-
-def _summary(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The headline of the first system against the baseline, and what stands against it."""
-    ours = [entry for entry in facts["comparisons"] if entry["a"] == facts["primary"]]
-    whole = [entry for entry in ours if entry["slice"]["by"] == "all"]
-    headline = [
-        {
-            **entry,
-            "before": _value(facts["scores"], facts["baseline"], entry["metric"]),
-            "after": _value(facts["scores"], facts["primary"], entry["metric"]),
-        }
-        for entry in whole
-    ]
-    first = headline[0]["metric"] if headline else None
-    unproven = [
-        entry["slice"]
-        for entry in ours
-        if entry["metric"] == first and entry["slice"]["by"] not in ("all", "macro") and entry["verdict"] != "better"
-    ]
-    few = {(entry["slice"]["by"], entry["slice"]["value"]) for entry in ours if entry["groups"] < LEAST_GROUPS}
-    return {
-        "headline": headline,
-        "unproven_slices": unproven,
-        "unproven_metrics": [entry["metric"] for entry in whole if entry["verdict"] != "better"],
-        "worst": _worst(facts, first),
-        "least_gain": _least_gain(facts, ours, first),
-        "few_groups": [{"by": by, "value": value} for by, value in sorted(few)],
-        "board": board([{"run": None, "system": name, "scores": facts["scores"]} for name in facts["systems"]]),
-        "macro_board": board(
-            [{"run": None, "system": name, "scores": facts["scores"]} for name in facts["systems"]], by="macro"
-        ),
-    }
-
-
-def _value(scores: Iterable[Mapping[str, Any]], system: str, metric: str) -> float | None:
-    whole = (e for e in scores if (e["system"], e["metric"], e["slice"]["by"]) == (system, metric, "all"))
-    return next((entry["value"] for entry in whole), None)
-
-
-def _sliced(entries: Iterable[Mapping[str, Any]], metric: str | None) -> list[Mapping[str, Any]]:
-    """Entries of real slices: those of a slicing with two values or more."""
-    mine = [e for e in entries if e["metric"] == metric and e["slice"]["by"] not in ("all", "macro")]
-    values: dict[str, set[str]] = {}
-    for entry in mine:
-        values.setdefault(entry["slice"]["by"], set()).add(entry["slice"]["value"])
-    return [entry for entry in mine if len(values[entry["slice"]["by"]]) > 1]
-
-
-def _worst(facts: Mapping[str, Any], metric: str | None) -> dict[str, Any] | None:
-    mine = _sliced((entry for entry in facts["scores"] if entry["system"] == facts["primary"]), metric)
-    if metric is None or not mine:
-        return None
-    sign = 1 if facts["metrics"][metric]["higher_is_better"] else -1
-    return dict(min(mine, key=lambda entry: sign * entry["value"]))
-
-
-def _least_gain(
-    facts: Mapping[str, Any], ours: Iterable[Mapping[str, Any]], metric: str | None
-) -> dict[str, Any] | None:
-    mine = _sliced(ours, metric)
-    if metric is None or not mine:
-        return None
-    sign = 1 if facts["metrics"][metric]["higher_is_better"] else -1
-    return dict(min(mine, key=lambda entry: sign * entry["difference"]))
-
-
-def board(rows: Sequence[Mapping[str, Any]], by: str = "all") -> dict[str, Any]:
-    """Systems by metrics over all items. A column is a metric *and* its signature: numbers in it compare.
-
-    `rows` hold run, system and that evaluation's scores; `by` is "all" or "macro".
-    """
-    columns: dict[tuple[str, str], None] = {}
-    cells: list[dict[tuple[str, str], Mapping[str, Any]]] = []
-    for row in rows:
-        mine = [e for e in row["scores"] if e["system"] == row["system"] and e["slice"]["by"] == by]
-        cells.append({(e["metric"], e["signature"]): e for e in mine})
-        columns.update(dict.fromkeys(cells[-1]))
-    return {
-        "columns": [{"metric": metric, "signature": signature} for metric, signature in columns],
-        "rows": [
-            {"run": row["run"], "system": row["system"], "cells": [mine.get(column) for column in columns]}
-            for row, mine in zip(rows, cells, strict=True)
-        ],
-    }
-
-
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 
@@ -366,7 +270,10 @@ def _limits(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What a reader must know before quoting a number: a code and its values."""
     found: list[dict[str, Any]] = []
     for evaluation in facts["evaluations"]:
-        found += [{"limit": note["code"], "n": note.get("n")} for note in evaluation["notes"]]
+        found += [_noted(note, evaluation["labels"]) for note in evaluation["notes"]]
+        if evaluation["powerless"]["slices"]:
+            found.append({"limit": "powerless", "slices": evaluation["powerless"]["slices"]})
+        found += [{"limit": "absent", **one} for one in evaluation["absent"]]
         if evaluation["few_groups"]:
             found.append({"limit": "few_groups", "slices": evaluation["few_groups"], "least": LEAST_GROUPS})
         if "perplexity" in evaluation["metrics"]:
@@ -386,13 +293,10 @@ def _limits(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     return unique
 
 
-def flat(tree: Mapping[str, Any], prefix: str = "") -> list[dict[str, Any]]:
-    """Nested values -> [{name: dotted, text, cut}] in their order; a list is shown as JSON, a long text is cut."""
-    found: list[dict[str, Any]] = []
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            found += flat(value, f"{prefix}{name}.")
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-            found.append({"name": f"{prefix}{name}", **shown(text, LONGEST_VALUE)})
-    return found
+def _noted(note: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    """A note of an evaluation as a limit; one on a system and a metric names them, and why."""
+    if "metric" not in note:
+        return {"limit": note["code"], "n": note.get("n")}
+    why = "; ".join(f"{reason}: {n}" for reason, n in (note.get("reasons") or {}).items())
+    system = labels.get(note["system"], note["system"])
+    return {"limit": note["code"], "n": note["n"], "metric": note["metric"], "system": system, "reasons": why}

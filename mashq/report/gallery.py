@@ -19,7 +19,8 @@ import regex
 from markupsafe import Markup, escape
 
 from mashq.licences import uses
-from mashq.report.page import environment_of, num
+from mashq.report.cells import num
+from mashq.report.page import environment_of
 from mashq.report.words import Lang, Words, isolate
 from mashq.rows import MashqError
 from mashq.templates.catalogue import (

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from mashq.report import contamination, judging, people
 from mashq.report.record import Run, Step
 from mashq.report.words import Words
 
@@ -33,7 +34,11 @@ class Part(Protocol):
         ...
 
 
-PARTS: Mapping[str, Part] = {}  # what a step produces -> the section that shows it, in the order of the page
+PARTS: Mapping[str, Part] = {  # what a step produces -> the section that shows it, in the order of the page
+    "contamination": contamination,
+    "judge_card": judging,
+    "people": people,
+}
 
 
 def read_parts(run: Run) -> list[dict[str, Any]]:

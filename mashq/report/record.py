@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mashq.rows import MashqError
+from mashq.rows import MashqError, expected_got
 
 __all__ = [
     "COUNTS",
@@ -19,6 +19,7 @@ __all__ = [
     "Model",
     "Run",
     "Step",
+    "evaluation_of",
     "read_contamination",
     "read_evaluation",
     "read_model",
@@ -126,6 +127,15 @@ def read_run(path: Path) -> Run:
     root = path.resolve().parent.parent
     steps = tuple(_read_step(root, entry, path) for entry in record["steps"])
     return Run(path, str(record["recipe"]), str(record["name"]), record, steps)
+
+
+def evaluation_of(path: Path) -> Path:
+    """The folder of the one evaluation of a run's record. Raises MashqError where a run has none, or several."""
+    found = [step.folder for step in read_run(path).of("evaluation")]
+    if len(found) == 1:
+        return found[0]
+    got = f"{len(found)} ({', '.join(map(str, found[:4]))})" if found else "none"
+    raise MashqError(expected_got(str(path), "a run with one evaluation", got, "Name the evaluation's folder."))
 
 
 def _read_step(root: Path, entry: dict[str, Any], record: Path) -> Step:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,31 @@ import pyarrow.parquet as pq
 from mashq.report.record import Run, Step
 from mashq.rows import CONTENT
 
-__all__ = ["MOST_SHOWN", "draw_replies", "draw_rows", "shown"]
+__all__ = ["MOST_SHOWN", "draw_replies", "draw_rows", "flat", "shown"]
 
 MOST_SHOWN = 1_500  # characters of one text on the page; the rest is said as a number
+LONGEST_VALUE = 240  # characters of one setting
 ROWS_SHOWN = 3  # of kept and of dropped rows a step
+JUDGE = "judge_"  # how the metrics of a judge begin
+LEAST_JUDGED = 10  # replies; ranks of fewer say little
 
 
 def shown(text: str | None, most: int = MOST_SHOWN) -> dict[str, Any]:
     """A text as it is shown: `text`, and `cut` = its full length in characters where it was too long, else 0."""
     text = text or ""
     return {"text": text[:most], "cut": len(text) if len(text) > most else 0}
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> list[dict[str, Any]]:
+    """Nested values -> [{name: dotted, text, cut}] in their order; a list is shown as JSON, a long text is cut."""
+    found: list[dict[str, Any]] = []
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            found += flat(value, f"{prefix}{name}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+            found.append({"name": f"{prefix}{name}", **shown(text, LONGEST_VALUE)})
+    return found
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -109,27 +126,63 @@ def _record_text(meta: str) -> str:
 # --- replies ---------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Pick:
+    """An item for the reader: why it was chosen, the gain on it, and for a disagreement what stands against what."""
+
+    why: str  # best, median, worst, apart, judge, random
+    item: str
+    gain: float | None
+    told: Mapping[str, Any] = field(default_factory=dict)
+
+
+Items = Mapping[str, Mapping[str, Mapping[str, Any]]]  # item -> system -> place in the table, value, judge's mean
+
+
 def draw_replies(
     samples: Path, *, systems: Sequence[str], metric: str | None, higher_is_better: bool, seed: int, n_random: int = 3
 ) -> list[dict[str, Any]]:
-    """Items with the replies of every system side by side: largest gain, median, largest loss, and random ones.
+    """Items with the replies of every system side by side: largest gain, median, largest loss, disagreements, random.
 
     `systems[0]` is the baseline, `systems[1]` the one that items are ranked by: its `metric` less the baseline's on the
-    same item, ties broken by item id. Without a metric or a second system all items are random.
+    same item, ties broken by item id. With three systems or more the item follows on which their values lie furthest
+    apart; where a judge scored the replies, the one whose judged rank is furthest from its rank by `metric`. Without a
+    metric or a second system all items are random.
     """
     table = pq.read_table(samples)
-    items: dict[str, dict[str, dict[str, Any]]] = {}
-    light = [name for name in ("item", "system", metric) if name]
-    for place, row in enumerate(table.select(light).to_pylist()):
-        value = row.get(metric) if metric else None
-        items.setdefault(row["item"], {})[row["system"]] = {"place": place, "value": value}
+    items = _light(table, metric, systems)
     picks = _ranked(items, systems, higher_is_better) if metric and len(systems) > 1 else []
-    chosen = {item for _, item, _ in picks}
-    rest = sorted(set(items) - chosen)
+    for found in (_apart(items, systems), _against_judge(items, systems, higher_is_better)):
+        if found:
+            picks = _with(picks, found)
+    rest = sorted(set(items) - {pick.item for pick in picks})
     chooser = random.Random(f"{seed} replies")
     extra = sorted(chooser.sample(rest, min(n_random, len(rest))))
-    picks += [("random", item, _gain(items[item], systems)) for item in extra]
-    return [_item_facts(table, pick, items[item], gain, systems, metric) for pick, item, gain in picks]
+    picks += [Pick("random", item, _gain(items[item], systems)) for item in extra]
+    return [_item_facts(table, pick, items[pick.item], systems, metric) for pick in picks]
+
+
+def _with(picks: list[Pick], found: Pick) -> list[Pick]:
+    """The picks and one more; an item that is among them already is told of there."""
+    if found.item not in {pick.item for pick in picks}:
+        return [*picks, found]
+    return [replace(one, told={**one.told, **found.told}) if one.item == found.item else one for one in picks]
+
+
+def _light(table: pa.Table, metric: str | None, systems: Sequence[str]) -> Items:
+    judged = [name for name in table.column_names if name.startswith(JUDGE)]
+    items: dict[str, dict[str, dict[str, Any]]] = {}
+    light = [name for name in ("item", "system", metric) if name]
+    for place, row in enumerate(table.select(list(dict.fromkeys([*light, *judged]))).to_pylist()):
+        if row["system"] not in systems:
+            continue
+        said = [row[name] for name in judged if row[name] is not None]
+        items.setdefault(row["item"], {})[row["system"]] = {
+            "place": place,
+            "value": row.get(metric) if metric else None,
+            "judge": sum(said) / len(said) if said else None,
+        }
+    return items
 
 
 def _gain(replies: Mapping[str, Mapping[str, Any]], systems: Sequence[str]) -> float | None:
@@ -138,34 +191,67 @@ def _gain(replies: Mapping[str, Mapping[str, Any]], systems: Sequence[str]) -> f
     return None if before is None or after is None else after - before
 
 
-def _ranked(
-    items: Mapping[str, Mapping[str, Mapping[str, Any]]], systems: Sequence[str], higher_is_better: bool
-) -> list[tuple[str, str, float | None]]:
+def _ranked(items: Items, systems: Sequence[str], higher_is_better: bool) -> list[Pick]:
     sign = 1 if higher_is_better else -1
     gains = [(gain, item) for item, replies in items.items() if (gain := _gain(replies, systems)) is not None]
     order = sorted(gains, key=lambda pair: (-sign * pair[0], pair[1]))
     if len(order) < 3:
         return []
-    return [
-        (pick, order[place][1], order[place][0])
-        for pick, place in (("best", 0), ("median", len(order) // 2), ("worst", len(order) - 1))
+    places = (("best", 0), ("median", len(order) // 2), ("worst", len(order) - 1))
+    return [Pick(why, order[place][1], order[place][0]) for why, place in places]
+
+
+def _apart(items: Items, systems: Sequence[str]) -> Pick | None:
+    """The item on which three systems or more lie furthest apart; with two that is the largest gain or loss."""
+    spreads = []
+    for item, replies in items.items():
+        values = [one["value"] for one in replies.values() if one["value"] is not None]
+        if len(values) > 2:
+            spreads.append((max(values) - min(values), item))
+    if not spreads:
+        return None
+    spread, item = min(spreads, key=lambda pair: (-pair[0], pair[1]))
+    return Pick("apart", item, _gain(items[item], systems), {"spread": spread})
+
+
+def _against_judge(items: Items, systems: Sequence[str], higher_is_better: bool) -> Pick | None:
+    """The reply whose rank by the judge and by the metric, each as a share of all replies, differ most."""
+    replies = [
+        (item, system, one["value"], one["judge"])
+        for item, every in sorted(items.items())
+        for system, one in sorted(every.items())
+        if one["value"] is not None and one["judge"] is not None
     ]
+    if len(replies) < LEAST_JUDGED:
+        return None
+    by_metric = _shares([value if higher_is_better else -value for _, _, value, _ in replies])
+    by_judge = _shares([judge for _, _, _, judge in replies])
+    gaps = [abs(one - other) for one, other in zip(by_metric, by_judge, strict=True)]
+    item, system, value, judge = replies[gaps.index(max(gaps))]
+    return Pick("judge", item, _gain(items[item], systems), {"system": system, "value": value, "judge": judge})
+
+
+def _shares(values: Sequence[float]) -> list[float]:
+    """The rank of each value as a share, 0..1; equal values share the middle of their ranks."""
+    order = sorted(values)
+    middle = [(bisect_left(order, value) + bisect_right(order, value) - 1) / 2 for value in values]
+    return [place / (len(values) - 1) for place in middle]
 
 
 def _item_facts(
     table: pa.Table,
-    pick: str,
+    pick: Pick,
     replies: Mapping[str, Mapping[str, Any]],
-    gain: float | None,
     systems: Sequence[str],
     metric: str | None,
 ) -> dict[str, Any]:
     rows = {system: table.slice(replies[system]["place"], 1).to_pylist()[0] for system in systems if system in replies}
     first = next(iter(rows.values()))
     return {
-        "pick": pick,
+        "pick": pick.why,
         "item": first["item"],
-        "gain": gain,
+        "gain": pick.gain,
+        "told": dict(pick.told),
         "labels": {name: first[name] for name in ("source", "task", "template", "variety") if first.get(name)},
         "prompt": shown(first["prompt"]),
         "reference": shown(first["reference"]),
@@ -175,6 +261,7 @@ def _item_facts(
                 **shown(row["reply"]),
                 "finish": row["finish"],
                 "value": row.get(metric) if metric else None,
+                "judge": replies[system]["judge"],
             }
             for system, row in rows.items()
         ],

@@ -16,10 +16,14 @@ __all__ = ["LANGUAGES", "Lang", "Words"]
 
 Lang = Literal["ar", "en"]
 LANGUAGES: tuple[Lang, ...] = ("ar", "en")
+JUDGE = "judge_"  # how the metrics of a judge begin; what follows is a rubric's criterion
 TERMS = (
     "metric",
     "variety_name",
     "system_name",
+    "origin_name",
+    "absent_why",
+    "profile_name",
     "check_name",
     "counted_table",
     "counted_row",
@@ -62,6 +66,8 @@ class Words:
 
         A number in it stands as `{n}` in the entries.
         """
+        if kind == "metric" and name.startswith(JUDGE):
+            return self.plain("judge_metric", criterion=self.term("people_criterion_name", name.removeprefix(JUDGE)))
         if entry := _entries()[kind].get(name):
             return str(entry[self.lang])
         numbers = re.findall(r"\d[\d,]*", name)

@@ -9,7 +9,6 @@ from mashq.steps.models import (
     replies,
     run_training,
     train,
-    tuned_and_asked,
 )
 from mashq.steps.rows import (
     SplitSettings,
@@ -46,7 +45,6 @@ __all__ = [
     "take",
     "together",
     "train",
-    "tuned_and_asked",
     "with_licence",
     "with_shots",
 ]

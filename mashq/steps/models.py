@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mashq.contamination import contamination
+from mashq.lineage_origin import origins
 from mashq.rows import MashqError
 from mashq.run import Job, Step, manifest_of, read_rows
 
@@ -29,7 +29,6 @@ __all__ = [
     "replies",
     "run_training",
     "train",
-    "tuned_and_asked",
 ]
 
 
@@ -52,12 +51,16 @@ class EncoderSettings:
     idf: bool = False  # weigh words by how few references have them
 
 
+SCRIPT = "scripted:"  # of a model whose replies stand in a file
 FOLLOWED = ("model", "frame", "remote_code")  # fields of the training that are those of the student
 ModelSettings = TypeVar("ModelSettings", StudentSettings, EncoderSettings)
 
 
 def _told_by_content(role: str, asked: ModelSettings) -> tuple[ModelSettings, dict[str, Path]]:
-    """Settings and files of a step: a local folder is told by its content, not its path; a name stands for itself."""
+    """Settings and files of a step: a local folder or script is told by its content, not its path; a name stands for
+    itself."""
+    if asked.model.startswith(SCRIPT):
+        return replace(asked, model=SCRIPT), {role: Path(asked.model.removeprefix(SCRIPT)).expanduser()}
     folder = Path(asked.model).expanduser()
     if not (asked.model and folder.is_dir()):
         return asked, {}
@@ -65,6 +68,8 @@ def _told_by_content(role: str, asked: ModelSettings) -> tuple[ModelSettings, di
 
 
 def _spec(role: str, asked: StudentSettings | EncoderSettings, job: Job) -> str:
+    if asked.model == SCRIPT:
+        return f"{SCRIPT}{job.files[role]}"
     return str(job.files.get(role, asked.model))
 
 
@@ -135,7 +140,11 @@ def _judges(folder: Path) -> list[str]:
 
 
 def replies(name: str, rows: Step, student: StudentSettings, decoding: Decoding, trained: Step | None = None) -> Step:
-    """A student's reply to every row, and how likely it finds the reference; `trained` is what a train step left."""
+    """A model's reply to every row, and how likely it finds the reference; `trained` is what a train step left.
+
+    A model with a door of its own (http://host/v1#name, echo, scripted:FILE, llamacpp:NAME) is sent the messages,
+    through the ledger of the store: what it was asked once it is not asked again. It gives no likelihood.
+    """
     told, files = _told_by_content("student", student)
     return Step(
         name,
@@ -177,57 +186,53 @@ def _answers_in(folder: Path) -> dict[tuple[str, str], str]:
 
 @functools.lru_cache(maxsize=1)  # one model in memory at a time
 def _student(spec: str, trained: Path | None, student: StudentSettings) -> Any:
-    from mashq.generate import load_student
+    from mashq.generate import opened
 
     if trained is not None and (trained / "model").is_dir():
         spec, trained = str(trained), None
-    return load_student(spec, trained, frame=student.frame, dtype=student.dtype, remote_code=student.remote_code)
+    return opened(spec, trained, frame=student.frame, dtype=student.dtype, remote_code=student.remote_code)
 
 
 def evaluation(
     name: str,
     systems: Mapping[str, Step],
     labels: Mapping[str, str],
-    metrics: Sequence[str],
+    metrics: Sequence[str | Metric],
     training: Step | None = None,
     seed: int = 0,
     encoder: EncoderSettings | None = None,
+    absent: Sequence[Mapping[str, str]] = (),
 ) -> Step:
     """Scores of the systems (name -> its replies; the first is the baseline) and their paired comparisons.
 
-    `training` is the step whose references the longest copied span is looked for in.
+    `training` is the step whose references the longest copied span is looked for in. A metric that is no name reads its
+    values from the rows, as a judge's do; `absent` are systems that were not run: of each its label, model and why.
     """
+    own = {one.name: one for one in metrics if not isinstance(one, str)}
     settings: dict[str, Any] = {
         "systems": list(systems),
         "labels": dict(labels),
-        "metrics": list(metrics),
+        "metrics": [one if isinstance(one, str) else one.name for one in metrics],
         "seed": seed,
+        **({"absent": [dict(one) for one in absent]} if absent else {}),
     }
     inputs = {**systems, **({"training": training} if training else {})}
     files: dict[str, Path] = {}
     if encoder is not None and encoder.model:
         settings["encoder"], files = _told_by_content("encoder", encoder)
-    return Step(name, _evaluation, settings, inputs, files=files, kind="folder", produces="evaluation")
-
-
-def tuned_and_asked(
-    learnt: Step,
-    asked: Step,
-    student: StudentSettings,
-    training: TrainSettings,
-    decoding: Decoding,
-    metrics: Sequence[str],
-    seed: int = 0,
-) -> list[Step]:
-    """The student tuned on `learnt`, its replies to `asked` before and after, its gain, and whether it knew `asked`."""
-    tuned = train("tuned", {"learnt": learnt}, student, training)
-    systems = {
-        "before": replies("before", asked, student, decoding),
-        "after": replies("after", asked, student, decoding, tuned),
-    }
-    labels = {"before": "untuned", "after": "tuned"}
-    gain = evaluation("gain", systems, labels, metrics, training=learnt, seed=seed)
-    return [tuned, *systems.values(), gain, contamination("contamination", gain)]
+    identity = {"metrics": {one: metric.signature for one, metric in own.items()}} if own else {}
+    return Step(
+        name,
+        _evaluation,
+        settings,
+        inputs,
+        version=2,
+        files=files,
+        identity=identity,
+        kind="folder",
+        produces="evaluation",
+        aside=own,
+    )
 
 
 def _evaluation(job: Job) -> Mapping[str, Any]:
@@ -241,6 +246,8 @@ def _evaluation(job: Job) -> Mapping[str, Any]:
         labels=asked["labels"],
         about={name: _about_system(job.inputs[name]) for name in asked["systems"]},
         training_texts=_references(job.inputs["training"]) if "training" in job.inputs else None,
+        origins=origins(job.inputs[asked["systems"][0]]),
+        absent=asked.get("absent", ()),
         seed=asked["seed"],
         out=job.folder,
     )
@@ -248,14 +255,14 @@ def _evaluation(job: Job) -> Mapping[str, Any]:
 
 
 def _metrics(job: Job) -> list[str | Metric]:
-    """The metrics by name, but those that want an encoder, which are opened with it."""
-    names, asked = job.settings["metrics"], job.settings.get("encoder")
-    if asked is None:
-        return list(names)
-    from mashq.metrics import bertscore
+    """The metrics by name, but those that the step was handed, and those that want an encoder, opened with it."""
+    asked = job.settings.get("encoder")
+    own: dict[str, Metric] = dict(job.aside)
+    if asked is not None:
+        from mashq.metrics import bertscore
 
-    opened = bertscore.metrics(_spec("encoder", asked, job), asked.layer, idf=asked.idf)
-    return [opened.get(name, name) for name in names]
+        own |= bertscore.metrics(_spec("encoder", asked, job), asked.layer, idf=asked.idf)
+    return [own.get(name, name) for name in job.settings["metrics"]]
 
 
 def _about_system(folder: Path) -> dict[str, Any]:

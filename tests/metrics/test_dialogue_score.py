@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from word_encoder import TALKS, Words, many, talk
 
-from mashq import arabic
 from mashq.metrics.dialogue_score import (
     LEAST_AUC,
+    NAME,
     WEIGHTS,
     Auc,
     Parts,
     Validation,
-    _auc,
-    about,
     dialogue_items,
     dialogue_score,
-    shuffled,
-    validate,
+    facts_of,
+    metric,
 )
+from mashq.metrics.dialogue_validation import Remembering, _auc, about, shuffled, validate
 from mashq.rows import MashqError
-
-
-class Words:
-    """A vector a text: each of its words in a place of its own."""
-
-    name, identity, licence = "words", "words|test", "Apache-2.0"
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        made = np.zeros((len(texts), 512), np.float32)
-        for row, text in enumerate(texts):
-            for word in arabic.words(text):
-                made[
-                    row, int(hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=2).hexdigest(), 16) % 512
-                ] += 1
-        lengths = np.linalg.norm(made, axis=1, keepdims=True)
-        return made / np.maximum(lengths, 1e-9)
 
 
 class Deaf(Words):
@@ -54,25 +37,7 @@ class Deaf(Words):
         return made
 
 
-TALKS = [
-    ("كيف أزرع الطماطم في البيت؟", "ازرع الطماطم في أصيص واسع، وضع الأصيص في الشمس، واسق الطماطم كل يوم."),
-    ("ما أفضل وقت لزيارة مراكش؟", "الربيع أفضل وقت لزيارة مراكش، لأن حر الصيف في مراكش شديد."),
-    ("كم ساعة أنام في الليل؟", "يحتاج البالغ إلى سبع ساعات من النوم في الليل، فلا تسهر."),
-    ("لماذا يصدأ الحديد؟", "يصدأ الحديد حين يلتقي الحديد بالماء والهواء معا."),
-]
-
-
-def talk(question: str, reply: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": question}, {"role": "assistant", "content": reply}]
-
-
 TRUE = [talk(*one) for one in TALKS]
-
-
-def many(count: int) -> list[list[dict[str, str]]]:
-    """Talks about things that have names of their own."""
-    names = [f"شيء{chr(0x627 + i % 28)}{chr(0x628 + i // 28)}" for i in range(count)]
-    return [talk(f"ما هو {name}؟ حدثني عن {name}.", f"إن {name} من صنع الناس، و{name} قديم.") for name in names]
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
@@ -227,6 +192,36 @@ def test_a_validation_comes_back_from_its_text() -> None:
     assert [row["part"] for row in about(heard)] == ["dialogue", *WEIGHTS]
     with pytest.raises(MashqError, match="dialogue score: validation: expected its JSON"):
         Validation.from_json("[]")
+
+
+def test_no_text_is_encoded_twice() -> None:
+    class Counted(Words):
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+
+        def encode(self, texts: Sequence[str]) -> np.ndarray:
+            self.seen += texts
+            return super().encode(texts)
+
+    counted = Counted()
+    found = validate(many(20), ["msa"] * 10 + ["egyptian"] * 10, encoder=counted)
+    assert len(counted.seen) == len(set(counted.seen)) > 0
+    assert found == validate(many(20), ["msa"] * 10 + ["egyptian"] * 10, encoder=Words())
+    kept = Remembering(Words())
+    assert kept.encode(["ب", "أ", "ب"]).tolist() == Words().encode(["ب", "أ", "ب"]).tolist()
+    assert kept.encode([]).shape == (0, 512)
+
+
+def test_as_a_metric_it_reads_what_the_rows_carry() -> None:
+    facts = facts_of([TRUE[0], [*TRUE[0][:1], {"role": "assistant", "content": ""}]], Words())
+    read = metric(Words(), marked=False)
+    assert [read.of_meta({NAME: one}) for one in facts] == [facts[0]["whole"], 0.0]
+    assert facts[0]["whole"] == dialogue_items(TRUE[:1], Words())[0].whole > 0.5
+    assert np.isnan(read.of_meta({"system": "before"}))
+    assert f"|validated:auc>{LEAST_AUC}|" in read.signature and "|encoder:words,test|" in read.signature
+    assert "|validated:no|" in metric(Words(), marked=True).signature
+    with pytest.raises(MashqError, match="a reply alone has no history"):
+        read.per_item(["نعم"], [["نعم"]])
 
 
 def test_groups_stay_together_in_the_interval() -> None:

@@ -63,3 +63,14 @@ def test_one_rater_agrees_with_nobody(tmp_path):
         store.save(rater, store.next(rater).item.id, made.answer(store.next(rater)), seconds=1.0)
         with pytest.raises(MashqError, match="expected answers of at least two raters, got fewer"):
             agreements(store)
+
+
+def test_withdrawn_raters_count_only_where_it_is_asked_for(tmp_path):
+    path = rated(tmp_path / "left.sqlite")
+    with Store.open(path) as store:
+        whole = agreements(store)[0]
+        store.withdraw(next(rater for rater, _ in store.raters() if rater.name == "منى"))
+        left = agreements(store)[0]
+        assert set(left.severity) == {"هدى", "سامي"}
+        assert left.measures[0].value != whole.measures[0].value
+        assert agreements(store, withdrawn=True)[0] == whole

@@ -629,3 +629,18 @@ def test_ready_tells_the_warning_before_the_address(tmp_path: Path):
     assert "travel unencrypted" in told[0]
     assert told[1].startswith("http://")
     assert "0.0.0.0" not in told[1]
+
+
+def test_a_withdrawn_raters_link_is_dead_and_the_answers_stay(pages: Pages):
+    admin = f"/a/{pages.store.admin_token}/"
+    rater = pages.store.rater_of(pages.links[0])
+    pages.rate(1, {"score.fluency": "4", "score.variety": "5"})
+    form = {**pages.form(admin), "rater": str(rater.id)}
+    assert pages.post(f"{admin}withdrawn", {**form, "form": "0" * 32}).status_code == 403
+    assert pages.get(pages.at()).status_code == 200
+    assert pages.post(f"{admin}withdrawn", form).status_code == 303
+    assert pages.get(pages.at()).status_code == 404
+    assert [row["withdrawn"] for row in pages.store.answers().to_pylist()] == [True, True]
+    assert "مسحوب" in pages.get(admin).text
+    assert pages.post(f"{admin}withdrawn", form).status_code == 404
+    assert pages.post(f"{admin}links", form).status_code == 404

@@ -40,7 +40,7 @@ from mashq.rating.serve import serve
 serve(sys.argv[1], port=int(sys.argv[2]), ready=lambda address: print(address, flush=True))
 """
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-PATIENCE_MS = 20_000
+PATIENCE_MS = 90_000  # a machine under load needs tens of seconds to start a killed server again
 
 
 class Server:
@@ -241,7 +241,7 @@ async def all_at_once(served: Served, raters: list[Simulated], items: int) -> in
         await asyncio.to_thread(served.server.start)
         return len(known)
 
-    async with asyncio.timeout(270), playwright_async.async_playwright() as driver:
+    async with asyncio.timeout(900), playwright_async.async_playwright() as driver:
         shared = await driver.chromium.launch(executable_path=BROWSER, args=ARGS)
         for rater in raters:
             at_work.append(asyncio.create_task(rater.rate(driver, None if rater.rater == 1 else shared)))

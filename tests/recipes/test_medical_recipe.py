@@ -56,6 +56,16 @@ def test_both_arms_have_every_student_with_bertscore(page):
         assert all("encoder:toy-llama" in one["signature"] for one in whole if one["metric"] == "bertscore_f1")
 
 
+def test_both_arms_say_what_of_the_questions_was_learnt(page):
+    made = steps_of(page)
+    asked = made["asked"][1]["counts"]["kept"]
+    for arm in ("students", "students-normalised"):
+        found = json.loads((made[f"contamination-{arm}"][0] / "contamination.json").read_text("utf-8"))
+        assert found["items"] == asked
+        assert all(stage["rows"] for stage in found["stages"])
+        assert {one["subset"] for one in found["scores"]["gains"]} >= {"all"}
+
+
 def test_arms_are_compared_on_the_questions_as_they_were_asked(page):
     made = steps_of(page)
     asked = {row["id"] for table in read_rows(made["asked"][0]) for row in table.to_pylist()}

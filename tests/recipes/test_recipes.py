@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tiny_models
+from test_proof import answering, loopback
 
 from mashq import recipes, stories
 from mashq.engine import Engine
@@ -107,7 +108,7 @@ def test_quickstart_never_trains_on_what_it_asks(quick):
 def test_the_report_says_what_of_the_test_was_learnt(quick):
     folder = next(quick.glob("quickstart/*/report.html")).parent
     run = json.loads((folder / "report.json").read_text("utf-8"))["runs"][0]
-    (found,) = run["contamination"]
+    (found,) = [part for part in run["parts"] if part["kind"] == "contamination"]
     assert [stage["stage"] for stage in found["stages"]] == ["learnt"] and found["stages"][0]["rows"] > 0
     # A fact that is asked under a held-out template may have been learnt under another one: the page must not hide it.
     learnt = found["stages"][0]["kinds"]["twin"]["n"]
@@ -193,11 +194,19 @@ def released(tmp_path) -> Path:
     return tmp_path
 
 
-def test_stories_with_a_shuffled_arm(student, released, tmp_path):
+def test_stories_with_a_shuffled_arm_beside_a_server_and_a_folder(student, released, tmp_path):
     sets = (f"data={released}", f"student.model={student}", *SHORT, "split.test=4", "split.validation=2")
-    page, _ = make("stories", tmp_path / "runs", *sets, "decoding.max_new_tokens=8", "rows=4")
-    check_report(page, "egyptian", "moroccan")
+    with answering(loopback()) as server:
+        others = f"proof.others={{Server: {server.url}#big, Folder: {student}, Away: nobody/no-model}}"
+        page, _ = make("stories", tmp_path / "runs", *sets, "decoding.max_new_tokens=8", "rows=4", others)
+        asked = [body["messages"][-1]["content"] for body in server.asked]
+    check_report(page, "egyptian", "moroccan", "Server", "Folder")
     made = steps_of(tmp_path / "runs")
+    gain = json.loads(next((tmp_path / "runs").glob("steps/gain@*/scores.json")).read_text("utf-8"))
+    assert len(asked) == len(set(asked)) == gain["items"]
+    assert [one["label"] for one in gain["absent"]] == ["Away"]
+    likely = {one["system"] for one in gain["scores"] if one["metric"] == "bits_per_byte" and one["value"]}
+    assert likely == {"untuned", "tuned-replies", "shuffled-replies", "other-folder"}
     assert {"untuned", "tuned-replies", "shuffled-replies", "gain"} <= set(made)
     folder = tmp_path / "runs" / "steps" / f"shuffled@{made['shuffled']['fingerprint']}"
     rows = [row for table in read_rows(folder) for row in table.to_pylist()]

@@ -139,9 +139,19 @@ def train(job: Job) -> dict[str, Any]:
     notice = "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms"
     card = {
         "base": {"name": "gemma3-270m", "parameters": 268_098_176, "licence": "Gemma Terms of Use", "notice": notice},
-        "settings": {"method": "lora", "rank": 8, "lr_peak": 2e-4, "epochs": 3, "batch": 8},
+        "settings": {"method": "lora", "rank": 8, "lr_peak": 2e-4, "epochs": 3, "batch": 8, "seed": 5},
         "rows": {"train": 180, "validation": 12, "refused": 1, "reasons": {"too long": 1}},
-        "run": {"steps": 900, "seconds": 720.4, "precision": "bfloat16"},
+        "run": {
+            "steps": 900,
+            "seconds": 720.4,
+            "precision": "bfloat16",
+            "tokens": {"supervised_tokens": 369_000, "tokens": 512_000, "padded_tokens": 600_000},
+        },
+        "fertility": {
+            "tokenizer": "gemma3-270m",
+            "by": {"msa": {"texts": 60, "words": 1000, "tokens": 2100, "tokens_per_word": 2.1, "bytes_per_token": 4.4}},
+            "warnings": [],
+        },
         "weights": {"adapter_model.safetensors": "0123456789abcdef0123456789abcdef"},
     }
     write_json(job.folder / "card.json", card)

@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from mashq.report import data_card, page, words, write
-from mashq.report.content import board, build
+from mashq.report.content import build
+from mashq.report.evaluated import board
 from mashq.report.record import read_run
 from mashq.report.samples import draw_replies, draw_rows
 from mashq.rows import MashqError
@@ -427,6 +428,7 @@ def test_no_sentence_is_left_over_and_none_holds_an_invisible_mark():
         "written_",
         "contamination_",
         "subset_",
+        "sensitivity_",
     )
     unused = [key for key in flat if not re.search(rf"""["']{key}["']""", code) and not key.startswith(families)]
     assert unused == []

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mashq.report.page import interval_text, p_text
+from mashq.report.cells import interval_text, p_text
 from mashq.report.plots import MOST_POINTS, Series, axis, bar, curve, interval, number, scale_over, stack
 
 MINUS = "\N{MINUS SIGN}"

@@ -1,0 +1,70 @@
+"""Numbers, intervals and names as the page and the Markdown show them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from mashq.report.plots import number
+from mashq.report.words import Words, isolate
+
+__all__ = ["interval_text", "listed", "moved", "num", "p_text", "places_of", "slice_text", "system_label"]
+
+PLACES = {"0..100": 1, "0..1": 3, "0 or 1": 3, "1..5": 2, "bits/byte": 3, "per token": 2}  # decimals by a metric's unit
+LENGTHS = re.compile(r"^(\d+)(?:-(\d+))? words?$")  # a slice by length: 4-12 words, 1 word
+
+
+def num(value: float | int | None, places: int | None = None, *, signed: bool = False) -> Markup:
+    """A number as an isolated left-to-right run, so that its sign stays before it in Arabic."""
+    return Markup(f'<bdi dir="ltr" class="num">{number(value, places, signed=signed)}</bdi>')
+
+
+def interval_text(low: float | None, high: float | None, places: int | None = None) -> str:
+    """`[low, high]`, or a dash where there is no interval."""
+    return "\N{EN DASH}" if low is None or high is None else f"[{number(low, places)}, {number(high, places)}]"
+
+
+def p_text(p: float) -> str:
+    """A p value with three decimals, `< 0.001` below them."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def places_of(metrics: Mapping[str, Mapping[str, Any]], name: str) -> int | None:
+    """Decimals of a metric's values, by its unit; None leaves it to the number."""
+    return PLACES.get(str(metrics.get(name, {}).get("unit", "")))
+
+
+def moved(entry: Mapping[str, Any], places: int | None) -> str:
+    """The key of the sentence on a difference: `stayed` where the two values read alike as they are shown."""
+    if number(entry["before"], places) == number(entry["after"], places):
+        return "stayed"
+    return "went_up" if entry["difference"] > 0 else "went_down"
+
+
+def slice_text(words: Words, by: str, value: str) -> str:
+    """A slice as readers know it."""
+    if by in ("all", "macro"):
+        return words.plain(by)
+    if by == "variety" and value:
+        return words.term("variety_name", value)
+    if by == "origin" and value:
+        return words.term("origin_name", value)
+    if by == "length" and (found := LENGTHS.match(value)):
+        least, most = found.groups()
+        return words.plain("words_between" if most else "words_exactly", least=least, most=most)
+    return value or words.plain("unnamed")
+
+
+def system_label(words: Words, evaluation: Mapping[str, Any], name: str) -> str:
+    """A system's name for people; the row of the references has one of its own."""
+    return words.term("system_name", str(evaluation["labels"].get(name, name)))
+
+
+def listed(words: Words, names: Iterable[str], most: int = 12) -> Markup:
+    """Names in one line, each isolated; a long list ends in how many more there are."""
+    every = list(names)
+    line = Markup(words.comma).join(isolate(name) for name in every[:most])
+    return line + (Markup(f" (+{len(every) - most})") if len(every) > most else Markup(""))
