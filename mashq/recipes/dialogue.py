@@ -42,7 +42,7 @@ class Settings:
     exchanges: tuple[int, ...] = ()  # user messages of a conversation, drawn evenly; () = as prompts.yaml has it
     limits: Limits = field(default_factory=Limits)
     writer: WriterSettings = field(default_factory=WriterSettings)
-    train: bool = False  # tune a student on the conversations, and measure its gain on what it has not seen
+    train: bool = False  # tune a student on the conversations, and measure its gain; the embedded writer keeps too few
     rows: int = 0  # training conversations; 0 = all
     asked: int = 200  # assistant turns of each unseen kind that the student is asked; 0 = all
     student: StudentSettings = field(default_factory=StudentSettings)
