@@ -3,8 +3,8 @@
 Raters are people or judges; an item is what they scored (one reply under one criterion). Agreement between people is
 the ceiling for any judge. A number that cannot be had is None with its reason, never 0 or 1. Every interval draws whole
 groups of items, never single ratings, since the ratings of one item are not independent. Where one score is rare these
-intervals are too narrow: in simulations with two scores, one of them on a tenth of 50 items, they held the true kappa in
-81 % and the true alpha in 85 % of the data sets (docs/benchmarks/statistics.md).
+intervals are too narrow: with two scores, one of them on a tenth of 50 items, they held the true kappa in 81 % and the
+true alpha in 85 % of simulated data sets (docs/benchmarks/statistics.md).
 """
 
 from __future__ import annotations
