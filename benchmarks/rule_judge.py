@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import llm_server
 
 from mashq import arabic
+from mashq.obedience import own_words
 from mashq.sentences import sentences
 from mashq.variety_asked import reads_as
 
@@ -28,7 +29,6 @@ TEXTS = re.compile(r"BEGIN (\S+)\n(.*?)\nEND \1", re.S)
 SHAPE = re.compile(r'\{("\w+": [NX](?:, "\w+": [NX])*)\}')
 ASKED = {"المصرية": "egyptian", "المغربية": "moroccan", "الفصحى": "msa"}
 FIRST = 0.25  # share of the pairs whose first reply wins unread
-COPIED = 4  # words in a row that are the prompt's, not the reply's own
 LEAST = 5  # words of a reply that can be judged; below it everything is 1
 DIALECT = 1.0  # steps of fluency that a dialect loses
 
@@ -75,14 +75,6 @@ def scores(prompt: str, reply: str, asked: str) -> dict[str, int]:
         "variety": 5 if read == asked else 3 if not read else 1,
     }
     return {name: min(5, max(1, round(value))) for name, value in told.items()}
-
-
-def own_words(prompt: str, reply: str) -> str:
-    """The reply without what stands in the prompt, `COPIED` words or more in a row."""
-    asked, said = prompt.split(), reply.split()
-    taken = {tuple(asked[at : at + COPIED]) for at in range(len(asked) - COPIED + 1)}
-    copied = {at + more for at in range(len(said)) if tuple(said[at : at + COPIED]) in taken for more in range(COPIED)}
-    return " ".join(word for at, word in enumerate(said) if at not in copied)
 
 
 def unread(question: str) -> bool:

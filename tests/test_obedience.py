@@ -7,7 +7,7 @@ import pytest
 
 from mashq import stories, story_checks
 from mashq.evaluate import evaluate
-from mashq.obedience import ASKED, LIMITS, METRICS
+from mashq.obedience import ASKED, LIMITS, METRICS, own_words
 from mashq.rows import MashqError, conform, source_ids
 from mashq.stories import Slots
 
@@ -90,3 +90,12 @@ def test_an_evaluation_takes_them_by_name(tmp_path):
     assert whole["obeys", "obeys_season"]["n"] == 4
     assert "|ci:wilson|" in whole["obeys", "obeys_season"]["signature"]
     assert f"|{LIMITS}|" in whole["obeys", "obeys"]["signature"]
+
+
+def test_what_a_reply_takes_from_its_prompt_does_not_count():
+    prompt = stories.prompt(SLOTS)
+    assert value("obeys", prompt) == value("obeys", f"{prompt}\n{prompt}") == 0.0
+    assert value("obeys_country", prompt) == 0.0
+    assert value("obeys", f"{prompt}\n\n{OBEYING}") == value("obeys", OBEYING) == 1.0
+    assert own_words(prompt, f"{prompt}\n\n{OBEYING}") == OBEYING
+    assert own_words(prompt, "سطر أول\n\n\tسطر ثان") == "سطر أول\n\n\tسطر ثان"

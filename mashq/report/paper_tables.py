@@ -110,7 +110,8 @@ def _of_evaluation(shape: Shape, evaluation: Mapping[str, Any]) -> list[dict[str
         made += _tasks(shape.by_task, evaluation, find)
     if shape.judged:
         columns = _measured([Column(f"judge_{name}") for name in criteria(shape.rubric)], scores)
-        made.append({**_table("judge", evaluation, columns, _varieties(scores), find), "judge": _judge(columns)})
+        slices = _varieties(scores) if evaluation["judged"] else [("all", "")]  # dashes once, not once a variety
+        made.append({**_table("judge", evaluation, columns, slices, find), "judge": _judge(columns)})
     return made
 
 
