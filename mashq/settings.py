@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,7 +50,7 @@ def _comments(kind: type) -> dict[str, str]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A YAML file of nested or dotted settings -> dotted names and values."""
+    """A YAML file of settings, nested or by dotted names, as it is; `override` puts it in."""
     try:
         loaded = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError as error:
@@ -59,13 +59,14 @@ def read_config(path: Path) -> dict[str, Any]:
         raise MashqError(f"--config {path}: not readable as YAML: {error}") from error
     if not isinstance(loaded, dict):
         raise MashqError(f"--config {path}: expected names and values, got {type(loaded).__name__}.")
-    return dict(_flatten(loaded))
+    return loaded
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(tree: Mapping[str, Any], known: Collection[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested names -> dotted ones; what stands below a setting that is itself a mapping, as `students`, stays whole."""
     for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{name}.")
+        if isinstance(value, Mapping) and f"{prefix}{name}" not in known:
+            yield from _flatten(value, known, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
@@ -77,7 +78,7 @@ def override(settings: S, assignments: Sequence[str] = (), config: Mapping[str, 
     raised at once; an unknown name lists the known ones with the nearest.
     """
     known = {name: value for name, value, _ in describe(settings)}
-    changes: dict[str, Any] = dict(config or {})
+    changes = dict(_flatten(config or {}, known))
     faults = []
     for assignment in assignments:
         name, equals, text = assignment.partition("=")

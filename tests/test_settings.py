@@ -31,6 +31,17 @@ def test_a_config_file_comes_before_assignments(tmp_path):
     assert changed == Settings(Train(7, 0.001), ("moroccan",), None)
 
 
+def test_a_setting_that_is_a_mapping_comes_whole_from_a_config(tmp_path):
+    @dataclass(frozen=True)
+    class Named:
+        others: dict[str, str] = field(default_factory=dict)  # name -> model
+        train: Train = field(default_factory=Train)
+
+    path = tmp_path / "c.yaml"
+    path.write_text("others: {GPT-3.5: here, a: there}\ntrain: {epochs: 2}\n", "utf-8")
+    assert override(Named(), (), read_config(path)) == Named({"GPT-3.5": "here", "a": "there"}, Train(2))
+
+
 def test_all_faults_are_told_at_once_with_the_nearest_name():
     with pytest.raises(MashqError) as caught:
         override(Settings(), ["train.epoch=3", "train.lr_peak=fast", "nonsense"])
