@@ -33,8 +33,8 @@ class Sample:
         return read_scores(self.reply, asked, cut=self.cut)
 
 
-def corpus():
-    text = (Path(__file__).parent / "judge_replies.txt").read_text("utf-8")
+def corpus(path=Path(__file__).parent / "judge_replies.txt"):
+    text = path.read_text("utf-8")
     found = {}
     for block in re.split(r"^### (?=[^\n]* \| )", text, flags=re.M)[1:]:
         head, _, body = block.partition("\n")
