@@ -16,6 +16,7 @@ from mashq import arabic
 from mashq.conversation import Turns
 from mashq.metrics.health import LETTER_LOOP, word_loop
 from mashq.packaged import parsed
+from mashq.phrases import WORD, phrase_in
 from mashq.variety_asked import reads_as
 from mashq.word_patterns import folded_lower
 
@@ -80,13 +81,12 @@ def _said(turns: Turns) -> _Said:
     folds = folded_lower(f" {_SPLIT} ".join(contents)).split(_SPLIT)  # one call for all: half of the time is the call's
     if len(folds) != len(contents):
         folds = [folded_lower(content) for content in contents]
-    words = tuple(tuple(_WORD.findall(text)) for text in folds)
+    words = tuple(tuple(WORD.findall(text)) for text in folds)
     flat = tuple(itertools.chain.from_iterable(words))
     return _Said(turns, contents, "\n".join(contents), "\n".join(folds), words, flat, f" {' '.join(flat)} ")
 
 
 _SPLIT = "\x01"  # a character that no form touches and no message holds
-_WORD = re.compile(r"\w+")
 
 
 def faults(turns: Turns, expected: Expected | None = None, limits: Limits | None = None) -> dict[str, str | None]:
@@ -150,26 +150,9 @@ def _at_most(name: str, value: int, limit: int, what: str) -> str | None:
     return f"{name}: {value} {what} > {limit}" if value > limit else None
 
 
-@functools.cache
-def _phrases(kind: str) -> Mapping[str, tuple[str, ...]]:
-    """First word -> the phrases that begin with it, as they stand in words joined by single spaces."""
-    found: dict[str, tuple[str, ...]] = {}
-    for phrase in parsed("dialogues/replies")[kind]:
-        words = _WORD.findall(folded_lower(phrase.rstrip("*")))
-        for first in (words[0], f"و{words[0]}"):
-            said = " ".join([first, *words[1:]])
-            found[first] = (*found.get(first, ()), f" {said}" if phrase.endswith("*") else f" {said} ")
-    return found
-
-
 def _phrase(said: _Said, kind: str) -> str | None:
-    here = set(said.all_words)
-    for first, phrases in _phrases(kind).items():
-        if first in here:
-            for phrase in phrases:
-                if phrase in said.joined:
-                    return f"{kind.replace('_', ' ')}: '{phrase.strip()}'"
-    return None
+    found = phrase_in(said.all_words, kind, said.joined)
+    return f"{kind.replace('_', ' ')}: '{found}'" if found else None
 
 
 def _share_arabic(text: str, least: float) -> str | None:
@@ -241,7 +224,7 @@ def _prompt_runs(prompt: str) -> frozenset[tuple[str, ...]]:
 @functools.lru_cache(maxsize=4096)
 def _line_words(line: str) -> tuple[str, ...]:
     """The words of one line; prompts share most of their lines."""
-    return tuple(_WORD.findall(folded_lower(line)))
+    return tuple(WORD.findall(folded_lower(line)))
 
 
 _PLACEHOLDER = re.compile(r"[\[{<](?=[^\]}>\n]{0,40}[\u0621-\u064a])[^\[\]{}<>\n]{1,40}[\]}>]")

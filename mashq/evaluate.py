@@ -439,8 +439,11 @@ def _facts(metric: str, catalogue: Mapping[str, Metric]) -> dict[str, Any]:
 # --- health and copying ----------------------------------------------------------------------------------------------
 
 
+HEALTH = ("empty", "cut", "looping", "refused", "wrong_script", "wrong_variety")
+
+
 def _health(items: Items, system: str, seed: int) -> dict[str, Any]:
-    """Shares of replies that are empty, cut, looping, in another script or variety; Arabic letters; openings."""
+    """Shares of replies by `HEALTH`, of Arabic letters and of distinct openings, with their intervals."""
     answers = items.answers[system]
     asked = [row["variety"] for row in items.rows]
     checked = check([answer.reply for answer in answers], [answer.finish for answer in answers], asked)
@@ -450,7 +453,7 @@ def _health(items: Items, system: str, seed: int) -> dict[str, Any]:
     spoken = sum(bool(some) for some in words)
     found: dict[str, Any] = {"system": system, "n": len(answers)}
     intervals: dict[str, list[float | None]] = {}
-    for name in (one for one in ("empty", "cut", "looping", "wrong_script", "wrong_variety") if one in scores):
+    for name in (one for one in HEALTH if one in scores):
         found[name], intervals[name] = scores[name].value, [scores[name].low, scores[name].high]
     if (other := scores.get("non_arabic")) is not None:
         ends = [None if end is None else 1 - end for end in (other.high, other.low)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mashq import arabic
 from mashq.metrics.score import BINARY, Score, mean_score, sign
+from mashq.phrases import refusal
 from mashq.rows import MashqError, expected_got
 
 __all__ = ["LETTER_LOOP", "Health", "check", "is_looping", "summary", "word_loop"]
@@ -31,6 +32,7 @@ class Health:
     looping: bool  # see `is_looping`
     non_arabic: float | None  # share of its letters that are not Arabic script, 0..1; None for an empty reply
     wrong_variety: bool | None = None  # surely in another than asked for; None: none asked for, or it cannot be told
+    refused: bool = False  # has a phrase by which models refuse or speak of themselves (`mashq.phrases`)
 
     @property
     def wrong_script(self) -> bool | None:
@@ -60,7 +62,12 @@ def _one(reply: str, finish: str, asked: str | None) -> Health:
     share = None if not words else 1.0 - arabic.arabic_share(reply)
     told = reads_as(reply, asked) if asked and words else None
     return Health(
-        not words, finish == "length", is_looping(reply, words), share, None if told is None else told != asked
+        not words,
+        finish == "length",
+        is_looping(reply, words),
+        share,
+        None if told is None else told != asked,
+        refusal(reply) is not None,
     )
 
 
@@ -107,12 +114,12 @@ def _again(words: Sequence[str], period: int) -> int:
 
 
 def summary(items: Sequence[Health], *, groups: Sequence[str | None] | None = None, seed: int = 0) -> dict[str, Score]:
-    """`empty`, `cut`, `looping` as shares of the replies, `non_arabic` as the mean over replies that are not empty.
+    """`empty`, `cut`, `looping`, `refused` as shares of the replies, `non_arabic` as the mean over those not empty.
 
     `wrong_script` is a share of the replies that are not empty, `wrong_variety` of those whose variety could be told.
     A score is absent where no reply has its value. Raises MashqError where there is no reply.
     """
-    recipes: dict[str, tuple[str, ...]] = dict.fromkeys(("empty", "cut", "looping"), (BINARY,))
+    recipes: dict[str, tuple[str, ...]] = dict.fromkeys(("empty", "cut", "looping", "refused"), (BINARY,))
     recipes |= {"non_arabic": ("replies:not-empty",), "wrong_script": ("replies:not-empty", BINARY)}
     recipes |= {"wrong_variety": ("teller:shipped", "replies:told", BINARY)}
     if not items:

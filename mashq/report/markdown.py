@@ -246,7 +246,7 @@ class _Markdown:
         return lines
 
     def health(self, evaluation: Mapping[str, Any]) -> list[str]:
-        shares = ("empty", "cut", "looping", "wrong_variety", "arabic_share")
+        shares = ("empty", "cut", "looping", "refused", "wrong_variety", "arabic_share")
         rows = []
         for entry in evaluation["health"]:
             values = [number(None if entry.get(key) is None else 100 * entry[key], 1) for key in shares]

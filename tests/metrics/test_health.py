@@ -68,6 +68,7 @@ def test_summary_counts_shares_with_intervals():
         "empty": 0.25,
         "cut": 0.25,
         "looping": 0.25,
+        "refused": 0.0,
         "non_arabic": pytest.approx(1 / 3),
         "wrong_script": pytest.approx(1 / 3),
     }
@@ -76,7 +77,7 @@ def test_summary_counts_shares_with_intervals():
 
 
 def test_nothing_but_empty_replies_has_no_script():
-    assert set(summary(check(["", ""], ["stop", "stop"]))) == {"empty", "cut", "looping"}
+    assert set(summary(check(["", ""], ["stop", "stop"]))) == {"empty", "cut", "looping", "refused"}
 
 
 @pytest.mark.parametrize(
@@ -135,3 +136,10 @@ def test_a_loop_is_found_where_the_definition_has_one(words, period, times):
         if (again := said_in_a_row(said, unit)) >= max(8, 2 * unit)
     ]
     assert word_loop(said) == (found[0] if found else None)
+
+
+def test_refusals_are_told_by_the_phrases_that_models_say():
+    replies = ["كنموذج لغوي، لا يمكنني الإجابة عن هذا السؤال.", "القاهرة عاصمة مصر.", ""]
+    found = check(replies, ["stop"] * 3)
+    assert [one.refused for one in found] == [True, False, False]
+    assert summary(found)["refused"].value == pytest.approx(1 / 3)
