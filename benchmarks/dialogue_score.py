@@ -214,8 +214,8 @@ Sources: AraStories (UBC-NLP, MIT; prompts and stories were written by GPT-4), A
 * A reply here is a sentence of an encyclopaedia, a few words of an exam, or the opening of a story by GPT-4. No
   conversation between people is among them: there was none to be had under an open licence. Of gulf, levantine and all
   other varieties there is none at all, and there the score is refused.
-* Of a story the reply is its first three sentences. It was the whole story in a first trial of three pairs (AUC 1.000); it
-  was cut for time, before the run that this page shows.
+* Of a story the reply is its first three sentences. It was the whole story in a first trial of three pairs (AUC 1.000);
+  it was cut for time, before the run that this page shows.
 * A question and the sentence that answers it share names and words, which makes that task easy. Between three questions
   on one paragraph the score hears less: one wrong reply of three is a third of the mean.
 * An AUC says that the score hears whether a reply belongs to what was asked. It says nothing about truth, manners,
