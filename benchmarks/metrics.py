@@ -53,6 +53,7 @@ EQUAL = {"rouge": 1e-12, "bertscore": 1e-6}  # the largest difference that passe
 GOALS = {"strings": 15, "kernel": 100, "bertscore": 3}  # times as fast, at 60 words
 MEMORY_PAIRS = 5_000
 WIDE_PAIRS = 40
+SYSTEMS = (1, 2, 5)  # paper 4 compares five
 # (family, layer, pairs, whether bert_score gets a pair at a time): random models of 64 dimensions and 4 layers
 SMALL_MODELS = (("bert", 1, 200, False), ("bert", 3, 200, False), ("roberta", 2, 200, False), ("gemma3", 1, 30, True))
 SMALL_MODELS += (("llama", 2, 30, True),)
@@ -282,6 +283,29 @@ def wide_model(python: str, repeats: int) -> list[str]:
     return lines
 
 
+def several_systems(python: str, repeats: int) -> list[str]:
+    """Table lines: so many systems' replies to the same references, as an evaluation has them."""
+    lines = [
+        "| systems | largest difference | bert_score, times mashq's CPU seconds | all repeats |",
+        "|---:|---:|---:|---:|",
+    ]
+    with tempfile.TemporaryDirectory() as place:
+        folder = bertscore_models.model(Path(place) / "wide", "bert", width=384, layers=6)
+        for systems in SYSTEMS:
+            job = bert_job(folder, 6, WIDE_PAIRS)
+            job["systems"] = [bertscore_models.texts(WIDE_PAIRS, 10 + number) for number in range(systems)]
+            found = contest(python, (BERT[0], BERT[2]), job, repeats, EQUAL["bertscore"])
+            theirs, ours = found[BERT[0]], found[BERT[2]]
+            if not theirs.seconds:
+                lines.append(f"| {systems} | not installed | - | - |")
+                continue
+            times = ratios(theirs, ours)
+            spread = f"{min(times):.1f} to {max(times):.1f}"
+            apart = difference(theirs.found, ours.found)
+            lines.append(f"| {systems} | {apart:.1e} | **{statistics.median(times):.1f}x** | {spread} |")
+    return lines
+
+
 VALIDITY = """\
 Each as it comes: with its own tokenizer, or the setting for Arabic or for any script that it has. Wrong scores are
 bold; *small* is above 0 and below 0.2.
@@ -304,6 +328,10 @@ BERT_WIDE = """\
 A random BERT of 384 dimensions and 6 layers, {pairs} pairs. *The encoder alone* runs the same texts through the same
 model and scores nothing: what runs this model in fp32 cannot be faster. Where the encoder decides the time, three times
 as fast as bert_score is therefore out of reach.
+"""
+BERT_SYSTEMS = """\
+The same model and references, replies of several systems as an evaluation has them: mashq encodes the references once,
+bert_score for every system.
 """
 
 
@@ -345,6 +373,9 @@ def page(python: str, repeats: int) -> str:
             "",
             BERT_WIDE.format(pairs=WIDE_PAIRS),
             *wide_model(python, repeats),
+            "",
+            BERT_SYSTEMS,
+            *several_systems(python, repeats),
             "",
         ]
     )

@@ -129,14 +129,23 @@ def single_thread() -> None:
 
 
 def mashq_bertscore(job: Job) -> Run:
-    """Ours; the encoder is open, as those of the others are."""
+    """Ours; the encoder is open, as those of the others are. `systems`: several replies to each reference."""
     single_thread()
     from mashq.encode import open_token_encoder
-    from mashq.metrics.bertscore import bertscore_items
+    from mashq.metrics.bertscore import Held, bertscore_items
 
     encoder = open_token_encoder(job["folder"], job["layer"])
     targets = [[text] for text in job["references"]]
-    return lambda: [list(one[:3]) for one in bertscore_items(job["replies"], targets, encoder, idf=job["idf"])]
+
+    def run() -> Scores:
+        held = Held()
+        return [
+            list(one[:3])
+            for replies in job.get("systems") or [job["replies"]]
+            for one in bertscore_items(replies, targets, encoder, idf=job["idf"], held=held)
+        ]
+
+    return run
 
 
 def encoder_alone(job: Job) -> Run:
@@ -163,18 +172,15 @@ def bert_score(job: Job) -> Run:
     if job["idf"]:
         scorer._idf = True
         scorer.compute_idf(job["references"])
-    size = 1 if job["alone"] else len(job["replies"])
+    size = 1 if job["alone"] else len(job["references"])
 
     def run() -> Scores:
         found: Scores = []
-        for first in range(0, len(job["replies"]), size):
-            part = slice(first, first + size)
-            found += [
-                list(one)
-                for one in zip(
-                    *(x.tolist() for x in scorer.score(job["replies"][part], job["references"][part])), strict=True
-                )
-            ]
+        for replies in job.get("systems") or [job["replies"]]:
+            for first in range(0, len(replies), size):
+                part = slice(first, first + size)
+                scores = scorer.score(replies[part], job["references"][part])
+                found += [list(one) for one in zip(*(x.tolist() for x in scores), strict=True)]
         return found
 
     return run

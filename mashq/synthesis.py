@@ -163,13 +163,17 @@ Generate = Callable[[Sequence[Request]], Sequence[Reply]]
 class Synthesis:
     """Writes what is wanted; remembers openings and texts from the first to the last.
 
-    `generate` asks the model, `judge` the one that judges (None: nobody does).
+    `generate` asks the model, `judge` the one that judges (None: nobody does). `trial`: where more prompts are to be
+    sent at once than so many, these are sent first, and `write` raises MashqError if no reply is worth keeping or
+    mending: a wrong frame shows here, not on the bill. `generate` is asked them again in their round, so it should
+    remember its replies; what is written is the same. 0 = no trial.
     """
 
-    def __init__(self, writer: Writer, asked: Asked, generate: Generate, judge: Generate | None = None):
+    def __init__(self, writer: Writer, asked: Asked, generate: Generate, judge: Generate | None = None, trial: int = 0):
         if judge is not None and not isinstance(writer, Judging):
             raise MashqError(f"synthesis: a judge is named, but {writer.name} texts come without questions for one.")
         self.writer, self.asked, self._generate, self._judge = writer, asked, generate, judge
+        self._trial = trial
         self.near = Near(min(asked.alike, 1.0))
         self.openings: Counter[str] = Counter()
         self.kept = 0
@@ -186,12 +190,38 @@ class Synthesis:
             open_ += [_Open(one) for one in islice(fresh, self.asked.at_once - len(open_))]
             if not open_:
                 return
+            self._try(open_)
             self._round(open_)
             yield from (one.made for one in open_ if self._finished(one))
             open_ = [one for one in open_ if not self._finished(one)]
 
     def _finished(self, one: _Open) -> bool:
         return one.kept or (one.miss is None and one.attempt >= self.asked.tries)
+
+    def _try(self, open_: Sequence[_Open]) -> None:
+        """Raise MashqError if of the first prompts' replies none is worth anything; once."""
+        trial, self._trial = self._trial, 0
+        if not trial or len(open_) <= trial:
+            return
+        some = open_[:trial]
+        prompts = [self.writer.ask(one.wanted, 0, ()) for one in some]
+        replies = self._generate([request_of(prompt, self.asked.decoding) for prompt in prompts])
+        drafts = [
+            self._written(one, 0, False, prompt, reply).draft
+            for one, prompt, reply in zip(some, prompts, replies, strict=True)
+        ]
+        if any(draft.reason is None or (self.asked.repair and draft.mend) for draft in drafts):
+            return
+        kinds = Counter((draft.reason or "").partition(":")[0] for draft in drafts).most_common(4)
+        raise MashqError(
+            expected_got(
+                f"synthesis: the first {trial} replies",
+                f"{self.writer.name} texts, some of them worth keeping",
+                f"none ({', '.join(f'{kind}: {n}' for kind, n in kinds)})",
+                f"Does the model chat, and in this frame and style? Nothing but these was asked. "
+                f"writer.trial=0 goes on all the same with the other {len(open_) - trial:,} or more.",
+            )
+        )
 
     def _round(self, open_: Sequence[_Open]) -> None:
         """Ask each open text's next prompt, and choose."""

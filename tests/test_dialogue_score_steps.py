@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,9 @@ from mashq.rows import MashqError, children, conform, source_ids
 from mashq.run import Step, Store, read_rows
 from mashq.steps import dialogue_scores
 from mashq.steps.dialogue_scores import DialogueScoreSettings, metric_of, scored
+from mashq.synthesis_step import WriterSettings
 
+ECHO = WriterSettings(model="echo")
 ASKED = DialogueScoreSettings(encoder="words")
 
 
@@ -101,13 +104,15 @@ def test_a_validation_of_another_encoder_does_not_count(tmp_path, monkeypatch: p
 
 
 def test_the_recipe_refuses_before_anything_is_written() -> None:
-    gulf = dialogue.Settings(train=True, grid=Grid(variety="gulf"), dialogue_score=ASKED)
+    gulf = dialogue.Settings(train=True, writer=ECHO, grid=Grid(variety="gulf"), dialogue_score=ASKED)
     with pytest.raises(MashqError, match="none for variety 'gulf'"):
         dialogue.steps(gulf)
 
 
 def test_the_recipe_scores_both_replies_and_still_looks_for_copies() -> None:
-    made = {step.name: step for step in dialogue.steps(dialogue.Settings(train=True, dialogue_score=ASKED))}
+    made = {
+        step.name: step for step in dialogue.steps(dialogue.Settings(train=True, writer=ECHO, dialogue_score=ASKED))
+    }
     gain = made["gain"]
     assert gain.settings["metrics"][-1] == "dialogue_score"
     assert {name: one.name for name, one in gain.inputs.items()} == {
@@ -116,9 +121,14 @@ def test_the_recipe_scores_both_replies_and_still_looks_for_copies() -> None:
         "training": "learnt",  # novelty and the longest copied span are looked for in these
     }
     assert made["asked"] in made["contamination"].inputs.values()
-    plain = {step.name: step for step in dialogue.steps(dialogue.Settings(train=True))}
+    plain = {step.name: step for step in dialogue.steps(dialogue.Settings(train=True, writer=ECHO))}
     assert "before-scored" not in plain and "dialogue_score" not in plain["gain"].settings["metrics"]
     assert plain["gain"].inputs["training"].name == "learnt"
     assert {name: made[name].fingerprint for name in ("before", "tuned", "after")} == {
         name: plain[name].fingerprint for name in ("before", "tuned", "after")
     }
+
+
+def test_a_student_does_not_learn_from_the_embedded_writer():
+    with pytest.raises(MashqError, match=r"train=true.*llamacpp:gemma3-270m.*writer\.model=http"):
+        dialogue.steps(replace(dialogue.EMBEDDED, train=True))

@@ -67,7 +67,7 @@ def known(token, numbers):
     return None if token == "-" else float(numbers.get(token, token if token.replace(".", "").isdigit() else "nan"))
 
 
-CORPUS = corpus()
+CORPUS = [*corpus(), *corpus(Path(__file__).parent / "judge_replies_of_others.txt")]
 
 
 def test_corpus_is_large_and_knows_replies_without_a_score():

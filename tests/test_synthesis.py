@@ -217,3 +217,41 @@ def test_a_judge_needs_questions():
 
     with pytest.raises(MashqError, match=r"a judge is named, but plain texts come without questions"):
         Synthesis(Plain(), Asked(), Model(None), Model(None))
+
+
+def tried(say, n, trial, **settings):
+    model = Model(say)
+    engine = Synthesis(Lines(), Asked(decoding=WARM, **settings), model, trial=trial)
+    return engine, model
+
+
+def test_a_writer_whose_first_replies_are_worth_nothing_is_asked_no_more():
+    engine, model = tried(lambda said, sample: "ليس رقما", 50, 10, samples=2)
+    with pytest.raises(MashqError, match=r"the first 10 replies.*none \(unreadable: 10\).*other 40 or more"):
+        list(engine.write(wanted(50)))
+    assert [len(one) for one in model.rounds] == [10]
+
+
+@pytest.mark.parametrize("one_of_ten", ["0.9 سطر", "0.4 ناقص"])
+def test_a_trial_that_finds_one_text_or_near_miss_changes_nothing(one_of_ten):
+    def say(said, sample):
+        return one_of_ten if said.startswith("want: k3 ") else "ليس رقما"
+
+    engine, model = tried(say, 50, 10, tries=2)
+    found = list(engine.write(wanted(50)))
+    assert model.rounds[0] == model.rounds[1][:10]  # a ledger has them by then
+    assert [reasons(one) for one in found] == [reasons(one) for one in Synthesis(
+        Lines(), Asked(decoding=WARM, tries=2), Model(say)
+    ).write(wanted(50))]  # fmt: skip
+
+
+def test_near_misses_are_worth_nothing_where_nothing_is_mended():
+    engine, _ = tried(lambda said, sample: "0.4 ناقص", 50, 10, repair=False)
+    with pytest.raises(MashqError, match="none"):
+        list(engine.write(wanted(50)))
+
+
+def test_no_trial_where_all_is_asked_in_it():
+    engine, model = tried(lambda said, sample: "ليس رقما", 10, 10, tries=1)
+    assert len(list(engine.write(wanted(10)))) == 10
+    assert [len(one) for one in model.rounds] == [10]

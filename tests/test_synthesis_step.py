@@ -268,3 +268,16 @@ def test_a_failed_request_stays_failed_until_forced(tmp_path):
     again = synthesis_step._Asking(Failing(), Ledger(ledger), None, book)(requests)
     assert [one.finish for one in again] == ["error", "stop", "error", "stop"]
     assert len(calls) == 4
+
+
+def test_a_writer_worth_nothing_is_stopped_and_paid_once(tmp_path):
+    """The step stops after its trial; told to go on, it asks the others alone."""
+    store = Store(tmp_path)
+    settings = WriterSettings(model="echo", asked=replace(ASKED, tries=1), trial=20)
+    barren = Counting(bad=1)
+    with pytest.raises(MashqError, match=r"the first 20 replies.*none \(odd: 20\).*writer\.trial=0"):
+        store.make(synthesised("numbers", wanting(60), barren, settings))
+    with Ledger(tmp_path / "ledger" / "replies") as ledger:
+        assert len(ledger) == 20
+    made = store.make(synthesised("numbers", wanting(60), barren, replace(settings, trial=0)))
+    assert made.manifest["counts"]["dropped"] == 60

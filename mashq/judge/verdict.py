@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mashq.judge.reply import BEHIND, ReplyText
+from mashq.judge.claims import ReplyText
+from mashq.judge.patterns import BEHIND
 from mashq.judge.rubrics import Criterion
 from mashq.judge.words import SCORING, Claim, Fault, Pairs, Plain, Vocabulary, objects, of_object, said_in, vocabulary
 

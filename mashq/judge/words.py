@@ -6,6 +6,7 @@ Thoughts, invisible marks and the judged text said again are gone, letters are f
 from __future__ import annotations
 
 import functools
+import html
 import json
 import re
 import unicodedata
@@ -13,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from rapidfuzz.distance import Levenshtein
 
 from mashq import arabic
 from mashq.judge.rubrics import LEVELS, Criterion
@@ -35,6 +38,7 @@ __all__ = [
 MOST_CHARACTERS = 100_000  # of a reply that is read; a judge that writes more has lost its way
 MOST_THOUGHTS = 50  # that are looked for one by one
 MOST_IN_KEY = 120  # characters of a key or a cell that names a criterion
+LEAST_MISSPELT = 6  # letters of a key that may be misspelt
 MOST_OPENINGS = 200  # where an object could begin that are tried
 FOLDS: tuple[str, ...] = ("nfc", "presentation", "bidi", "zero_width", "tatweel", "tashkeel")
 FOLDS += ("alef", "hamza", "persian", "ya", "ta_marbuta", "digits")
@@ -45,6 +49,17 @@ THOUGHT_ENDS = re.compile(rf"</(?:{THOUGHTS})>|\[/think\]", re.I)
 THOUGHT_OPENS = re.compile(rf"<(?:{THOUGHTS})>|\[think\]", re.I)
 ECHOED = re.compile(r"BEGIN ([0-9a-f]{16})\b.*?(?:END \1|\Z)", re.S)  # what was judged, said again
 SIGNS = str.maketrans({"：": ":", "／": "/", "①": "1", "②": "2", "③": "3", "④": "4", "⑤": "5", "−": "-", "\u200b": ""})
+SIGNS |= str.maketrans({"，": ",", "；": ";", "（": "(", "）": ")", "＝": "=", "｛": "{", "｝": "}"})
+SIGNS |= str.maketrans(dict.fromkeys("←⇐⇒⟵⟶➜➔➡", "→"))
+TAKEN_BACK = re.compile(r"~~[^~\n]{1,60}~~|<(s|del|strike)>[^<>\n]{1,60}</\1>", re.I)
+COMMENT = re.compile(
+    r"/\*(?:[^*]|\*(?!/)){0,300}\*/|(?<=[\d,\"}\]])[ \t]*//[^\n]*|[ \t]*\\\\[ \t]*$", re.M
+)  # or LaTeX's row end
+DECIMAL_COMMA = re.compile(r"(?<=[:=|* \t–—→-])([1-5]),([05])(?![\d,\]])")  # as Arabic and French write 4.5
+# "5 - 1 (a slip) = 4": what a reckoning ends with holds.
+RECKONED = re.compile(
+    r"(?<![\d.])\d(?:[ \t]*[-+–][ \t]*\d(?:\.\d)?(?:[ \t]*\([^()\n]{0,80}\))?){1,5}[ \t]*=[ \t]*(?=\d)"
+)
 KEYCAP = re.compile("[\N{VARIATION SELECTOR-16}\N{COMBINING ENCLOSING KEYCAP}]")
 HALF = re.compile(r"(?<=\d)\s?½")
 
@@ -77,9 +92,11 @@ Claim = float | str | Fault
 
 
 def folded(text: str) -> str:
-    text = HALF.sub(".5", KEYCAP.sub("", text.translate(SIGNS)))
+    text = re.sub(r"(?<=\s)&(?=\s)", "|", html.unescape(text))  # LaTeX's columns
+    text = HALF.sub(".5", KEYCAP.sub("", TAKEN_BACK.sub(" ", text.translate(SIGNS))))
     text = arabic.normalise(text, FOLDS).lower().replace("\r\n", "\n").replace("\r", "\n")
     text = re.sub(r"\d", lambda found: str(unicodedata.decimal(found[0])), text)
+    text = RECKONED.sub("", DECIMAL_COMMA.sub(r"\1.\2", COMMENT.sub(" ", text)))
     # Long runs of space say nothing, and patterns with several spaces in them would take their square in time.
     return re.sub(r"(?:\n[^\S\n]*){3,}", "\n\n", re.sub(r"[^\S\n]{3,}", "  ", text))
 
@@ -129,15 +146,29 @@ class Vocabulary:
 
     def criterion(self, text: str) -> str | None:
         """The criterion that a key or a cell names and nothing else."""
-        if len(text) > MOST_IN_KEY or not (found := list(self.mention.finditer(text))):
+        if len(text) > MOST_IN_KEY:
             return None
+        if not (found := list(self.mention.finditer(text))):
+            return self._misspelt(_bare(text.strip()))
         rest = self.mention.sub(" ", re.sub(r"\([^()]*\)", " ", text))
-        rest = re.sub(rf"(?:{SCORE})(?![a-z])|(?<!\d)\d+[.)]|[\W_]", " ", rest)
+        rest = re.sub(rf"(?:{SCORE})(?![a-z])|(?<!\d)\d+[.)_-]|[\W_]", " ", rest)
         kinds = {self.of(one) for one in found}
         return kinds.pop() if len(kinds) == 1 and not rest.strip() else None
 
     def of(self, mention: re.Match[str]) -> str:
         return self.aliases[_bare(mention["name"])]
+
+    def _misspelt(self, key: str) -> str | None:
+        """The one criterion whose name a long key misses by a letter or two, as small models write them."""
+        if len(key) < LEAST_MISSPELT:
+            return None
+        most = 1 if len(key) < 2 * LEAST_MISSPELT else 2
+        near = {
+            name
+            for alias, name in self.aliases.items()
+            if len(alias) >= LEAST_MISSPELT and Levenshtein.distance(alias, key, score_cutoff=most) <= most
+        }
+        return near.pop() if len(near) == 1 else None
 
 
 def _bare(name: str) -> str:
@@ -224,3 +255,5 @@ def of_object(
                 claims[name] += read(name, value)
             elif isinstance(value, list):
                 waiting.append(value)
+            elif isinstance(value, str) and value.lstrip().startswith("{"):
+                waiting += [inner for _, _, inner in objects(value)]  # JSON in a string of JSON

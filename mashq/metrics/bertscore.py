@@ -33,6 +33,7 @@ __all__ = [
     "PARTS",
     "Baseline",
     "BertScore",
+    "Held",
     "Match",
     "bertscore",
     "bertscore_items",
@@ -118,6 +119,31 @@ def bertscore(
     return BertScore(mean("precision"), mean("recall"), mean("f1"), nothing, cut)
 
 
+class Held:
+    """Vectors of references that were encoded before, for the next system on the same items; `most` tokens of them."""
+
+    def __init__(self, most: int = TOKENS_HELD // 2):
+        self._room = most  # tokens
+        self._vectors: dict[tuple[int, ...], np.ndarray] = {}
+
+    def __len__(self) -> int:
+        """Tokens that are held."""
+        return sum(map(len, self._vectors))
+
+    def vectors(
+        self, ids: Sequence[list[int]], wanted: Sequence[int], kept: set[int], encoder: TokenEncoder
+    ) -> dict[int, np.ndarray]:
+        """Number of a text -> its vectors; of texts in `kept` they are held from now on, as far as there is room."""
+        fresh = [number for number in wanted if tuple(ids[number]) not in self._vectors]
+        made = dict(zip(fresh, encoder.vectors([ids[number] for number in fresh]), strict=True))
+        found = {number: made[number] if number in made else self._vectors[tuple(ids[number])] for number in wanted}
+        for number in sorted(kept & made.keys()):
+            if len(ids[number]) <= self._room:
+                self._vectors[tuple(ids[number])] = made[number]
+                self._room -= len(ids[number])
+        return found
+
+
 def bertscore_items(
     candidates: Sequence[str],
     references: Sequence[Sequence[str]],
@@ -126,6 +152,7 @@ def bertscore_items(
     *,
     idf: bool = False,
     baseline: Baseline | None = None,
+    held: Held | None = None,
 ) -> list[Match]:
     """One `Match` per candidate, against the best of its references: the one of highest F, the first of equals.
 
@@ -133,7 +160,8 @@ def bertscore_items(
     can be matched but have no weight. With `idf` a token's weight is log((n + 1) / (d + 1)), d of the n references of
     this call having it; without, it is 1. A candidate without a token of weight scores 0, before rescaling.
 
-    Each different text is encoded once as long as `TOKENS_HELD` tokens hold the call, else once in each part.
+    Each different text is encoded once as long as `TOKENS_HELD` tokens hold the call, else once in each part. With
+    `held`, one for every call with this encoder, references are not encoded again for the next system.
 
     Raises MashqError for an item without a reference, unequal lengths, an encoder named without its layer, and a
     baseline that says it was made with another encoder or layer.
@@ -149,7 +177,8 @@ def bertscore_items(
     found: list[Match] = []
     for part in _parts(pairs, [len(one) for one in ids]):
         needed = sorted({number for reply, item in part for number in (reply, *item)})
-        vectors = dict(zip(needed, opened.vectors([ids[number] for number in needed]), strict=True))
+        kept = {number for _, item in part for number in item} if held is not None else set()
+        vectors = (Held(0) if held is None else held).vectors(ids, needed, kept, opened)
         found += [_best(pair, vectors, weights, cut, baseline) for pair in part]
     return found
 
@@ -308,14 +337,15 @@ def metrics(
     """Precision, recall and F as three metrics by name; texts that two of them score are encoded once.
 
     Signatures name encoder, weights, layer, weighting and baseline. With `idf` the weights come from the references of
-    each call: score every system on the same items.
+    each call: score every system on the same items. References are encoded once for all systems.
     """
     opened = _opened(encoder, layer)
     _refuse_other_encoders(baseline, opened)
+    held = Held()
 
     @functools.lru_cache(maxsize=1)
     def items(replies: tuple[str, ...], references: tuple[tuple[str, ...], ...]) -> list[Match]:
-        return bertscore_items(replies, references, opened, idf=idf, baseline=baseline)
+        return bertscore_items(replies, references, opened, idf=idf, baseline=baseline, held=held)
 
     def part_of(part: str) -> Callable[[Sequence[str], Sequence[Sequence[str]]], list[float]]:
         return lambda replies, references: [

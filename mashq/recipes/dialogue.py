@@ -22,6 +22,7 @@ from mashq.dialogues import Conversations, Grid
 from mashq.judge.asking import JudgeSettings
 from mashq.lm import Decoding
 from mashq.proof import ProofSettings, proven, tuned_and_asked
+from mashq.rows import MashqError, expected_got
 from mashq.run import Job, Step
 from mashq.steps import StudentSettings
 from mashq.steps.dialogue_scores import DialogueScoreSettings, metric_of, scored
@@ -42,7 +43,7 @@ class Settings:
     exchanges: tuple[int, ...] = ()  # user messages of a conversation, drawn evenly; () = as prompts.yaml has it
     limits: Limits = field(default_factory=Limits)
     writer: WriterSettings = field(default_factory=WriterSettings)
-    train: bool = False  # tune a student on the conversations, and measure its gain; the embedded writer keeps too few
+    train: bool = False  # tune a student on the conversations, and measure its gain; with a writer of one's own
     rows: int = 0  # training conversations; 0 = all
     asked: int = 200  # assistant turns of each unseen kind that the student is asked; 0 = all
     student: StudentSettings = field(default_factory=StudentSettings)
@@ -145,7 +146,18 @@ def _names() -> dict[str, str]:
     return {key: one.name for found in (dialogues.topics(), dialogues.countries()) for key, one in found.items()}
 
 
+def _check(settings: Settings) -> None:
+    """Raise MashqError before anything is asked where the writer cannot write what a student would learn from."""
+    if settings.train and settings.writer.model == EMBEDDED.writer.model:
+        do = (
+            "Name one by writer.model=http://host:port/v1#name; without train the embedded model shows how it would go."
+        )
+        why = f"{settings.writer.model}, which keeps none to two of 36"
+        raise MashqError(expected_got("dialogue: train=true", "a model that can write conversations", why, do))
+
+
 def steps(settings: Settings) -> list[Step]:
+    _check(settings)
     files = {"topics": dialogues.DATA}
     # What is held out decides nothing that is written.
     cells = {name: getattr(settings.grid, name) for name in ("n", "topics", "countries", "variety", "seed")}

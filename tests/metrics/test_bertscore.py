@@ -9,7 +9,7 @@ import tiny_models
 
 from mashq.encode import open_encoder, open_token_encoder
 from mashq.metrics import bertscore as module
-from mashq.metrics.bertscore import Baseline, bertscore, bertscore_items, metrics, read_baseline
+from mashq.metrics.bertscore import Baseline, Held, bertscore, bertscore_items, metrics, read_baseline
 from mashq.rows import MashqError
 
 torch = pytest.importorskip("torch")
@@ -137,6 +137,29 @@ def test_each_different_text_is_encoded_once(folders, monkeypatch):
     monkeypatch.setattr(encoder, "vectors", lambda tokens: given.extend(map(tuple, tokens)) or plain(tokens))
     bertscore_items(["كتاب", "كتاب", "درس"], [["درس"], ["كتاب"], ["درس"]], encoder)
     assert len(given) == len(set(given)) == 2
+
+
+def test_references_are_encoded_once_for_all_systems_and_the_numbers_are_the_same(folders, monkeypatch):
+    encoder = open_token_encoder(str(folders["bert"]), 1)
+    systems = [["قطة صغيرة", "بيت قديم"], ["كلب كبير", "بيت جديد"]]
+    targets = [["قطة كبيرة جدا"], ["بيت صغير"]]
+    alone = [bertscore_items(replies, targets, encoder) for replies in systems]
+    sizes = []
+    plain = encoder.vectors
+    monkeypatch.setattr(encoder, "vectors", lambda ids: sizes.append(len(ids)) or plain(ids))
+    f1 = metrics(encoder)["bertscore_f1"]
+    together = [f1.per_item(replies, targets) for replies in systems]
+    assert sizes == [4, 2]
+    assert np.allclose(together, [[one.f1 for one in items] for items in alone], atol=1e-6)
+
+
+def test_held_references_have_a_limit(folders):
+    encoder = open_token_encoder(str(folders["bert"]), 1)
+    held = Held(4)
+    for _ in range(2):
+        found = bertscore_items(["قطة"] * 3, [["بيت"], ["قطة كبيرة جدا هنا"], ["كلب"]], encoder, held=held)
+        assert len(found) == 3
+    assert 0 < len(held) <= 4
 
 
 def test_a_baseline_rescales_and_stands_in_the_signature(folders, tmp_path):

@@ -1,0 +1,332 @@
+"""Everything in a judge's reply that claims a score: values of JSON objects, of lines, tables and sentences."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mashq.judge.patterns import (
+    AT_LINE_END,
+    BEHIND_OUT_OF,
+    BRACKETED,
+    CELL,
+    CUE,
+    ENDS_LEVEL,
+    EVERY,
+    EXAMPLE,
+    FOR,
+    FOR_IT,
+    LEVEL,
+    NUMBER,
+    OF_SCHEMA,
+    PER_FIVE,
+    SCALE,
+    TOTAL,
+    WORD,
+)
+from mashq.judge.rubrics import LEVELS
+from mashq.judge.values import Mention, PlainText, checked
+from mashq.judge.words import SCORING, Claim, Fault, Pairs, Vocabulary, objects, of_object
+
+__all__ = ["ReplyText"]
+
+MOST_MENTIONS = 500  # names of criteria in a reply
+
+
+class ReplyText(PlainText):
+    """One reply in its normal form, and the claims in it."""
+
+    def __init__(self, text: str, known: Vocabulary, cut: bool):
+        super().__init__(text, known, cut)
+        self.used: list[tuple[int, int]] = []  # spans of numbers that a name has claimed
+
+    def gather(self, claims: dict[str, list[Claim]]) -> None:
+        """Add every claim to those of its criterion."""
+        alone = self.known.names[0] if len(self.known.names) == 1 else ""
+        spans = []
+        for start, end, pairs in objects(self.text):
+            spans.append((start, end))
+            if EXAMPLE.search(self.text, max(0, start - 160), start):
+                continue
+            if key := self._key_before(start):
+                claims[key] += self._json(key, pairs)
+            else:
+                of_object(pairs, self.known, self._json, claims)
+            if alone and not claims[alone]:
+                claims[alone] += [one for k, v in pairs if k.strip() in SCORING for one in self._json(alone, v)]
+        self.blank(spans, "\n")
+        self.text = self.text.replace('\\"', '"')  # JSON in a string that is none itself
+        self._tables(claims)
+        self.blank([found.span() for found in SCALE.finditer(self.text)])
+        self.blank(list(self._echoes(self.mentions())))
+        mentions = self.mentions()
+        if len(mentions) > MOST_MENTIONS:
+            for several in claims.values():
+                several.append(Fault(f"no score: {len(mentions)} names of criteria > {MOST_MENTIONS}"))
+            return
+        self._named(mentions, claims)
+        if not any(claims.values()):
+            self._all_alike(mentions, claims)
+        if alone and not claims[alone]:
+            claims[alone] += self._unnamed(alone)
+
+    def _all_alike(self, mentions: Sequence[Mention], claims: dict[str, list[Claim]]) -> None:
+        """Claims where no name has one: the same for all criteria, or numbers in brackets before the names."""
+        said = PER_FIVE.findall(self.text)
+        if len(said) == 1 and EVERY.search(self.text):
+            for several in claims.values():
+                several.append(self._number(said[0]))
+            return
+        before = [(one, BRACKETED.search(self.text, max(0, one.start - 12), one.start)) for one in mentions]
+        found = [(one.name, int(number[1])) for one, number in before if number]
+        if len(found) > 1 and [number for _, number in found] != list(range(1, len(found) + 1)):
+            for name, number in found:
+                claims[name].append(checked(number))
+
+    def _key_before(self, at: int) -> str:
+        """The criterion that an object stands behind as its value, where what holds both is no whole object."""
+        reach = max(0, at - 80)
+        last = next(reversed([*self.known.mention.finditer(self.text, reach, at)]), None)
+        joint = self.text[last.end() : at] if last else ""
+        return self.known.of(last) if last and re.fullmatch(r"""["'“”`*_)\s]*[:=]\s*""", joint) else ""
+
+    # --- JSON values
+
+    def _json(self, name: str, value: Any) -> list[Claim]:
+        """The claims of a JSON value; none where it repeats the scale or says nothing."""
+        if isinstance(value, bool) or value is None:
+            return [Fault(f"no score: {json.dumps(value)}")]
+        if isinstance(value, int | float):
+            return [checked(value)]
+        if isinstance(value, str):
+            return self._json_text(name, value)
+        if not isinstance(value, Pairs):
+            numbers = [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
+            if len(numbers) == 1:  # and a reason beside it
+                return [checked(numbers[0])]
+            return [] if numbers == list(LEVELS) else [one for inner in value for one in self._json(name, inner)]
+        keys = {key.strip() for key, _ in value}
+        if keys & OF_SCHEMA or (keys and all(key.isdigit() for key in keys)):
+            return []
+        if scoring := [inner for key, inner in value if key.strip() in SCORING]:
+            return [one for inner in scoring for one in self._json(name, inner)]
+        numbers = [inner for _, inner in value if isinstance(inner, int | float) and not isinstance(inner, bool)]
+        if len(numbers) > 1:
+            return [Fault(f"ambiguous: {len(numbers)} numbers and none is called a score")]
+        return [checked(one) for one in numbers]
+
+    def _json_text(self, name: str, value: str) -> list[Claim]:
+        own = ReplyText(value, self.known, cut=False)
+        if SCALE.fullmatch(value.strip(" <>()[]")):
+            return []
+        return own._value(name, 0, newline=True)[0] or own._in_block(name, 0, len(value))
+
+    # --- tables whose columns are the criteria, or one of whose columns is the scores
+
+    def _tables(self, claims: dict[str, list[Claim]]) -> None:
+        lines, spans = self.text.split("\n"), []
+        place = taken = 0
+        for number, line in enumerate(lines):
+            for sign in "|\t,،;" if place >= taken else "":
+                cells = _cells(line, sign)
+                if len(cells) < 2 or not any(cells):
+                    continue
+                rows, end = _rows_under(lines, number + 1, sign, len(cells), self.cut)
+                found = [pair for row in rows for pair in self._cells_of(cells, row)]
+                if not found:
+                    continue
+                for name, cell in found:
+                    claims[name] += ReplyText(cell, self.known, cut=False)._value(name, 0, newline=False)[0]
+                length = sum(len(one) + 1 for one in lines[number:end]) - 1
+                spans.append((place, place + length))
+                taken = place + length
+                break
+            place += len(line) + 1
+        self.blank(spans, "\n")
+
+    def _cells_of(self, header: Sequence[str], row: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Criteria and the cells of a row that score them: under their names, or under the one word for score."""
+        names = [self.known.criterion(cell) for cell in header]
+        if len({name for name in names if name}) > 1:
+            yield from ((name, cell) for name, cell in zip(names, row, strict=True) if name)
+            return
+        scores = [place for place, cell in enumerate(header) if _heads_scores(cell)]
+        here = {name for cell in row if (name := self.known.criterion(cell))}
+        if len(scores) == 1 and len(here) == 1:
+            yield here.pop(), row[scores[0]]
+
+    # --- names
+
+    def _echoes(self, mentions: Sequence[Mention]) -> Iterator[tuple[int, int]]:
+        """Where the scale is repeated: two or more levels, each with what it means, and no criterion between."""
+        starts = {one.start for one in mentions}
+        headings = [one.start for one in mentions if one.heading]
+        marks = [one for one in LEVEL.finditer(self.text) if not self._numbers_a_name(one.end(), starts)]
+        run: list[re.Match[str]] = []
+        for mark in [*marks, None]:
+            last = run[-1] if run else None
+            goes_on = (
+                mark is not None
+                and last is not None
+                and mark[1] != last[1]
+                and mark.start() - last.end() < 400
+                and bisect_left(headings, last.end()) == bisect_left(headings, mark.start())
+            )
+            if not goes_on:
+                yield from self._span(run)
+                run = []
+            if mark is not None:
+                run.append(mark)
+
+    def _numbers_a_name(self, at: int, starts: set[int]) -> bool:
+        """Whether a name begins here, so that the digit before it numbers a list."""
+        while at < len(self.text) and self.text[at] in " \t*_\"'`#|[({“":
+            at += 1
+        return at in starts
+
+    def _span(self, run: Sequence[re.Match[str]]) -> Iterator[tuple[int, int]]:
+        levels = [int(mark[1]) for mark in run]
+        steps = {two - one for one, two in itertools.pairwise(levels)}
+        if len(run) > 1 and (steps in ({1}, {-1}) or {1, 5} <= set(levels)):
+            ends = ENDS_LEVEL.search(self.text, run[-1].end())
+            yield run[0].start(), ends.start() if ends else len(self.text)
+
+    def _named(self, mentions: Sequence[Mention], claims: dict[str, list[Claim]]) -> None:
+        together = self._together(mentions)
+        behind: dict[int, list[Claim]] = {}
+        for place, one in enumerate(mentions):
+            behind[place], span = self._value(one.name, one.end, newline=one.heading)
+            if behind[place]:
+                self.used.append(span)
+        for place, one in enumerate(mentions):
+            found = behind[place]
+            if place in together:
+                if numbers := self._in_turn(mentions, together[place]):
+                    claims[one.name].append(numbers[together[place].index(place)])
+                    continue
+                if (before := self._before(mentions[together[place][0]].start)) is not None:
+                    claims[one.name].append(before)
+                    continue
+                if any(behind[each] for each in together[place]):
+                    claims[one.name].append(Fault("ambiguous: one score for several criteria"))
+                continue
+            if not found and (before := self._before(one.start)) is not None:
+                found = [before]
+            if one.heading:
+                end = self._block_end(mentions, place, behind)
+                found = found + self._in_block(one.name, one.end, end, only_told=bool(found))
+            claims[one.name] += found
+
+    def _together(self, mentions: Sequence[Mention]) -> dict[int, list[int]]:
+        """Places of mentions with nothing but a joint between them and different names -> all of those places."""
+        groups: list[list[int]] = []
+        for place, one in enumerate(mentions):
+            last = mentions[place - 1] if place else None
+            joint = self.text[last.end : one.start] if last else "x"
+            if last and re.fullmatch(r"(?:[\s,،/&+*_|\"'-]|and|و)*", joint):
+                groups[-1].append(place)
+            else:
+                groups.append([place])
+        several = [group for group in groups if len({mentions[place].name for place in group}) > 1]
+        return {place: group for group in several for place in group}
+
+    def _in_turn(self, mentions: Sequence[Mention], group: Sequence[int]) -> list[Claim]:
+        """The scores of names that stand together, where as many numbers follow: "(fluency, variety) = (4, 5)"."""
+        ordered = r"\s*[,،/;-]\s*".join([rf"({NUMBER})"] * len(group))
+        opens = r"""["'`*_)\]\s]*(?:[:=→]|are|is|هي|علي التوالي)[:\s]*[(\[]?\s*"""
+        found = re.compile(rf"{opens}{ordered}(?![\d/%])").match(self.text, mentions[group[-1]].end)
+        return [self._number(one) for one in found.groups()] if found else []
+
+    def _before(self, start: int) -> Claim | None:
+        """The score right before a name: "4/5 for fluency", "a 4 for fluency", "4 للطلاقة"."""
+        reach = max(0, start - 40)
+        last = next(reversed([*PER_FIVE.finditer(self.text, reach, start)]), None)
+        joint = self.text[last.end() : start] if last else ""
+        if not last or not re.fullmatch(r"[ \t]*(?:for|in|on|في|علي|عن)?[ \t]*[*_\"'(]*", joint):
+            last = FOR.search(self.text, reach, start) or (
+                FOR_IT.search(self.text, reach, start) if self.text.startswith(("لل", "لا"), start) else None
+            )
+        if last is None or any(a <= last.start(1) < b for a, b in self.used):
+            return None
+        return self._number(last[1])
+
+    def _block_end(self, mentions: Sequence[Mention], place: int, behind: Mapping[int, Sequence[Claim]]) -> int:
+        """Where the next heading stands, or the next other criterion with a score behind its name."""
+        start, name = mentions[place].end, mentions[place].name
+        ends = (
+            one.start
+            for number, one in itertools.islice(enumerate(mentions), place + 1, None)
+            if one.heading or (one.name != name and behind[number])
+        )
+        end = next(ends, len(self.text))
+        total = TOTAL.search(self.text, start, end)
+        return total.start() if total else end
+
+    # --- blocks
+
+    def _in_block(self, name: str, start: int, end: int, only_told: bool = False) -> list[Claim]:
+        """Scores in the block of a heading: out of five, behind a word for score, or at the end of its first line.
+
+        `only_told`: where the heading has a score already, only one that is called a score can speak against it.
+        """
+        block = ReplyText(self.text[start:end], self.known, self.cut and end == len(self.text))
+        claims: list[Claim] = []
+        for cue in CUE.finditer(block.text):
+            if only_told and not re.compile(r"[\"'*_\s]*[:=]").match(block.text, cue.end()):
+                continue
+            claims += block._value(name, cue.end(), newline=False)[0]
+        if only_told:
+            return claims
+        for found in PER_FIVE.finditer(block.text):
+            if BEHIND_OUT_OF.match(block.text, found.end()):
+                claims.append(self._number(found[1]))
+        line = block.text.split("\n", 1)[0]
+        cells = CELL.findall(line) if not claims else []
+        ending = AT_LINE_END.search(line) if not claims and not cells else None
+        claims += [self._number(cell) for cell in cells]
+        if ending and not (block.cut and len(line) == len(block.text)):
+            claims.append(self._number(ending[1]))
+        return claims
+
+    def _unnamed(self, name: str) -> list[Claim]:
+        """Of one criterion that alone was asked for: a reply that is its score, or ends with it on a line by itself."""
+        claims = self._value(name, 0, newline=True)[0]
+        claims = claims + self._in_block(name, 0, len(self.text), only_told=bool(claims))
+        if claims:
+            return claims
+        last = self.text.rstrip().rpartition("\n")[2]
+        own = ReplyText(last, self.known, self.cut)
+        return own._value(name, 0, newline=False)[0]
+
+
+def _cells(line: str, sign: str) -> list[str]:
+    cells = [cell.strip(" *_`\"'") for cell in line.split(sign)]
+    return cells[1:-1] if sign == "|" and len(cells) > 2 and not cells[0] and not cells[-1] else cells
+
+
+def _heads_scores(cell: str) -> bool:
+    """Whether a cell says "score", "الدرجة (من 5)", "Rating 1-5"."""
+    rest = re.sub(r"\([^()]*\)|(?:out of|من)?\s*[\d/–-]+", " ", cell).split()
+    return bool(rest) and all(word in SCORING for word in rest)
+
+
+def _rows_under(lines: Sequence[str], at: int, sign: str, width: int, cut: bool) -> tuple[list[list[str]], int]:
+    """The rows of as many cells right under a header that have a number in them, and where they all end.
+
+    Where the reply was `cut`, of its last line the cells count that a sign closes.
+    """
+    rows = []
+    while at < len(lines):
+        cells = _cells(lines[at], sign)
+        if cut and at == len(lines) - 1 and 1 < len(cells) <= width:
+            cells = [*cells[:-1], *[""] * (width - len(cells) + 1)]
+        if len(cells) != width or not lines[at].strip():
+            break
+        if not all(re.fullmatch(r":?-+:?", cell) for cell in cells):
+            rows.append(cells)
+        at += 1
+    return [row for row in rows if any(re.match(rf"{NUMBER}|{WORD}", cell) for cell in row)], at

@@ -1,0 +1,126 @@
+"""What a score looks like in a judge's folded reply: numbers, what links them to a name, and what makes them counts.
+
+Every pattern is matched against text in the form of `words.folded`: lower case, western digits, alef and ya bare, so
+that there is no ى here.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mashq.judge.words import SCORE
+
+__all__ = [
+    "ALONE",
+    "ASIDE",
+    "AT_LINE_END",
+    "BECAUSE",
+    "BEFORE_KEY",
+    "BEHIND",
+    "BEHIND_KEY",
+    "BEHIND_OUT_OF",
+    "BRACKETED",
+    "CELL",
+    "CORRECTS",
+    "COUNTED",
+    "CUE",
+    "ENDS_LEVEL",
+    "EVERY",
+    "EXAMPLE",
+    "FILLER",
+    "FOR",
+    "FOR_IT",
+    "GIVES",
+    "LEVEL",
+    "LINE_START",
+    "LINK",
+    "NUMBER",
+    "OF_SCHEMA",
+    "OUT_OF",
+    "PER_FIVE",
+    "RANGE",
+    "SCALE",
+    "STARS",
+    "TAG",
+    "TOTAL",
+    "WORD",
+    "WORDS",
+]
+
+NUMBER = r"\d+(?:\.\d+)?"
+WORDS = {
+    "واحد": 1, "واحده": 1, "one": 1, "اثنان": 2, "اثنين": 2, "اثنتان": 2, "اثنتين": 2, "two": 2, "ثلاثه": 3, "ثلاث": 3,
+    "three": 3, "اربعه": 4, "اربع": 4, "four": 4, "خمسه": 5, "خمس": 5, "five": 5,
+    "تلاته": 3, "تلات": 3, "اتنين": 2, "تنين": 2, "ثنين": 2, "درجتان": 2, "درجتين": 2, "نقطتان": 2, "نقطتين": 2,
+    "نجمتان": 2, "نجمتين": 2,
+}  # fmt: skip
+WORD = "|".join(sorted(WORDS, key=len, reverse=True))
+STARS = re.compile(r"([★⭐🌟](?:\s?[★⭐🌟])*)(?:\s?☆)*")
+GIVES = "i give (?:it|this)?|i'd give (?:it|this)?|i would give (?:it|this)?|i(?: would)? rate (?:it|this)?"
+GIVES += "|i(?:'ll| will)? (?:settle on|go with|choose|assign|award)"
+GIVES += "|ساعطيها|ساعطيه|ساختار|اختار|اخترت|استقر علي|استقررت علي|ساستقر علي"
+GIVES += "|هديها|هديه|اديها|اديه|بديها|بديه|نعطيها|نعطيه|راح اعطيها|اعطيها|اعطيه|اعطي|امنحها|امنحه|امنح|منحتها|منحته"
+# Between a name and its value. A comma and a full stop end a thought, so they are not here.
+LINK = rf"{SCORE}|final|level|is|was|gets?|deserves|scores|scored|rated|at|a|as|of"
+LINK += "|المستوي|هي|هو|بدرجه|علي|الا علي|نجمه|نقطه|فقد|قد"
+LINK += "|the (?:story|reply|response|text|answer)|القصه|الرد|النص|الاجابه"
+EARNS = "deserves|earns|gets|تستحق|يستحق|استحقت?|نالت?|حصلت?|بلغت?|سجلت?"
+LINK += f"|{EARNS}"
+TAG = r"</?(?:td|th|b|i|em|strong|span|p|li|br|name|criterion|item|metric|aspect|score|rating|value|grade|points)\b"
+TAG += r"[^<>\n]{0,60}>"
+FILLER = re.compile(
+    rf"""[ \t"'“”‘’`*_\#:=|>→()\[\]{{}}«»•…–—-]|\\boxed|\.{{2,}}|{TAG}|ف?(?:{LINK}|{GIVES})(?!\w)"""
+    rf"""|[,،](?=[ \t]*(?:{GIVES}|ف?(?:{SCORE}|{EARNS})(?!\w)|{NUMBER}[ \t]*(?:/|out of|من)[ \t]*5))"""
+)
+ASIDE = re.compile(r"\(\s*(?:[^()\d\s][^()\n]{0,120})?\)|\[\s*(?:[^\[\]\d\s][^\[\]\n]{0,120})?\]")
+OUT_OF = re.compile(rf"\s*(?:/|out of|من اصل|من|علي|of)\s*({NUMBER}|five|خمسه|خمس)(?!\w)")
+# What may stand behind a number that is a score: an end, a sign, the reason. Another word makes it a count of things.
+BECAUSE = "because|since|as|due|with|for|but|and|stars?|points?|on a scale|لان|لانه|لانها|بسبب|حيث|نظرا|اذ|مع|لكن"
+BECAUSE += "|نجوم|نقاط|درجات|علي مقياس|في مقياس"
+BEHIND_OUT_OF = re.compile(rf"""[ \t]*(?:$|[\n.,،;؛:)\]}}|"'“”*_`–—!?(<-]|(?:{BECAUSE})(?!\w))""")
+RANGE = re.compile(rf"[ \t]*(?:-|–|—|~|→|->|=>|to|or|الي|او|حتي|و|(?:,|،)[ \t]*)[ \t]*(?:{NUMBER}|{WORD})(?![\w:)])")
+BEHIND = re.compile(rf"""[ \t]*(?:\Z|[\n.,،;؛:)\]}}|"'“”‘’*_`–—=!?؟(<&\[«»\\/\#-]|(?:{BECAUSE})(?!\w))""")
+# "4 - 2 slips": a reason that begins with a count, unless the writer wavers between the two.
+COUNTED = re.compile(
+    rf"[ \t]+[-–—][ \t]+{NUMBER}[ \t]+(?!(?:{BECAUSE}|or|to|depending|او|الي|حسب|بحسب|وفق)(?!\w))"
+    rf"(?:[^\W\d_]|[^\d\n]{{0,9}}5)"
+)
+# A line that says: what stands below holds, what stood above does not.
+CORRECTS = re.compile(
+    r"""(?:^|\n|[.!?؟])[ \t*_\#>"'-]*(?:final|corrected|correction|revised|updated|sorry|my mistake|actually|wait"""
+    r"""|تصحيح|التصحيح|مصحح|تعديل|بعد المراجعه|بعد اعاده النظر|عذرا|عفوا|اخطات|(?:الدرجه|الدرجات) الصحيحه"""
+    r"""|(?:الدرجات|التقييم|النتيجه|الاجابه|النتائج)[ \t]+النهائي)"""
+    r"""[^\n{}|]{0,100}?(?::|\n|(?=\{))"""
+    # Or a sentence that takes something back, where whole scores follow it.
+    r"""|(?:^|\n)[^\n{}|]{0,200}?(?<!\w)(?:revis(?:e|ed|ing)|re-?evaluat\w*|reconsider\w*|re-?reading|second thought"""
+    r"""|mistaken?|اعدت النظر|اعاده النظر|اعاده القراءه|اراجع|راجعت|اصحح|تراجعت)(?!\w)"""
+    r"""[^\n{}|]{0,200}(?=\s*(?:```\w*\s*)?\{)""",
+    re.I,
+)
+SCALE = re.compile(r"(?<![\d.])1\s*(?:-|–|—|to|through|الي|حتي|و|\.\.+)\s*5(?![\d.]*\d|\s*/)")
+LEVEL = re.compile(r"""(?<![\d.,/])([1-5])[ \t]*+(?:[=:|.)(–—-]|->|→)[ \t*]*+(?=["'“«]?[^\W\d_])""")
+ENDS_LEVEL = re.compile(r"[\n;)\]}|]")
+BRACKETED = re.compile(r"(?:^|\n)[ \t*•-]*\[(\d)\][ \t*_\"']*\Z")
+# Right before an object that only shows a form.
+EXAMPLE = re.compile(
+    r"(?<!\w)(?:for example|for instance|an example|e\.g\.|example (?:of|format|output|reply)"
+    r"|مثلا|مثال|علي سبيل المثال|للتمثيل)(?!\w)[^{}\n]{0,120}\n?[ \t`]*(?:json)?\s*\Z"
+)
+EVERY = re.compile(
+    r"(?<!\w)(?:all|every|each)(?: (?:of|the|five|four|six|seven|three|\d)){0,3}"
+    r" (?:criteria|criterion|aspects?|dimensions?)"
+    r"|(?<!\w)(?:جميع|كل|كافه|لجميع|لكل|لكافه) (?:المعايير|معيار|البنود|بند|الجوانب|جانب)"
+)
+TOTAL = re.compile(r"(?<!\w)(?:overall|total|average|mean|sum|المجموع|الاجمالي|المتوسط|المعدل|العام|النهائي)(?!\w)")
+CUE = re.compile(rf"(?<!\w)(?:{SCORE}|{GIVES})(?!\w)")
+PER_FIVE = re.compile(rf"(?<![\d.,/])({NUMBER}|{WORD})\s*(?:/|out of|من اصل|من)\s*(?:5|five|خمسه)(?![\w/.]*\d|\w)")
+# A bare number for what follows it.
+ALONE = rf"(?<![\d.,/\w])و?({NUMBER}|{WORD})[ \t*_]+"
+FOR = re.compile(rf"{ALONE}(?:for(?: each of| both)?|on|in terms of|في|علي|عن|لكل من|لكل)(?: the)?[ \t]+[*_\"'(]*\Z")
+FOR_IT = re.compile(rf"{ALONE}\Z")
+AT_LINE_END = re.compile(rf"(?:[:=→(|]|[–—-]\s)\s*({NUMBER})\s*[)\]*|.\"'_]*\s*$")
+CELL = re.compile(rf"(?<=\|)[\s*_]*({NUMBER})[\s*_]*(?=\|)")
+LINE_START = re.compile(r"""[ \t"'“”‘’`*_\#>|(\[{•–—+-]*(?:\d{1,2}[.):-]+|[a-zا-ي][.)])?[ \t"'“”`*_\#>|(\[{–—-]*\Z""")
+BEFORE_KEY = re.compile(r"""[{,،;؛.|(\[]\s*["'“”`*_]*\Z""")
+BEHIND_KEY = re.compile(r"""["'“”`*_)\s]*[:=|]""")
+OF_SCHEMA = {"type", "enum", "minimum", "maximum", "$ref", "labels", "ask", "title"}
