@@ -3,9 +3,9 @@
     python benchmarks/judge_replies.py                                            # prints the page
     python benchmarks/judge_replies.py --write docs/benchmarks/judge_replies.md
 
-The corpus is the tests' (tests/judge_replies.txt): the parser was mended until it read every one. The other file here,
-judge_replies_unseen.txt, was written after the parser and is not tuned to. A reply is right where every criterion has
-its score, or none where none can be known; what is read otherwise is listed, invented numbers apart.
+The corpora of the tests are known: the parser was mended until it read every one. judge_replies_unseen.txt was written
+by somebody who had seen neither the parser nor those corpora, and is not tuned to. A reply is right where every
+criterion has its score, or none where none can be known; what is read otherwise is listed, invented numbers apart.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ from test_judge_reply import Sample, corpus
 from mashq.metrics.resample import wilson
 
 HERE = Path(__file__).parent
-FILES = {"known shapes": HERE.parent / "tests" / "judge_replies.txt", "unseen": HERE / "judge_replies_unseen.txt"}
+TESTS = HERE.parent / "tests"
+FILES = {
+    "known: ours": TESTS / "judge_replies.txt",
+    "known: of others": TESTS / "judge_replies_of_others.txt",
+    "unseen": HERE / "judge_replies_unseen.txt",
+}
 
 
 def told(name: str, samples: Sequence[Sample]) -> tuple[str, list[str]]:
@@ -55,10 +60,13 @@ def main() -> None:
 Made by `python benchmarks/judge_replies.py --write docs/benchmarks/judge_replies.md`.
 
 A judge is asked for JSON and replies as it likes: in Arabic digits, in a table, with the scale before it, twice, cut
-off. Every reply stands with three sets of scores, in western, Arabic-Indic and Persian digits. Right: every criterion
-has its score, and none where none can be known. The parser was mended until it read every known shape; the unseen ones
-were written after it, read once for this page, and nothing was changed for them. Intervals are Wilson's over replies,
-though replies of one kind stand and fall together.
+off. Most replies stand with three sets of scores, in western, Arabic-Indic and Persian digits. Right: every criterion
+has its score, and none where none can be known. Intervals are Wilson's over replies, though replies of one kind stand
+and fall together.
+
+The parser was mended until it read every known shape. The unseen ones were written by a reader who had seen neither
+parser nor corpora, from what judges of twelve families are known to reply; they were read once for this page and
+nothing was changed for them. So the last line is what to expect of replies that nobody thought of.
 
 | replies | kinds | replies | read right | share | 95 % | with a number that was not said |
 |---|---:|---:|---:|---:|---:|---:|
@@ -66,6 +74,9 @@ though replies of one kind stand and fall together.
 
 What is not read right has no score, with the reason, in the table of judgements; it is counted in every summary and
 never dropped.
+
+The corpora of others were unseen once. What the parser of the day read right at first sight: 95 of 110 replies
+(86.4 %), then 296 of 354 (83.6 %, two invented numbers), then, mended in between, 372 of 401 (92.8 %, none invented).
 
 {chr(10).join(listed) or "Every reply was read right."}
 """

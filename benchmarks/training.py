@@ -107,7 +107,7 @@ def prepared(folder: Path, name: str, rows: int, most_words: int, batch: int) ->
     """Model, adapter and two files of the same rows: in our order, and as they come."""
     from mashq import chat
     from mashq.lm.weights import load, weights
-    from mashq.train_rows import bucketed, examples
+    from mashq.train.rows import bucketed, examples
 
     model = small_model(folder / "model") if name == "small" else Path(weights(name))
     _, tokenizer = load(str(model), dtype="float32")
@@ -140,7 +140,7 @@ def ours(job: dict[str, Any]) -> dict[str, Any]:
     import pyarrow.parquet as pq
     import torch
 
-    import mashq.train_start as start
+    import mashq.train.start as start
     from mashq.train import TrainSettings, train
 
     torch.set_num_threads(job["threads"])
@@ -386,8 +386,8 @@ def _gpu_rows(folder: Path, name: str, options: argparse.Namespace) -> list[str]
 
     from mashq import chat
     from mashq.lm.weights import weights
-    from mashq.train_cost import config_of, model_facts, skeleton, token_flops
-    from mashq.train_rows import examples
+    from mashq.train.cost import config_of, model_facts, skeleton, token_flops
+    from mashq.train.rows import examples
 
     model, table = large_model(folder / "model", name), long_rows()
     from transformers import AutoTokenizer

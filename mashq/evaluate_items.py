@@ -118,9 +118,11 @@ def _check_same(items: Items) -> None:
     first, *others = items.answers.items()
     for system, answers in others:
         for item, one, two in zip(items.ids, first[1], answers, strict=True):
-            same = one.row["references"] == two.row["references"]
+            where = f"evaluate: item {item}"
+            if one.row["references"] != two.row["references"]:
+                raise MashqError(f"{where} has other references in system '{system}' than in '{first[0]}'.")
             sizes = one.number("target_bytes"), two.number("target_bytes")
-            if not same or (sizes[0] != sizes[1] and not any(map(math.isnan, sizes))):
-                raise MashqError(
-                    f"evaluate: item {item} has other references in system '{system}' than in '{first[0]}'."
-                )
+            if sizes[0] != sizes[1] and not any(map(math.isnan, sizes)):
+                expected = f"{sizes[0]:g} as in '{first[0]}', for its references are the same"
+                what = f"{where}: target_bytes in system '{system}'"
+                raise MashqError(expected_got(what, expected, f"{sizes[1]:g}", "Make its replies anew."))

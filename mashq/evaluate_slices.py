@@ -11,7 +11,7 @@ from mashq import arabic
 from mashq.evaluate_items import Items
 from mashq.lineage_origin import ORIGINS, said
 
-__all__ = ["FEWEST", "SLICES", "Cut", "by_task", "cuts"]
+__all__ = ["FEWEST", "SLICES", "Cut", "by_task", "cuts", "labelled"]
 
 COLUMNS = ("task", "variety", "source", "template")  # of a row
 SLICES = (*COLUMNS, "length", "origin")
@@ -29,22 +29,26 @@ def cuts(items: Items, slices: Sequence[str], origins: Mapping[str, str] | None 
     """
     yield "all", "", np.arange(len(items.ids))
     for by in slices:
-        yield from _partial(by, items, origins or {}) if by not in COLUMNS else _by_column(by, items)
+        values, order = labelled(by, items, origins)
+        if by in COLUMNS or len(order) > 1:
+            yield from ((by, value, _places(values, value)) for value in order)
+
+
+def labelled(by: str, items: Items, origins: Mapping[str, str] | None = None) -> tuple[list[str], list[str]]:
+    """The value of each item in a slicing, and the values of its slices in their order.
+
+    "" is a value of a column whose row has none; in a partial slicing it is an item that is in no slice.
+    """
+    if by in COLUMNS:
+        values = [row[by] or "" for row in items.rows]
+        return values, sorted(set(values))
+    return _lengths(items) if by == "length" else _origins(items, origins or {})
 
 
 def by_task(items: Items) -> dict[str, np.ndarray]:
     """Task -> positions of its items."""
-    return {value: places for _, value, places in _by_column("task", items)}
-
-
-def _by_column(by: str, items: Items) -> list[Cut]:
-    values = [row[by] or "" for row in items.rows]
-    return [(by, value, _places(values, value)) for value in sorted(set(values))]
-
-
-def _partial(by: str, items: Items, origins: Mapping[str, str]) -> list[Cut]:
-    values, order = _lengths(items) if by == "length" else _origins(items, origins)
-    return [(by, value, _places(values, value)) for value in order] if len(order) > 1 else []
+    values, order = labelled("task", items)
+    return {value: _places(values, value) for value in order}
 
 
 def _places(values: Sequence[str], value: str) -> np.ndarray:

@@ -28,12 +28,13 @@ from mashq import attention, chat, targets
 from mashq.rows import MashqError, child_ids, conform, expected_got
 
 if TYPE_CHECKING:
-    from mashq.lm import Budget, Decoding, Model, Reply
+    from mashq.lm import Budget, Decoding, Model, Reply, Request
 
 __all__ = [
     "Likelihood",
     "Student",
     "answers_by_frequency",
+    "asked_of",
     "likelihood",
     "load_student",
     "most_frequent",
@@ -169,6 +170,16 @@ def replies(
     if isinstance(model, Student):
         said = [_bare(reply, model) for reply in said]
     return _reply_rows(rows, prompts, said, sure, system)
+
+
+def asked_of(model: Student | Model, rows: pa.Table, decoding: Decoding) -> list[tuple[str, Request]]:
+    """What `replies` asks a model that is sent the messages, with the model's identity; nothing of a Student."""
+    from mashq import lm
+
+    if isinstance(model, Student):
+        return []
+    listed = rows.filter(pc.is_null(rows.column("dropped"))).column("messages").to_pylist()
+    return [(model.identity, lm.Request(messages=lm.as_messages(turns), decoding=decoding)) for turns in listed]
 
 
 def _bare(reply: Reply, student: Student) -> Reply:

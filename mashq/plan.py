@@ -3,7 +3,7 @@
 What is wanted is made for it (that asks nobody), prompts are written for a sample of it, and the rest is arithmetic
 over three cases: every first reply is kept; a stated share of replies is; nothing is and every try is used up. A model
 named without `#model` is asked for its name. What memory a training needs is foreseen from its model's configuration
-(`mashq.train_memory`).
+(`mashq.train.memory`). What a judge, further systems and students would be asked is in `mashq.plan_asked`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from mashq.synthesis import Asked, Draft, Judging, Wanted, request_of
 from mashq.synthesis_step import Writing, wanted_of
 
 if TYPE_CHECKING:
-    from mashq.train_settings import TrainSettings
+    from mashq.train.settings import TrainSettings
 
-__all__ = ["Case", "Plan", "Prices", "planned", "trainings", "writing_steps"]
+__all__ = ["Case", "Plan", "Prices", "planned", "table", "trainings", "writing_steps"]
 
 SAMPLE = 400  # texts whose prompts are written to know their length
 MENDING, VERDICT = 60, 8  # tokens of what is said of a near miss, or asked of a judge; of a judge's yes or no
@@ -43,11 +43,12 @@ class Prices:
     kept: float = 0.7
     reply_tokens: int = 0  # of a usual reply; 0: half of what a reply may have
     tokens_per_second: float = 0.0  # of replies, all in flight together; 0: no time is told
+    local_tokens_per_second: float = 0.0  # of replies of a model in this process; 0: no time is told
 
     def __post_init__(self) -> None:
         if not 0 < self.kept <= 1:
             raise MashqError(expected_got("plan: kept", "a share above 0 and at most 1", f"{self.kept:g}"))
-        for name in ("price_in", "price_out", "tokens_per_second"):
+        for name in ("price_in", "price_out", "tokens_per_second", "local_tokens_per_second"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise MashqError(expected_got(f"plan: {name}", "0 or more", f"{getattr(self, name):g}"))
 
@@ -80,13 +81,16 @@ class Plan:
         yield f"{self.step}: {self.wanted:,} texts by {self.model}, prompts of about {self.prompt_tokens:,} tokens"
         if self.paid:
             yield f"  {self.paid:,} first prompts have their reply in the ledger and cost nothing again"
-        yield f"  {'':<9} {'requests':>10} {'tokens in':>15} {'tokens out':>15} {'money':>12} {'hours':>8}"
-        for one in self.cases:
-            money = f"{one.money:,.2f}" if one.money else "-"
-            hours = f"{one.seconds / 3600:,.1f}" if one.seconds else "-"
-            yield (
-                f"  {one.name:<9} {one.requests:>10,} {one.tokens_in:>15,} {one.tokens_out:>15,} {money:>12} {hours:>8}"
-            )
+        yield from table(self.cases)
+
+
+def table(cases: Sequence[Case]) -> Iterator[str]:
+    """Cases as a table for a terminal."""
+    yield f"  {'':<9} {'requests':>10} {'tokens in':>15} {'tokens out':>15} {'money':>12} {'hours':>8}"
+    for one in cases:
+        money = f"{one.money:,.2f}" if one.money else "-"
+        hours = f"{one.seconds / 3600:,.1f}" if one.seconds else "-"
+        yield f"  {one.name:<9} {one.requests:>10,} {one.tokens_in:>15,} {one.tokens_out:>15,} {money:>12} {hours:>8}"
 
 
 def writing_steps(steps: Sequence[Step]) -> list[Step]:
@@ -184,7 +188,7 @@ def trainings(store: Store, steps: Sequence[Step]) -> Iterator[str]:
 
 
 def _training(store: Store, step: Step, settings: TrainSettings) -> Iterator[str]:
-    from mashq.train_memory import plan_memory
+    from mashq.train.memory import plan_memory
 
     folders = [store.folder(one) for name, one in step.inputs.items() if name != "after"]
     made = all(manifest_of(folder) is not None for folder in folders)
@@ -200,7 +204,7 @@ def _lengths(folders: Sequence[Path], settings: TrainSettings) -> list[int]:
     """Tokens of the rows with most characters, of those that are trained on."""
     from mashq import chat
     from mashq.fertility import tokenizer_of
-    from mashq.train_rows import examples
+    from mashq.train.rows import examples
 
     table = pa.concat_tables([table for folder in folders for table in read_rows(folder)])
     table = table.filter(pc.not_equal(pc.fill_null(table["split"], "train"), "test"))

@@ -6,6 +6,7 @@ of all, what of the questions was learnt, a card on the judge itself, and what p
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from mashq import steps as shared
 from mashq.contamination import contamination
+from mashq.judge import foreseen
 from mashq.judge.asking import JudgeSettings
 from mashq.judge.card_step import judge_card_step
 from mashq.judge.rows import judged, metrics_in
 from mashq.judge.rubrics import read_rubric
 from mashq.lm import public_name
 from mashq.lm.at_hand import at_hand
+from mashq.lm.budget import BudgetSettings
+from mashq.lm.purse import Purse
 from mashq.rating.people import people
 from mashq.rows import MashqError, expected_got
 from mashq.run import Step
@@ -40,9 +44,22 @@ class ProofSettings:
     """What proves a gain beside the metrics."""
 
     others: dict[str, str] = field(default_factory=dict)  # name in the report -> further model that is asked the same
+    others_budget: BudgetSettings = field(default_factory=BudgetSettings)  # of these further models, all together
     judge: JudgeSettings = field(default_factory=JudgeSettings)  # a model that judges every reply; model "" = none
     card: int = 0  # replies on which the judge itself is measured; 0 = no judge card
     ratings: str = ""  # people's ratings of these replies, as `mashq rate` exports them; "" = none
+
+    # What a recipe's evaluations spend together. It stands here because a recipe makes them one by one, of one proof.
+
+    @functools.cached_property
+    def judge_purse(self) -> Purse:
+        """What every reply's judge and the judge card spend from."""
+        return Purse(self.judge.budget, "proof.judge.budget", foreseen.asked_of)
+
+    @functools.cached_property
+    def others_purse(self) -> Purse:
+        """What the further systems spend from."""
+        return Purse(self.others_budget, "proof.others_budget", shared.asked_for_replies)
 
 
 def proven(
@@ -76,7 +93,7 @@ def proven(
         for label, model in settings.others.items()
         if label not in there
     ]
-    more = {label: _other(label, model, asked, student, decoding) for label, model in there.items()}
+    more = {label: _other(label, model, asked, settings, student, decoding) for label, model in there.items()}
     ready = {one.name: scored(one.name, one) if scored else one for one in more.values()}
     everyone = {**systems, **ready}
     called = {**labels, **{one.name: label for label, one in more.items()}}
@@ -114,7 +131,9 @@ def compared(
     scored: list[str | Metric] = list(metrics)
     if settings.judge.model:
         said = {
-            one: judged(f"{one}-judged", step, settings.judge, {labels.get(one, one): model_of(step)})
+            one: judged(
+                f"{one}-judged", step, settings.judge, {labels.get(one, one): model_of(step)}, settings.judge_purse
+            )
             for one, step in systems.items()
         }
         about = next(iter(said.values())).identity["about"]
@@ -132,6 +151,11 @@ def once(steps: Sequence[Step]) -> list[Step]:
 
 
 def _check(settings: ProofSettings, labels: Mapping[str, str]) -> None:
+    for budget, name in (
+        (settings.judge.budget, "proof.judge.budget"),
+        (settings.others_budget, "proof.others_budget"),
+    ):
+        budget.open(name)  # refuses before anything is made
     if settings.card < 0:
         raise MashqError(expected_got("proof.card", "0 or more replies", str(settings.card)))
     if settings.card and not settings.judge.model:
@@ -144,11 +168,14 @@ def _check(settings: ProofSettings, labels: Mapping[str, str]) -> None:
             raise MashqError(expected_got("proof.others", "name: model", f"'{label}': '{model}'"))
 
 
-def _other(label: str, model: str, asked: Step, student: StudentSettings, decoding: Decoding) -> Step:
+def _other(
+    label: str, model: str, asked: Step, settings: ProofSettings, student: StudentSettings, decoding: Decoding
+) -> Step:
     """A further system's replies, in its own frame; what it is called in the report names its step."""
-    return shared.replies(
-        f"other-{_slug(label)}", asked, replace(student, model=model, frame="", remote_code=False), decoding
-    )
+    own = replace(student, model=model, frame="", remote_code=False)
+    made = replace(shared.replies(f"other-{_slug(label)}", asked, own, decoding), aside=settings.others_purse)
+    settings.others_purse.join(made)
+    return made
 
 
 def _slug(label: str) -> str:
@@ -175,7 +202,10 @@ def model_of(replies: Step) -> str:
 
 def _card(name: str, systems: Mapping[str, Step], settings: ProofSettings, seed: int) -> Step:
     models = {one: model_of(step) for one, step in systems.items()}
-    return judge_card_step(name, systems, settings.judge, models, settings.card, seed, settings.ratings)
+    purse = settings.judge_purse
+    made = judge_card_step(name, systems, settings.judge, models, settings.card, seed, settings.ratings, purse)
+    purse.join(made)
+    return made
 
 
 def tuned_and_asked(

@@ -19,7 +19,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -210,9 +210,10 @@ class _Matter:
         _, codes = np.unique(self.codes[places], return_inverse=True)
         return estimate(over[places], self.under[places], codes)
 
-    def of_seeds(self, cell: int, places: np.ndarray) -> list[float]:
-        """The score under each seed."""
-        return [float(one) for one in self.over[cell][places].sum(axis=0) / self.under[places].sum()]
+    def of_seeds(self, a: int, b: int | None, places: np.ndarray) -> list[Estimate]:
+        """Cell a, or a minus b, under each seed alone: what is known of it from the items."""
+        seeds = range(self.over.shape[2])
+        return [replace(self, over=self.over[:, :, [one]]).estimate(a, b, places) for one in seeds]
 
 
 def results(
@@ -315,7 +316,7 @@ def _score(
     matter: _Matter, metric: str, order: Sequence[int], one: int, cut: tuple[str, str, np.ndarray]
 ) -> dict[str, Any]:
     by, value, places = cut
-    found, seeds = matter.estimate(one, None, places), matter.of_seeds(one, places)
+    found, apart = matter.estimate(one, None, places), matter.of_seeds(one, None, places)
     return {
         "cell": order[one],
         "metric": metric,
@@ -323,8 +324,8 @@ def _score(
         "value": found.value,
         "low": found.low,
         "high": found.high,
-        "seeds": seeds,
-        "spread": float(np.std(seeds, ddof=1)) if len(seeds) > 1 else None,
+        "error": found.error,
+        **_apart(apart),
         "n": len(places),
         "groups": len(np.unique(matter.codes[places])),
         "freedom": found.freedom,
@@ -332,16 +333,24 @@ def _score(
     }
 
 
+def _apart(each: Sequence[Estimate]) -> dict[str, Any]:
+    """The value under each seed, their standard deviation, and the standard error that the items of each alone give."""
+    values = [one.value for one in each]
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {"seeds": values, "spread": spread, "item_errors": [one.error for one in each]}
+
+
 def _comparison(
     matter: _Matter, metric: str, order: Sequence[int], pair: tuple[int, int], cut: tuple[str, str, np.ndarray]
 ) -> dict[str, Any]:
     by, value, places = cut
     a, b = order.index(pair[0]), order.index(pair[1])
-    found = matter.estimate(a, b, places)
+    found, apart = matter.estimate(a, b, places), matter.of_seeds(a, b, places)
     return {
         **{"metric": metric, "a": pair[0], "b": pair[1], "slice": {"by": by, "value": value}},
         **{"difference": found.value, "low": found.low, "high": found.high, "freedom": found.freedom},
         **{"p": found.p, "p_holm": found.p, "n": len(places), "verdict": ""},
+        **{"error": found.error, **_apart(apart), "groups": len(np.unique(matter.codes[places]))},
         "higher_is_better": bool(matter.facts[a]["higher_is_better"]),
     }
 

@@ -16,30 +16,12 @@ import pyarrow as pa
 
 from mashq import rows
 from mashq.lm import Budget, Ledger, Model, Reply, Request, generate, key_of, licence, open_model, public_name
+from mashq.lm.budget import BudgetSettings
 from mashq.rows import MashqError
 from mashq.run import Job, Step
 from mashq.synthesis import Asked, Judging, Synthesis, Wanted, Writer, Written
 
 __all__ = ["BudgetSettings", "WriterSettings", "Writing", "synthesised", "wanted_of", "wanted_rows"]
-
-
-@dataclass(frozen=True)
-class BudgetSettings:
-    """What a writing step may cost, its judge at the same prices included.
-
-    None of it decides what is written: a spent budget stops the run, a larger one goes on.
-    """
-
-    tokens: int | None = None  # of prompts and replies together; null = no limit
-    money: float | None = None  # in the currency of the prices; null = no limit
-    price_in: float = 0.0  # for a million tokens of prompts
-    price_out: float = 0.0  # for a million tokens of replies
-
-    def open(self) -> Budget | None:
-        """The budget of one run, or None where nothing is limited."""
-        if self.tokens is None and self.money is None:
-            return None
-        return Budget(tokens=self.tokens, money=self.money, price_in=self.price_in, price_out=self.price_out)
 
 
 @dataclass(frozen=True)
@@ -53,6 +35,7 @@ class WriterSettings:
     judge: str = ""  # a model that judges drafts; "" = nobody
     judge_options: dict[str, Any] = field(default_factory=dict)  # the judge's own
     budget: BudgetSettings = field(default_factory=BudgetSettings)
+    trial: int = 100  # first replies; if none of them is worth keeping the run stops there; 0 = go on all the same
 
 
 @dataclass(frozen=True)
@@ -143,7 +126,7 @@ def _written(job: Job, ledger: Ledger) -> Iterator[pa.Table]:
     if settings.judge:
         judge = open_model(settings.judge, **settings.judge_options)
         judging = _Asking(judge, ledger, budget, job.folder / ".progress" / "judge-errors.jsonl")
-    engine = Synthesis(writer, settings.asked, asking, judging)
+    engine = Synthesis(writer, settings.asked, asking, judging, settings.trial)
     licensed = settings.licence or licence(settings.model)
     about = _About(job.name, writer.name, public_name(settings.model), asking.identity, licensed)
     known: dict[str, tuple[bytes, str | None]] = {}  # of texts that are open: id and source of the row that wants it

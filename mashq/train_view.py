@@ -1,6 +1,6 @@
 """A training batch as the model saw it, token by token: what it read, what it was taught to say, what was padding.
 
-The rows of a train step are encoded again and put into the order of training (`train_rows.bucketed`, by seed and
+The rows of a train step are encoded again and put into the order of training (`train.rows.bucketed`, by seed and
 epoch), so that the batch of any step can be looked at long after it. That it is the very batch is checked, not hoped:
 the hash of the examples must be the one that the run wrote into plan.json before it began, and the counts of the step
 are held against its line in log.jsonl.
@@ -26,9 +26,9 @@ from mashq.fertility import fertility, texts_of, tokenizer_of
 from mashq.make import find_record, find_rows
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.run import manifest_of, read_rows
-from mashq.train_rows import Example, examples, hash_of, table_of
-from mashq.train_rows import bucketed as ordered
-from mashq.train_settings import TrainSettings
+from mashq.train.rows import Example, examples, hash_of, table_of
+from mashq.train.rows import bucketed as ordered
+from mashq.train.settings import TrainSettings
 
 __all__ = [
     "Asked",

@@ -27,6 +27,7 @@ from mashq.mt.faults import fault
 from mashq.quality import Scorer
 from mashq.sentences import Piece, mask, parts, split, unmask
 from mashq.settings import check_limits
+from mashq.translate_fixed import REJECTED, fixed_for, is_rejected
 
 __all__ = ["Bar", "Cut", "Judge", "Judged", "Rule", "Translator", "below", "cut", "fixed_for", "verdicts"]
 
@@ -119,6 +120,7 @@ class Translator:
     bar: Bar | None = None  # of the score that the rule is about; None: only faults and checks
     checks: tuple[Bar, ...] = ()  # a sentence that fails one fails whatever the rule
     fixed: Mapping[str, str] = field(default_factory=dict)  # sentence -> its translation, given by people
+    rejected: Mapping[str, frozenset[str]] = field(default_factory=dict)  # see `translate_fixed.is_rejected`
     recent: dict[str, tuple[str, str | None, float]] = field(default_factory=dict)  # verdicts of this process
 
     def remember(self, sentence: str, verdict: tuple[str, str | None, float]) -> None:
@@ -221,6 +223,8 @@ class Judge:
             said, why = known[one.text]
             restored, lost = unmask(said, one.kept)
             self.translations[place] = restored
+            if is_rejected(self.with_.rejected, self.sentences[place], restored):
+                why = REJECTED
             self.why[place] = why or lost or fault(self.sentences[place], restored)
 
     def _scores(self, scorer: Scorer, places: Sequence[int]) -> list[float]:
@@ -270,14 +274,6 @@ def _unicode(text: str, fault: str | None) -> tuple[str, str | None]:
     except UnicodeEncodeError:
         return text.encode("utf-8", "replace").decode(), fault or "broken: a lone surrogate in the translation"
     return text, fault
-
-
-def fixed_for(fixed: Mapping[str, str], sentence: str) -> str | None:
-    """The translation that people gave for a sentence, or for what stands before its full stop; else None."""
-    if sentence in fixed or not sentence.endswith("."):
-        return fixed.get(sentence)
-    stem = fixed.get(sentence[:-1])
-    return None if stem is None else f"{stem}."
 
 
 def below(bar: Bar, value: float) -> str | None:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from mashq.memory import FILE, Memory
-from mashq.mt import open_engine, varieties
+from mashq.mt import open_engine
 from mashq.mt.invented import ENGINES
 from mashq.quality import Scorer, open_scorer, threshold_of
-from mashq.rows import MashqError, nearest
+from mashq.rows import MashqError
 from mashq.translate import Bar, Rule, Translator
+from mashq.translate_fixed import FIXED, fixed_translations, rejected_translations
 
 __all__ = [
     "FIXED",
@@ -28,8 +28,6 @@ __all__ = [
     "with_paths",
     "without_paths",
 ]
-
-FIXED = Path(__file__).parent / "data" / "fixed_translations.yaml"
 
 
 @dataclass(frozen=True)
@@ -128,12 +126,14 @@ def translator(settings: TranslationSettings, root: Path | None) -> Translator:
             "number means nothing without its model: set scorer to cosine:ENCODER or comet:MODEL."
         )
     scorer = open_scorer(settings.scorer, **settings.scorer_options) if settings.scorer else None
+    own = Path(settings.fixed) if settings.fixed else None
     return Translator(
         engine=open_engine(settings.engine, variety=settings.variety, **settings.options),
         memory=Memory(root / FILE if root is not None else None),
         bar=_bar(scorer, settings.threshold, settings.precision, settings.calibration) if scorer else None,
         checks=tuple(_bar(open_scorer(name)) for name in settings.checks),
-        fixed=fixed_translations(settings.variety, Path(settings.fixed) if settings.fixed else None),
+        fixed=fixed_translations(settings.variety, own),
+        rejected=rejected_translations(settings.variety, own),
     )
 
 
@@ -156,51 +156,3 @@ def models_of(opened: Translator) -> list[dict[str, Any]]:
             for bar in bars
         ),
     ]
-
-
-# --- fixed translations ----------------------------------------------------------------------------------------------
-
-
-def fixed_translations(variety: str, own: Path | None = None) -> Mapping[str, str]:
-    """Sentence -> its translation into a variety, of the user's file before ours.
-
-    A file maps a variety (or `all`) to sentences and their translations; a variety takes over what MSA has, where
-    neither file says it in the variety itself. A source that is written small also stands for its capitalised forms,
-    unless these are there themselves. Raises MashqError for a file of another shape, an unknown variety and an empty
-    text.
-    """
-    found: dict[str, str] = {}
-    contents = [_content(path) for path in (FIXED, own) if path is not None]
-    for part in dict.fromkeys(("all", "msa", variety)):
-        for content in contents:
-            given = content.get(part, {})
-            found |= {form: text for source, text in given.items() for form in _forms(source)} | given
-    return found
-
-
-def _forms(source: str) -> tuple[str, ...]:
-    """A source that is written small as it may stand at a beginning or on a label; any other as it is."""
-    return (source, source[:1].upper() + source[1:], source.upper()) if source.islower() else (source,)
-
-
-def _content(path: Path) -> dict[str, dict[str, str]]:
-    try:
-        content = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)  # every value a text: `no` is a word here
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise MashqError(f"fixed translations {path}: cannot be read ({error}).") from error
-    tables = content.values() if isinstance(content, dict) else [None]
-    if not all(isinstance(table, dict) and all(isinstance(text, str) for text in table.values()) for table in tables):
-        raise MashqError(
-            f"fixed translations {path}: expected varieties (or all) -> sentences -> translations, such as\n"
-            "  msa:\n    yes: نعم"
-        )
-    for part, table in content.items():
-        if part not in ("all", *varieties()):
-            known = ", ".join(("all", *varieties()))
-            raise MashqError(f"fixed translations {path}: no variety '{part}' ({known}).{nearest(part, varieties())}")
-        for source, text in table.items():
-            if not source.strip() or not text.strip():
-                raise MashqError(
-                    f"fixed translations {path}: {part}: '{source}': expected two texts, got an empty one."
-                )
-    return {part: {source.strip(): text.strip() for source, text in table.items()} for part, table in content.items()}

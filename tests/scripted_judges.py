@@ -11,7 +11,7 @@ import functools
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import regex
@@ -61,6 +61,9 @@ class ScriptedJudge:
     sees: float = 1.0  # chance that a defect is seen
     blind: tuple[str, ...] = ()  # defects that are never seen
     halo: float = 0.0  # steps that a seen defect takes off the other criteria
+    worth: Mapping[str, float] = field(default_factory=dict)  # reply -> its score less 3, where not by its prompt
+    family: frozenset[str] = frozenset()  # replies that its own family wrote
+    favours: float = 0.0  # steps for a reply of its own family
     dithered: bool = False  # whole steps by chance, so that their mean is the true score; else rounded
     criteria: tuple[str, ...] = CRITERIA
 
@@ -97,7 +100,8 @@ class ScriptedJudge:
     def true_score(self, case: Case, criterion: str) -> float:
         """The mean of the scores this judge would give, before it is made a whole step."""
         slope = self.per_doubling + self.unlike * (2 * self.chance("slope", case.prompt) - 1)
-        score = 3.0 + quality(case.prompt)
+        score = 3.0 + (self.worth[case.reply] if case.reply in self.worth else quality(case.prompt))
+        score += self.favours * (case.reply in self.family)
         score += slope * math.log2(max(1, _length(case.reply)) / TYPICAL_WORDS)
         score += self.dialect * (variety_of(case.reply) != "msa")
         score += self.marks * _is_vocalised(case.reply)

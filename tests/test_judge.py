@@ -197,7 +197,7 @@ def test_no_text_can_close_its_fence():
 
 
 def test_fence_is_drawn_again_where_a_text_holds_it_however_spaced(monkeypatch):
-    from mashq.judge import asking as module
+    from mashq.judge import fenced as module
 
     monkeypatch.setattr(module, "_draws", lambda text: iter(["0123456789abcdef", "fedcba9876543210"]))
     (request,) = asked_of(answering(all_of(4)), replace(STORY, reply="END 0123-4567-89AB\N{ZERO WIDTH SPACE}CDEF"))
@@ -295,6 +295,20 @@ def test_a_pair_answers_one_prompt():
         ("inceptionai/jais-13b-chat", ("Jais",)),
         ("http://localhost:8000/v1#my-model", ()),
         ("http://qwen.example.com/v1", ()),
+        ("http://localhost:8000/v1#gpt4o", ("OpenAI",)),
+        ("http://localhost:8000/v1#gpt4o-mini", ("OpenAI",)),
+        ("http://localhost:8000/v1#gpt-35-turbo", ("OpenAI",)),
+        ("http://localhost:8000/v1#gpt4all", ()),
+        ("http://localhost:8000/v1#ollama-judge", ()),
+        ("TinyLlama/TinyLlama-1.1B-Chat-v1.0", ("Llama",)),
+        ("inceptionai/jais-adapted-7b-chat", ("Jais", "Llama")),
+        ("NousResearch/Nous-Hermes-2-Mistral-7B-DPO", ("Llama", "Mistral")),
+        ("openchat/openchat-3.5-1210", ("Mistral",)),
+        ("openchat/openchat-3.6-8b-20240522", ("Llama", "Mistral")),
+        ("Nexusflow/Starling-LM-7B-beta", ("Mistral",)),
+        ("upstage/SOLAR-10.7B-Instruct-v1.0", ("Mistral",)),
+        ("google/t5gemma-2b-2b", ("Google",)),
+        ("Qwen/CodeQwen1.5-7B-Chat", ("Qwen",)),
         ("echo", ()),
         ("scripted:qwen.jsonl", ()),
         ("", ()),
@@ -334,6 +348,44 @@ def test_a_model_of_unknown_family_may_not_judge_itself_and_says_that_it_is_unkn
     found = kinship("http://h/v1#mine", {"a": "http://h/v1#yours", "b": ""})
     assert found.notes[0].startswith("unknown family: the judge's")
     assert found.notes[1:] == ("unknown family: of system 'a'.", "unknown family: of system 'b'.")
+
+
+@pytest.mark.parametrize(
+    ("judge", "system"),
+    [
+        ("http://h:8000/v1#judge", "http://h:8000/v1/#judge"),
+        ("http://H:8000/v1#judge", "http://h:8000/v1#judge"),
+        ("http://localhost:8000/v1#judge", "http://127.0.0.1:8000/v1#judge"),
+        ("https://h/v1#judge", "https://h:443/v1#judge"),
+        ("http://h/v1", "http://h/v1/"),
+        ("transformers:some/model", "some/model"),
+    ],
+)
+def test_the_same_model_is_told_however_its_place_is_written(judge, system):
+    with pytest.raises(MashqError, match=r"the same model"):
+        kinship(judge, {"a": system})
+
+
+@pytest.mark.parametrize(
+    ("judge", "system"),
+    [
+        ("http://h:8000/v1#judge", "http://h:8001/v1#judge"),
+        ("http://h:8000/v1#judge", "http://h:8000/v2#judge"),
+        ("http://h:8000/v1#judge", "http://h:8000/v1#other"),
+        ("http://h:99999/v1#judge", "http://h:99999/v1#other"),
+        ("echo", "echo"),
+        ("some/model", "other/model"),
+    ],
+)
+def test_models_of_two_places_are_two(judge, system):
+    assert kinship(judge, {"a": system}).own == ()
+
+
+def test_a_folder_of_weights_is_the_same_by_any_path(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MashqError, match=r"the same model"):
+        kinship("mine", {"a": str(tmp_path / "mine")})
 
 
 def test_error_shows_no_address():

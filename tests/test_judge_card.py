@@ -159,7 +159,7 @@ def test_a_right_judge_sees_every_defect_and_a_blind_one_is_called_blind():
     )
     blind = judge_card(half, CASES, probes=["defects"])
     assert {("blind", "truncation"), ("blind", "shuffled")} == keys(blind, "concern")
-    assert "Does not see truncation: in 0 % of cases" in card_markdown(blind)
+    assert "Does not see truncation: in 0% of cases" in card_markdown(blind)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -203,7 +203,7 @@ def test_a_judge_that_is_never_readable_has_a_card_and_no_numbers():
     assert {one.value for one in card.measures if one.probe not in ("unparsed",)} == {None}
     assert all(one.reason for one in card.measures if one.value is None)
     assert {one.value for one in card.of("unparsed")} == {1.0}
-    assert "100 %" in card_markdown(card)
+    assert "100%" in card_markdown(card)
     json.loads(card_json(card))
 
 

@@ -203,6 +203,43 @@ def test_a_judge_of_the_family_is_refused_or_named(tmp_path):
         judge_card_step("card", systems(), JudgeSettings(model="echo"), {}, 1, 0)
 
 
+def ratings_of_all(tmp_path):
+    """Three raters' answers to every reply of both systems: by its number, and no two raters the same."""
+    rows_of = []
+    for system in ("before", "after"):
+        (table,) = replies(type("Job", (), {"settings": {"n": 8, "system": system}}))
+        for place, row in enumerate(table.to_pylist()):
+            item = sample_id("absolute", id_hex(row["parents"][0]), (system,), (row["messages"][-1]["content"],))
+            for rater in range(3):
+                said = min(5, 1 + place % 5 + (place * 7 + rater) % 2)
+                known = {"study": "s", "simulated": True, "rater": f"r{rater}", "withdrawn": False, "item": item}
+                known |= {"kind": "absolute", "role": "item", "criterion": "fluency", "value": said}
+                rows_of.append({**dict.fromkeys(COLUMNS.names), **known, "system": system, "variety": row["variety"]})
+    path = tmp_path / "all.json"
+    path.write_text(json.dumps({"study": "s", "simulated": True, "criteria": ["fluency"], "rows": rows_of}), "utf-8")
+    return path
+
+
+def test_a_judge_of_one_systems_family_is_held_against_people_on_both(tmp_path):
+    def made(server, models, ratings=""):
+        asked = JudgeSettings(model=f"{server.url}#gemma-3-4b", options={"concurrency": 1}, own_family=True)
+        return Store(tmp_path / "runs").make(judge_card_step("card", systems(8), asked, models, 48, 0, ratings))
+
+    kin, strangers = {"before": "gemma3-270m", "after": "qwen2.5-0.5b"}, {"before": "qwen2.5-0.5b", "after": "qwen3"}
+    with judging_texts(loopback()) as server:
+        found = card_in(made(server, kin, str(ratings_of_all(tmp_path))))
+        measured = {one["what"]: one for one in found["measures"] if one["probe"] == "preference"}
+        assert set(measured) == {"adjusted", "difference", "wins"}
+        assert measured["adjusted"]["n"] == 48
+        assert found["about"]["kin"] == ["before"]
+        untold = card_in(made(server, kin))
+        (said,) = (one for one in untold["conclusions"] if one["probe"] == "preference")
+        assert (said["status"], said["key"]) == ("open", "preference_no_people")
+        other = made(server, strangers)
+        assert not [one for one in card_in(other)["measures"] if one["probe"] == "preference"]
+        assert other.manifest["version"] == 1  # a card of no kin is the one it was
+
+
 def test_metrics_are_known_from_what_a_step_says_without_its_model():
     judge = open_judge(JudgeSettings(model="echo", language="en"), {"s": ""})
     found = of_rows.metrics_in(judge.about(), judge.criteria)

@@ -137,6 +137,33 @@ def test_reason_of_what_cannot_be_read(said, reason):
     assert re.search(reason, read.why[asked[0].name])
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "{'fluency': None}",
+        "الطلاقة: لا أعطيها 5",
+        "fluency: I would not give it a 5",
+        "fluency: 4 (out of 7)",
+        "fluency: 4 on a scale of 10",
+        "fluency: 4/ten",
+        "fluency: 4 on a scale from 1 to 10",
+        "fluency: 3 (or 4)",
+        "fluency: 3, maybe 4",
+        "fluency: 4? no, 3",
+        "fluency: >4",
+    ],
+)
+def test_a_number_that_is_denied_or_bounds_or_is_on_another_scale_is_no_score(said):
+    reading = read_scores(said, STORIES)
+    assert reading.values["fluency"] is None
+    assert reading.why["fluency"]
+
+
+@pytest.mark.parametrize(("said", "score"), [("fluency: was 5, is 3", 3), ("fluency: 4 on a scale of 1 to 5", 4)])
+def test_what_is_taken_back_or_says_the_scale_does_not_spoil_a_score(said, score):
+    assert read_scores(said, STORIES).values["fluency"] == score
+
+
 def test_a_number_at_the_end_of_a_reply_that_was_cut_is_unknown():
     said = "الطلاقة: 4\nالترابط: 3"
     assert read_scores(said, STORIES[:2]).values == {"fluency": 4.0, "coherence": 3.0}
@@ -197,6 +224,17 @@ def test_a_judged_text_that_is_said_again_claims_nothing():
         ('{"overall": X}', None),
         ("<think>second", None),
         ("الأول أفضل في الطلاقة والثاني أفضل في الترابط", None),
+        ("overall: A > B", "first"),
+        ("overall: A>>B", "first"),
+        ("B > A", "second"),
+        ("overall: B < A", "first"),
+        ("overall: A = B", "tie"),
+        ("overall: A > A", None),
+        ("overall: same as fluency: second", None),
+        ("I do not think the first is better", None),
+        ("ليس الأول أفضل", None),
+        ("لا أظن أن الأول أفضل", None),
+        ("Neither the first is better nor the second.", None),
     ],
 )
 def test_verdict_as_a_whole(said, overall):

@@ -17,7 +17,7 @@ from tiny_models import log_of, quick, weights_of
 from mashq import attention, chat, targets
 from mashq.rows import MashqError, replace
 from mashq.train import train
-from mashq.train_rows import Example, batch_of, bucketed, examples
+from mashq.train.rows import Example, batch_of, bucketed, examples
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
@@ -175,7 +175,7 @@ def test_attention_in_blocks_equals_masked_attention(window: int | None, length:
 
 def test_every_step_equals_a_loop_written_by_hand(student: Path, tmp_path: Path) -> None:
     """Same start, same order: AdamW, clipped at 1, cosine after two steps of warm-up, all logits computed."""
-    from mashq.train_start import Start
+    from mashq.train.start import Start
 
     settings = quick(student, accumulate=2)
     out = train(settings, tiny_models.rows(22), tmp_path / "out")
@@ -238,7 +238,7 @@ torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
 import tiny_models
 import mashq.train as t
-import mashq.train_loop as loop
+import mashq.train.loop as loop
 moment, step, student, out = sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 if moment == "saving":

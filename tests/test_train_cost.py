@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 import tiny_models
 
-from mashq import plan, steps, train_cost, train_memory
+from mashq import plan, steps
 from mashq.lm import toy
 from mashq.rows import MashqError
 from mashq.run import Step, Store
 from mashq.steps import StudentSettings
-from mashq.train_cost import ModelFacts, Peak
-from mashq.train_memory import GB, Memory, machine_memory, plan_memory
-from mashq.train_settings import TrainSettings
+from mashq.train import cost as train_cost
+from mashq.train import memory as train_memory
+from mashq.train.cost import ModelFacts, Peak
+from mashq.train.memory import GB, Memory, machine_memory, plan_memory
+from mashq.train.settings import TrainSettings
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
@@ -333,7 +335,7 @@ import pathlib, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import tiny_models
 from mashq.train import train
-from mashq.train_settings import TrainSettings
+from mashq.train.settings import TrainSettings
 turns = [[{{"role": "user", "content": "اكتب"}}, {{"role": "assistant", "content": "قصة " * 200}}]] * {rows}
 settings = TrainSettings(model={model!r}, steps=2, rows_per_batch={rows})
 train(settings, tiny_models.rows({rows}, messages=turns), pathlib.Path({str(tmp_path)!r}) / "out")

@@ -15,7 +15,7 @@ from tiny_models import log_of, quick, weights_of
 
 from mashq.rows import MashqError
 from mashq.train import TrainSettings, train
-from mashq.train_settings import check
+from mashq.train.settings import check
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
@@ -68,8 +68,8 @@ import torch
 sys.path.insert(0, {tests!r})
 import tiny_models
 from mashq.train import TrainSettings
-from mashq.train_loop import *
-from mashq.train_start import Start
+from mashq.train.loop import *
+from mashq.train.start import Start
 from mashq import targets
 settings = TrainSettings(model={student!r}, method="qlora", rank=4, precision="bf16")
 start = Start.of(settings, None)
@@ -213,7 +213,7 @@ def test_what_a_process_finds_wrong_is_told(student: Path, tmp_path: Path) -> No
 def test_the_shipped_launch_files_are_what_accelerate_reads() -> None:
     from accelerate.commands.config.config_args import load_config_from_file
 
-    from mashq.train_launch import SHIPPED, _configuration
+    from mashq.train.launch import SHIPPED, _configuration
 
     kinds = {name: str(load_config_from_file(str(_configuration(name))).distributed_type) for name in SHIPPED}
     assert [kinds[name].split(".")[-1] for name in SHIPPED] == ["MULTI_GPU", "FSDP", "DEEPSPEED"]

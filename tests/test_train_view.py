@@ -19,7 +19,7 @@ from mashq.rows import MashqError, id_hex
 from mashq.run import Step as RunStep
 from mashq.run import Store
 from mashq.steps import StudentSettings
-from mashq.train_settings import TrainSettings
+from mashq.train.settings import TrainSettings
 
 pytest.importorskip("torch")
 pytest.importorskip("peft")

@@ -21,6 +21,11 @@ __all__: list[str] = []
 @click.option("--card", is_flag=True, help="Measure the judge itself on these replies: what its scores are worth.")
 @click.option("--apart", is_flag=True, help="A request for each criterion, so that none colours the next.")
 @click.option("--own-family", is_flag=True, help="Allow a judge of the family of what it judges.")
+@click.option("--budget-requests", type=click.IntRange(0), help="The most requests; those in the ledger count.")
+@click.option("--budget-tokens", type=click.IntRange(0), help="The most tokens, of prompts and replies together.")
+@click.option("--budget-money", type=click.FloatRange(0), help="The most money, at --price-in and --price-out.")
+@click.option("--price-in", type=click.FloatRange(0), default=0.0, help="For a million tokens of prompts.")
+@click.option("--price-out", type=click.FloatRange(0), default=0.0, help="For a million tokens of replies.")
 @click.option("--out", type=click.Path(path_type=Path), default="judged", show_default=True, help="Folder.")
 def judge(path: Path, model: str, pairwise: bool, card: bool, out: Path, **asked: Any) -> None:
     """Let a language model rate the replies of an evaluation (RUN.json, its folder or samples.parquet) by a rubric.
@@ -29,15 +34,20 @@ def judge(path: Path, model: str, pairwise: bool, card: bool, out: Path, **asked
     """
     from mashq.judge import JudgeSettings
     from mashq.judge.run import card_of_samples, judge_samples, lines
+    from mashq.lm.budget import BudgetSettings
     from mashq.report.record import evaluation_of
 
     path = evaluation_of(path) if path.suffix == ".json" else path
+    limits = {name: asked.pop(f"budget_{name}") for name in ("requests", "tokens", "money")}
+    named = ", ".join(f"--budget-{name}" for name, most in limits.items() if most is not None)
+    prices = {name: asked.pop(name) for name in ("price_in", "price_out")}
+    budget = BudgetSettings(**limits, **prices).open(named)
     settings = JudgeSettings(model=model, **asked)
     if card:
-        for line in card_of_samples(path, settings, out, say=click.echo):
+        for line in card_of_samples(path, settings, out, say=click.echo, budget=budget):
             click.echo(line)
         return
-    for line in lines(judge_samples(path, settings, out, pairwise=pairwise)):
+    for line in lines(judge_samples(path, settings, out, pairwise=pairwise, budget=budget)):
         click.echo(line)
     click.echo(f"every judgement: {out}")
 

@@ -93,26 +93,31 @@ def make(target: str, **options: Any) -> None:
 )
 @click.option("--reply-tokens", type=click.IntRange(0), default=0, help="Of a usual reply. Default: half of the limit.")
 @click.option("--tokens-per-second", type=click.FloatRange(0), default=0.0, help="Of replies, all together.")
+@click.option("--local-tokens-per-second", type=click.FloatRange(0), default=0.0, help="Of a model in this process.")
 @runs_option
 def plan(target: str, **options: Any) -> None:
-    """Say what a recipe would ask of language models (requests, tokens, money, time) and how much memory its trainings
-    need. Nothing is sent, no weights are read.
+    """Say what a recipe would ask of language models, a judge and further systems among them (requests, tokens, money,
+    time), and how much memory its trainings need. Nothing is sent, no weights are read.
 
     Example: mashq plan dialogue --size paper --price-in 0.15 --price-out 0.6 --tokens-per-second 2000
     """
     from mashq.make import Wish, chosen_steps
     from mashq.plan import Prices, planned, trainings, writing_steps
+    from mashq.plan_asked import evaluations
     from mashq.run import Store
 
     wish = Wish(target, options["runs"], options["size"], options["assignments"], options["config"])
-    prices = {name: options[name] for name in ("price_in", "price_out", "kept", "reply_tokens", "tokens_per_second")}
+    named = ("price_in", "price_out", "kept", "reply_tokens", "tokens_per_second", "local_tokens_per_second")
+    prices = Prices(**{name: options[name] for name in named})
     steps = chosen_steps(wish)[2]
     found = writing_steps(steps)
     if not found:
         click.echo(f"{target} asks no language model to write.")
     for step in found:
-        for line in planned(Store(options["runs"]), step, Prices(**prices)).lines():
+        for line in planned(Store(options["runs"]), step, prices).lines():
             click.echo(line)
+    for line in evaluations(Store(options["runs"]), steps, prices, target):
+        click.echo(line)
     for line in trainings(Store(options["runs"]), steps):
         click.echo(line)
 

@@ -4,7 +4,8 @@
 |---|---|
 | `rubrics` | criteria with questions and levels, in Arabic and English |
 | `asking` | the requests: 1 to 5 by each criterion, or two replies in both orders |
-| `words`, `reply`, `verdict` | what it said -> scores; what cannot be read has a reason |
+| `words`, `patterns`, `values`, `claims` | what it said in one form; numbers and names in it; all that claims a score |
+| `reply`, `verdict` | -> scores of one reply, or the better of two; what cannot be read has a reason |
 | `family` | whether the judge is kin to what it judges |
 | `framed` | a judge without a chat template, asked in the frame that fits it |
 | `rows`, `run` | reply rows and finished evaluations, judged |

@@ -12,19 +12,22 @@ import dataclasses
 import functools
 import hashlib
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from mashq import packaged
 from mashq.judge.family import Kinship, kinship
+from mashq.judge.fenced import fence as fence_of
+from mashq.judge.fenced import without_turns
 from mashq.judge.framed import Framing, framing_of
 from mashq.judge.reply import read_scores
 from mashq.judge.rubrics import LANGUAGES, LEVELS, Criterion, Rubric, read_rubric
 from mashq.judge.verdict import OVERALL, read_verdicts
 from mashq.lm import Budget, Decoding, Ledger, Model, Reply, Request, generate, open_model, public_name
+from mashq.lm.budget import BudgetSettings
+from mashq.lm.purse import Purse
 from mashq.rows import MashqError, expected_got
 from mashq.settings import check_limits
 
@@ -34,10 +37,6 @@ SIDES = ("first", "second", "tie")
 TURNED = {"first": "second", "second": "first", "tie": "tie"}
 NOT_ASKED = "not asked: no variety was asked for"
 VERSION = 1  # raise it when requests are put otherwise: fingerprints change with it
-# What some servers would read as the end of a turn or the beginning of another, if a text could spell it.
-TURN_MARK = re.compile(
-    r"<(?=\|[\w-]{1,40}\|>|/?(?:start_of_turn|end_of_turn|s|sys|think)>)|\[(?=/?(?:INST|SYS)\])", re.I
-)
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,7 @@ class JudgeSettings:
     apart: bool = False  # a request for each criterion, so that none is scored in the light of another
     max_new_tokens: int = 512  # that the judge may take for a reply, its thoughts included
     own_family: bool = False  # let it judge replies of models of its own family
+    budget: BudgetSettings = field(default_factory=BudgetSettings)  # of all that it is asked, its card included
 
     def __post_init__(self) -> None:
         limits = {
@@ -138,7 +138,10 @@ class Compared:
 
 
 class Judge:
-    """A model with a rubric. `kinship`: of what it judges, where that was looked at (`open_judge`)."""
+    """A model with a rubric. `kinship`: of what it judges, where that was looked at (`open_judge`).
+
+    `budget`: of this judge alone, or a purse from which steps of a run spend together.
+    """
 
     def __init__(
         self,
@@ -146,7 +149,7 @@ class Judge:
         settings: JudgeSettings,
         *,
         ledger: Path | Ledger | None = None,
-        budget: Budget | None = None,
+        budget: Budget | Purse | None = None,
         kinship: Kinship | None = None,
         progress: bool = False,
     ):
@@ -212,16 +215,23 @@ class Judge:
 
         A criterion that needs a variety is not asked of a case without one. Raises MashqError as `lm.generate` does.
         """
-        asked = [self._asked(case) for case in cases]
-        groups = [[(one,) for one in several] if self.settings.apart else [several] for several in asked]
-        requests = [
-            self._request(self._absolute(case, group), _schema(group, list(LEVELS)), repeat)
-            for case, several in zip(cases, groups, strict=True)
-            for group in several
+        groups = [self._groups(case) for case in cases]
+        replies = iter(self._said(self.requests(cases, repeat=repeat)))
+        return [self._judged(several, [next(replies) for group in several if group]) for several in groups]
+
+    def requests(self, cases: Sequence[Case], *, repeat: int = 0, framed: bool = True) -> list[Request]:
+        """What `judged` asks, in order. Not `framed`: by messages, so that no weights are loaded."""
+        return [
+            self._request(self._absolute(case, group), _schema(group, list(LEVELS)), repeat, framed)
+            for case in cases
+            for group in self._groups(case)
             if group
         ]
-        replies = iter(self._said(requests))
-        return [self._judged(several, [next(replies) for group in several if group]) for several in groups]
+
+    def _groups(self, case: Case) -> list[tuple[Criterion, ...]]:
+        """The criteria that are asked of a case, those of one request together."""
+        asked = self._asked(case)
+        return [(one,) for one in asked] if self.settings.apart else [asked]
 
     def _judged(self, groups: Sequence[Sequence[Criterion]], replies: Sequence[Reply]) -> Judged:
         scores: dict[str, float | None] = {}
@@ -256,16 +266,22 @@ class Judge:
 
         Raises MashqError for a pair that does not answer one prompt.
         """
+        replies = self._said(self.pair_requests(pairs, repeat=repeat))
+        return [self._preferred(self._asked(one), reply) for (one, _), reply in zip(pairs, replies, strict=True)]
+
+    def pair_requests(
+        self, pairs: Sequence[tuple[Case, Case]], *, repeat: int = 0, framed: bool = True
+    ) -> list[Request]:
+        """What `preferred` asks, in order; `framed` as in `requests`. Raises MashqError as it does."""
         for place, (one, two) in enumerate(pairs):
             if one.prompt != two.prompt or one.variety != two.variety:
                 got = "two prompts" if one.prompt != two.prompt else f"'{one.variety}' and '{two.variety}'"
                 raise MashqError(expected_got(f"judge: pair {place}", "two replies to one prompt and variety", got))
         asked = [self._asked(one) for one, _ in pairs]
-        requests = [
-            self._request(self._pairwise(pair, group), _schema([*group, OVERALL], SIDES), repeat)
+        return [
+            self._request(self._pairwise(pair, group), _schema([*group, OVERALL], SIDES), repeat, framed)
             for pair, group in zip(pairs, asked, strict=True)
         ]
-        return [self._preferred(g, reply) for g, reply in zip(asked, self._said(requests), strict=True)]
 
     def compared(self, pairs: Sequence[tuple[Case, Case]], *, repeat: int = 0) -> list[Compared]:
         """Each pair judged in both orders."""
@@ -299,12 +315,12 @@ class Judge:
         self, how: str, case: Case, criteria: Sequence[Criterion], texts: Sequence[tuple[str, str]], shape: str
     ) -> str:
         """The whole question: the criteria, the rule, the texts between their marks, and what to answer with."""
-        fence = _fence([text for _, text in texts])
+        fence = fence_of([text for _, text in texts])
         parts = [self._words[how], *(self._criterion(one, how) for one in criteria)]
         parts.append(self._words["data"].format(fence=fence))
         if any("variety" in one.needs for one in criteria):
             parts.append(self._words["variety"].format(variety=self._variety(case.variety)))
-        parts += [f"{title}:\nBEGIN {fence}\n{_without_turns(text)}\nEND {fence}" for title, text in texts]
+        parts += [f"{title}:\nBEGIN {fence}\n{without_turns(text)}\nEND {fence}" for title, text in texts]
         parts.append(self._words[f"answer_{how}"].format(shape=shape))
         return "\n\n".join(parts)
 
@@ -323,10 +339,10 @@ class Judge:
     def _framing(self) -> Framing | None:
         return framing_of(self.model)
 
-    def _request(self, text: str, schema: Mapping[str, Any], repeat: int) -> Request:
+    def _request(self, text: str, schema: Mapping[str, Any], repeat: int, framed: bool) -> Request:
         messages = (("system", self._words["system"]), ("user", text))
         held, most = json.dumps(schema), self.settings.max_new_tokens  # greedy
-        if self._framing is None:
+        if not framed or self._framing is None:
             return Request(messages=messages, decoding=Decoding(max_new_tokens=most), sample=repeat, schema=held)
         decoding = Decoding(max_new_tokens=most, stop_ids=self._framing.stop_ids)
         return Request(prompt_ids=self._framing.ids(messages), decoding=decoding, sample=repeat, schema=held)
@@ -334,7 +350,10 @@ class Judge:
     def _said(self, requests: Sequence[Request]) -> list[Reply]:
         if not requests:
             return []
-        return generate(self.model, requests, ledger=self._ledger, budget=self._budget, progress=self._progress)
+        budget = self._budget
+        if isinstance(budget, Purse):
+            budget = budget.open(self._ledger, [(self.model.identity, one) for one in requests], self)
+        return generate(self.model, requests, ledger=self._ledger, budget=budget, progress=self._progress)
 
 
 def open_judge(
@@ -342,17 +361,19 @@ def open_judge(
     systems: Mapping[str, str],
     *,
     ledger: Path | Ledger | None = None,
-    budget: Budget | None = None,
+    budget: Budget | Purse | None = None,
     progress: bool = False,
 ) -> Judge:
     """The judge of these settings for systems (name -> the spec or folder of its model, "" where that is not known).
 
-    Raises MashqError for a model that would judge its own family (`judge_family.kinship`), or that cannot be opened.
+    `budget`: None is that of the settings. Raises MashqError for a model that would judge its own family
+    (`judge_family.kinship`), or that cannot be opened.
     """
     if not settings.model:
         raise MashqError(expected_got("judge: model", "any model of `mashq.lm`", "none", "Name one with --model."))
     kin = kinship(settings.model, systems, own_family=settings.own_family)
     model = open_model(settings.model, **settings.options)
+    budget = settings.budget.open("judge.budget") if budget is None else budget
     return Judge(model, settings, ledger=ledger, budget=budget, kinship=kin, progress=progress)
 
 
@@ -374,26 +395,3 @@ def _schema(names: Sequence[Criterion | str], values: Sequence[int | str]) -> di
     keys = [one if isinstance(one, str) else one.name for one in names]
     properties = {key: {"type": kind, "enum": list(values)} for key in keys}
     return {"type": "object", "properties": properties, "required": keys, "additionalProperties": False}
-
-
-def _fence(texts: Sequence[str]) -> str:
-    """16 hexadecimal digits that stand in none of the texts, however they are spaced: drawn from the texts themselves,
-    so that a text cannot know them, and again until they are in none."""
-    squeezed = re.sub(r"[^0-9a-f]", "", "\0".join(texts).lower())
-    for draw in _draws("\0".join(texts)):
-        if draw not in squeezed:
-            return draw
-    raise AssertionError("draws do not end")
-
-
-def _draws(text: str) -> Iterator[str]:
-    number = 0
-    while True:
-        data = f"{number}\0{text}".encode("utf-8", "surrogatepass")
-        yield hashlib.blake2b(data, digest_size=8).hexdigest()
-        number += 1
-
-
-def _without_turns(text: str) -> str:
-    """A text in which no server can find the end of a turn: a space behind the first sign of each such mark."""
-    return TURN_MARK.sub(lambda found: found[0] + " ", text)

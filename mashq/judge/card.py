@@ -15,6 +15,7 @@
 | defects | one planted defect | detection beside false alarms on harmless changes, and what else it moves |
 | halo | nothing more | Spearman's rho between criteria |
 | people | nothing more | agreement with people beside people's agreement with each other |
+| preference | nothing more | judge beside people on replies of its own family and of others |
 
 What the judge says unreadably is data: counted for each probe, and left out of the means, with its n. A criterion that
 a judge does not mention for a case (a variety where none was asked for) was not asked, and is neither. Items that share
@@ -43,6 +44,7 @@ from mashq.judge.measures import (
     Said,
     aimed,
 )
+from mashq.judge.preference import preference
 from mashq.judge.probes import LEAST_TEXTS, Parallel, case_groups, trials_of, twins
 from mashq.metrics.paired import holm
 from mashq.rows import MashqError, expected_got, nearest
@@ -167,6 +169,7 @@ def judge_card(
     pairs: Sequence[tuple[Case, Case]] = (),
     parallel: Sequence[Parallel] = (),
     people: People | None = None,
+    own: Sequence[bool | None] | None = None,
     probes: Sequence[str] = PROBES,
     name: str = "",
     seed: int = 0,
@@ -175,18 +178,21 @@ def judge_card(
 
     `groups` names the cluster of each case (without: its prompt). `pairs` are for the position probe; without them the
     replies to one prompt are paired, or else each reply with its padded self. `parallel` are sets of the same content
-    in several varieties, beside the 24 packaged ones. `people` holds human scores of the cases. Use at least 30 cases:
-    with fewer most intervals say little.
+    in several varieties, beside the 24 packaged ones. `people` holds human scores of the cases. `own` says of each case
+    whether a model of the judge's family wrote it, None where that is not known; with people's scores it is measured
+    whether the judge favours its own. Use at least 30 cases: with fewer most intervals say little.
 
     Raises MashqError for no cases, an unknown probe, lengths that differ, and a judge that answers out of its range.
     """
     plan = _plan(judge, cases, groups, pairs, parallel, probes, seed)
     _check_people(people, plan, judge.criteria)
+    _as_many(own if own is not None else cases, cases, "own")
     said = _ask(judge, plan)
     measuring = Measuring(plan, said, tuple(judge.criteria), seed)
     made = [one for probe in plan.probes for one in getattr(measuring, probe)()]
     if people is not None:
         made += measuring.people(people)
+    made += preference(measuring, own or [], people)
     made += [measuring.unparsed(probe) for probe in plan.probes]
     return JudgeCard(
         judge=name or str(getattr(judge, "name", "")),

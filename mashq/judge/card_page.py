@@ -11,12 +11,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from mashq.judge.card_words import (
+    MOST_NAME,
+    interval_text,
+    label_of,
+    meaning,
+    name_of,
+    number_text,
+    reason_of,
+    unit_of,
+)
 from mashq.judge.measures import HIGHEST, LOWEST, JudgeCard, Measure
 from mashq.packaged import parsed
 from mashq.rows import MashqError, expected_got
 
 __all__ = ["LANGUAGES", "Conclusion", "card_json", "card_markdown", "conclusions", "interval_text", "label_of"]
-__all__ += ["meaning", "name_of", "number_text", "unit_of"]
+__all__ += ["meaning", "name_of", "number_text", "reason_of", "unit_of"]
 
 LANGUAGES = ("en", "ar")
 ALPHA = 0.05  # after Holm
@@ -30,7 +40,6 @@ CROWDED = 0.8  # share of cases at one end of the scale from which on it hides b
 
 _LEFT, _POP = "\N{LEFT-TO-RIGHT ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 _ESCAPES = {ord(mark): f"&#{ord(mark)};" for mark in "&\\`*_[]<>|#"}
-_MOST_NAME = 200  # characters of a name from data
 
 
 @dataclass(frozen=True)
@@ -44,11 +53,6 @@ class Conclusion:
     about: str
     en: str
     ar: str
-
-
-def meaning(probe: str, what: str, language: str) -> str:
-    """What a measure means, in one sentence."""
-    return str(parsed("judge/words")["measures"][probe][what][language])
 
 
 def conclusions(card: JudgeCard) -> list[Conclusion]:
@@ -65,48 +69,6 @@ def card_json(card: JudgeCard) -> str:
         one["meaning"] = meaning(one["probe"], one["what"], "en")
     content = {"conclusions": [asdict(one) for one in conclusions(card)], **fields}
     return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-
-
-# --- numbers and names in words --------------------------------------------------------------------------------------
-
-
-def name_of(text: str, language: str) -> str:
-    """A criterion, defect, variety or measure as readers know it; its own name where it has no other."""
-    entry = parsed("judge/words")["names"].get(text)
-    return str(entry[language]) if entry else " ".join(text.split())[:_MOST_NAME]
-
-
-def label_of(key: str, language: str) -> str:
-    """A word of the card itself, such as the head of a column."""
-    return str(parsed("judge/words")["labels"][key][language])
-
-
-def number_text(value: float | None, unit: str) -> str:
-    """A value in its unit (share, points, steps, coefficient); a dash for None."""
-    if value is None:
-        return "–"
-    if unit in ("share", "points"):
-        return f"{_whole(100 * value)} %" if unit == "share" else _whole(100 * value)
-    text = f"{value:.2f}"
-    return "0.00" if text == "-0.00" else text
-
-
-def _whole(value: float) -> str:
-    """A number without decimals, and 0 without a sign."""
-    text = f"{value:.0f}"
-    return "0" if text == "-0" else text
-
-
-def interval_text(low: float | None, high: float | None, unit: str) -> str:
-    """`[low, high]` in that unit."""
-    if low is None or high is None:
-        return "[–]"
-    return f"[{number_text(low, unit)}, {number_text(high, unit)}]"
-
-
-def unit_of(probe: str, what: str) -> str:
-    """The unit of a measure: share, points, steps or coefficient."""
-    return str(parsed("judge/words")["measures"][probe][what]["unit"])
 
 
 def _isolated(text: str, language: str) -> str:
@@ -209,6 +171,13 @@ def _of_spelling(card: JudgeCard) -> Iterator[Conclusion]:
     return _differences(card, "spelling", "change", "spelling_less", "spelling_more", "no_spelling")
 
 
+def _of_preference(card: JudgeCard) -> Iterator[Conclusion]:
+    yield from _differences(card, "preference", "adjusted", "harsher_on_own", "favours_own", "no_preference")
+    for one in card.of("preference", "adjusted"):
+        if one.value is None:
+            yield _concluded("open", f"preference_{one.reason.replace(' ', '_')}", one)
+
+
 def _of_rubric(card: JudgeCard) -> Iterator[Conclusion]:
     return _differences(card, "rubric", "gap", "rubric_less", "rubric_more", "no_rubric")
 
@@ -283,6 +252,7 @@ def _of_people(card: JudgeCard) -> Iterator[Conclusion]:
 
 _RULES = (
     _of_position,
+    _of_preference,
     _of_defects,
     _of_dialect,
     _of_length,
@@ -301,7 +271,7 @@ _RULES = (
 
 def _safe(text: object) -> str:
     """A text from data on one line of Markdown: no markup, table, link or HTML of its own."""
-    return " ".join(str(text).split())[:_MOST_NAME].translate(_ESCAPES)
+    return " ".join(str(text).split())[:MOST_NAME].translate(_ESCAPES)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -386,9 +356,13 @@ def _distribution_lines(card: JudgeCard, language: str) -> list[str]:
     return [f"## {label_of('distribution', language)}", *_table(head, rows)]
 
 
+def _changed(kind: str, language: str) -> str:
+    return " / ".join(_safe(name_of(name, language)) for name in kind.split("/"))
+
+
 def _left_out_lines(card: JudgeCard, language: str) -> list[str]:
     rows = [
-        [" / ".join(_safe(name_of(name, language)) for name in kind.split("/")), _safe(reason), str(count)]
+        [_changed(kind, language), _safe(reason_of(reason, language)), str(count)]
         for kind, reasons in sorted(card.left_out.items())
         for reason, count in reasons.items()
     ]

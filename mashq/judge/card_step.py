@@ -18,16 +18,18 @@ from typing import Any
 from mashq.judge.asking import Case, Judge, JudgeSettings, open_judge
 from mashq.judge.card import judge_card
 from mashq.judge.card_page import card_json, card_markdown
+from mashq.judge.family import Kinship
 from mashq.judge.measures import People
 from mashq.judge.rows import cases_of
-from mashq.lm import Budget, Ledger
+from mashq.lm import Ledger
+from mashq.lm.purse import Purse
 from mashq.rating.answered import read_answers
 from mashq.rating.study import sample_id
 from mashq.rows import MashqError, expected_got, id_hex
 from mashq.run import Job, Step, read_rows
 from mashq.shards import write_json
 
-__all__ = ["Drawn", "draw_replies", "judge_card_step", "people_in"]
+__all__ = ["Drawn", "draw_replies", "judge_card_step", "own_of", "people_in"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class _Asking:
 
     settings: JudgeSettings
     systems: Mapping[str, str]
-    budget: Budget | None
+    budget: Purse | None
 
 
 def judge_card_step(
@@ -62,7 +64,7 @@ def judge_card_step(
     most: int,
     seed: int,
     ratings: str = "",
-    budget: Budget | None = None,
+    budget: Purse | None = None,
 ) -> Step:
     """The card of a judge on at most `most` replies of several systems (name -> its step of replies).
 
@@ -87,6 +89,8 @@ def judge_card_step(
         produces="judge_card",
         aside=_Asking(settings, systems, budget),
         private=any(step.private for step in replies.values()),
+        # 2: whether the judge favours its family; a card of a judge of another family is what it was.
+        version=2 if judge.kinship and judge.kinship.own else 1,
     )
 
 
@@ -107,7 +111,8 @@ def _measured(job: Job, judge: Judge, drawn: Sequence[Drawn], rated: Mapping[Any
     seed, about = job.settings["seed"], judge.about()
     people = people_in(rated, drawn, judge.criteria)
     cases, groups = [one.case for one in drawn], [one.group for one in drawn]
-    card = judge_card(judge, cases, groups=groups, people=people or None, name=str(about["model"]), seed=seed)
+    own = own_of(judge.kinship, drawn) if judge.kinship else None
+    card = judge_card(judge, cases, groups=groups, people=people or None, own=own, name=str(about["model"]), seed=seed)
     facts = {
         "about": {**about, "kin": sorted(judge.kinship.own) if judge.kinship else []},
         "drawn": {
@@ -197,6 +202,12 @@ def people_in(rated: Rated, drawn: Sequence[Drawn], criteria: Sequence[str]) -> 
         if said := [row for row in rows if any(score is not None for score in row)]:
             found[criterion] = said
     return found
+
+
+def own_of(kinship: Kinship, drawn: Sequence[Drawn]) -> list[bool | None]:
+    """Of each drawn reply whether a model of the judge's family wrote it; None where a family is not known."""
+    known = {name for name, families in kinship.systems.items() if families and kinship.judge}
+    return [one.system in kinship.own or (False if one.system in known else None) for one in drawn]
 
 
 def _about_people(job: Job, rated: Rated, drawn: Sequence[Drawn]) -> dict[str, Any]:

@@ -20,7 +20,9 @@ from mashq.judge.patterns import (
     EXAMPLE,
     FOR,
     FOR_IT,
+    GIVES,
     LEVEL,
+    NEGATED,
     NUMBER,
     OF_SCHEMA,
     PER_FIVE,
@@ -34,6 +36,8 @@ from mashq.judge.words import SCORING, Claim, Fault, Pairs, Vocabulary, objects,
 
 __all__ = ["ReplyText"]
 
+LISTED = re.compile(rf"(?:{NUMBER}|{WORD})[ \t]*(?:[,،;][ \t]*)?(?:and[ \t]+|و[ \t]*)?\Z")
+OWN_SENTENCE = re.compile(rf"[^.\n!?؟]{{0,160}}?(?<!\w)(?:ف|و)?({GIVES})(?!\w)")
 MOST_MENTIONS = 500  # names of criteria in a reply
 
 
@@ -59,7 +63,7 @@ class ReplyText(PlainText):
             if alone and not claims[alone]:
                 claims[alone] += [one for k, v in pairs if k.strip() in SCORING for one in self._json(alone, v)]
         self.blank(spans, "\n")
-        self.text = self.text.replace('\\"', '"')  # JSON in a string that is none itself
+        self.text = self.known.respelt(self.text.replace('\\"', '"'))  # JSON in a string that is none itself
         self._tables(claims)
         self.blank([found.span() for found in SCALE.finditer(self.text)])
         self.blank(list(self._echoes(self.mentions())))
@@ -211,15 +215,28 @@ class ReplyText(PlainText):
                 if (before := self._before(mentions[together[place][0]].start)) is not None:
                     claims[one.name].append(before)
                     continue
-                if any(behind[each] for each in together[place]):
+                several = [value for each in together[place] for value in behind[each]]
+                if several and EVERY.search(self.text, max(0, mentions[together[place][0]].start - 60), one.start):
+                    claims[one.name] += several
+                    continue
+                if several:
                     claims[one.name].append(Fault("ambiguous: one score for several criteria"))
                 continue
             if not found and (before := self._before(one.start)) is not None:
                 found = [before]
+            end = self._block_end(mentions, place, behind)
             if one.heading:
-                end = self._block_end(mentions, place, behind)
                 found = found + self._in_block(one.name, one.end, end, only_told=bool(found))
+            elif not found:
+                found = self._given_later(one.name, one.end, end)
             claims[one.name] += found
+
+    def _given_later(self, name: str, start: int, end: int) -> list[Claim]:
+        """What the writer says to give, later in the sentence that names a criterion."""
+        given = OWN_SENTENCE.match(self.text, start, end)
+        if not given or NEGATED.search(self.text, start, given.start(1)):
+            return []
+        return self._value(name, given.end(), newline=False)[0]
 
     def _together(self, mentions: Sequence[Mention]) -> dict[int, list[int]]:
         """Places of mentions with nothing but a joint between them and different names -> all of those places."""
@@ -235,10 +252,17 @@ class ReplyText(PlainText):
         return {place: group for group in several for place in group}
 
     def _in_turn(self, mentions: Sequence[Mention], group: Sequence[int]) -> list[Claim]:
-        """The scores of names that stand together, where as many numbers follow: "(fluency, variety) = (4, 5)"."""
-        ordered = r"\s*[,،/;-]\s*".join([rf"({NUMBER})"] * len(group))
-        opens = r"""["'`*_)\]\s]*(?:[:=→]|are|is|هي|علي التوالي)[:\s]*[(\[]?\s*"""
-        found = re.compile(rf"{opens}{ordered}(?![\d/%])").match(self.text, mentions[group[-1]].end)
+        """The scores of names that stand together, where as many numbers stand behind or before them.
+
+        "(fluency, variety) = (4, 5)", "4 and 5 for fluency and variety".
+        """
+        ordered = r"\s*(?:[,،/;-]\s*(?:and\s+|و\s*)?|and\s+|و\s*)".join([rf"({NUMBER})"] * len(group))
+        at = self.skip(mentions[group[-1]].end, newline=False)
+        found = re.compile(rf"(?:are|الدرجات|[\s:=(\[])*{ordered}(?![\d/%])").match(self.text, at)
+        if not found:
+            start = mentions[group[0]].start
+            ahead = re.compile(rf"(?<![\d.,/\w]){ordered}[ \t]+(?:for|in|في|علي|ل)[ \t]+(?:the )?\Z")
+            found = ahead.search(self.text, max(0, start - 80), start)
         return [self._number(one) for one in found.groups()] if found else []
 
     def _before(self, start: int) -> Claim | None:
@@ -252,6 +276,8 @@ class ReplyText(PlainText):
             )
         if last is None or any(a <= last.start(1) < b for a, b in self.used):
             return None
+        if LISTED.search(self.text, max(0, last.start(1) - 12), last.start(1)):
+            return None  # the last of several numbers
         return self._number(last[1])
 
     def _block_end(self, mentions: Sequence[Mention], place: int, behind: Mapping[int, Sequence[Claim]]) -> int:
@@ -276,6 +302,8 @@ class ReplyText(PlainText):
         block = ReplyText(self.text[start:end], self.known, self.cut and end == len(self.text))
         claims: list[Claim] = []
         for cue in CUE.finditer(block.text):
+            if NEGATED.search(block.text[max(0, cue.start() - 60) : cue.start()]):
+                continue
             if only_told and not re.compile(r"[\"'*_\s]*[:=]").match(block.text, cue.end()):
                 continue
             claims += block._value(name, cue.end(), newline=False)[0]

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mashq import packaged
 from mashq.rows import MashqError
@@ -19,6 +20,9 @@ from mashq.rows import MashqError
 __all__ = ["Kinship", "families_of", "kinship"]
 
 NO_MODEL = ("echo", "scripted")  # specs of `mashq.lm` behind which there are no weights
+PREFIXES = ("llamacpp", "transformers")  # of specs that name weights in this process
+DEFAULT_PORTS = {"http": 80, "https": 443}
+LOOPBACK = ("127.0.0.1", "::1", "0.0.0.0")  # as "localhost"
 SMALL_FILES = ("config.json", "model/config.json", "adapter_config.json", "adapter/adapter_config.json", "card.json")
 
 
@@ -72,7 +76,23 @@ def kinship(judge: str, systems: Mapping[str, str], *, own_family: bool = False)
 
 
 def _same(one: str, two: str) -> bool:
-    return one == two and one.partition(":")[0] not in NO_MODEL
+    return one.partition(":")[0] not in NO_MODEL and _place(one) == _place(two)
+
+
+def _place(spec: str) -> tuple[str, ...]:
+    """Where a model is: two specs of one place are one model, however they are written."""
+    kind, _, rest = spec.partition(":")
+    if kind not in ("http", "https"):
+        name = rest if kind in PREFIXES and rest else spec
+        path = Path(name).expanduser()
+        return (str(path.resolve()) if path.exists() else name,)
+    try:
+        parts = urlsplit(spec)
+        port = parts.port or DEFAULT_PORTS[kind]
+    except ValueError:  # no address: the model that is opened says so
+        return (spec,)
+    host = "localhost" if parts.hostname in LOOPBACK else parts.hostname or ""
+    return host, str(port), parts.path.rstrip("/"), parts.fragment
 
 
 def _shown(spec: str) -> str:
@@ -88,7 +108,7 @@ def _told(spec: str) -> Iterator[str]:
     if kind in ("http", "https"):
         yield spec.partition("#")[2]
         return
-    name = rest if kind in ("llamacpp", "transformers") and rest else spec
+    name = rest if kind in PREFIXES and rest else spec
     path = Path(name).expanduser()
     if not path.exists():
         yield name

@@ -34,8 +34,10 @@ __all__ = [
     "LEVEL",
     "LINE_START",
     "LINK",
+    "NEGATED",
     "NUMBER",
     "OF_SCHEMA",
+    "OTHER_SCALE",
     "OUT_OF",
     "PER_FIVE",
     "RANGE",
@@ -59,10 +61,12 @@ STARS = re.compile(r"([★⭐🌟](?:\s?[★⭐🌟])*)(?:\s?☆)*")
 GIVES = "i give (?:it|this)?|i'd give (?:it|this)?|i would give (?:it|this)?|i(?: would)? rate (?:it|this)?"
 GIVES += "|i(?:'ll| will)? (?:settle on|go with|choose|assign|award)"
 GIVES += "|ساعطيها|ساعطيه|ساختار|اختار|اخترت|استقر علي|استقررت علي|ساستقر علي"
-GIVES += "|هديها|هديه|اديها|اديه|بديها|بديه|نعطيها|نعطيه|راح اعطيها|اعطيها|اعطيه|اعطي|امنحها|امنحه|امنح|منحتها|منحته"
+GIVES += "|كنعطيها|كنعطيه|هديها|هديه|اديها|اديه|بديها|بديه|نعطيها|نعطيه|راح اعطيها"
+GIVES += "|اعطيها|اعطيه|اعطي|امنحها|امنحه|امنح|منحتها|منحته"
 # Between a name and its value. A comma and a full stop end a thought, so they are not here.
 LINK = rf"{SCORE}|final|level|is|was|gets?|deserves|scores|scored|rated|at|a|as|of"
 LINK += "|المستوي|هي|هو|بدرجه|علي|الا علي|نجمه|نقطه|فقد|قد"
+LINK += "|عندي|بقي|بقا|يبقي|تبقي|كمان|برضو|بتاخد|بياخد|بتاخذ|بياخذ|تاخد|ياخد|تاخذ|ياخذ|الا|اي|الكامله|ف"
 LINK += "|the (?:story|reply|response|text|answer)|القصه|الرد|النص|الاجابه"
 EARNS = "deserves|earns|gets|تستحق|يستحق|استحقت?|نالت?|حصلت?|بلغت?|سجلت?"
 LINK += f"|{EARNS}"
@@ -70,15 +74,24 @@ TAG = r"</?(?:td|th|b|i|em|strong|span|p|li|br|name|criterion|item|metric|aspect
 TAG += r"[^<>\n]{0,60}>"
 FILLER = re.compile(
     rf"""[ \t"'“”‘’`*_\#:=|>→()\[\]{{}}«»•…–—-]|\\boxed|\.{{2,}}|{TAG}|ف?(?:{LINK}|{GIVES})(?!\w)"""
-    rf"""|[,،](?=[ \t]*(?:{GIVES}|ف?(?:{SCORE}|{EARNS})(?!\w)|{NUMBER}[ \t]*(?:/|out of|من)[ \t]*5))"""
+    rf"""|[,،](?=[ \t]*(?:{GIVES}|(?:اي|ف?(?:{SCORE}|{EARNS}))(?!\w)|{NUMBER}[ \t]*(?:/|out of|من)[ \t]*5))"""
 )
 ASIDE = re.compile(r"\(\s*(?:[^()\d\s][^()\n]{0,120})?\)|\[\s*(?:[^\[\]\d\s][^\[\]\n]{0,120})?\]")
 OUT_OF = re.compile(rf"\s*(?:/|out of|من اصل|من|علي|of)\s*({NUMBER}|five|خمسه|خمس)(?!\w)")
 # What may stand behind a number that is a score: an end, a sign, the reason. Another word makes it a count of things.
 BECAUSE = "because|since|as|due|with|for|but|and|stars?|points?|on a scale|لان|لانه|لانها|بسبب|حيث|نظرا|اذ|مع|لكن"
-BECAUSE += "|نجوم|نقاط|درجات|علي مقياس|في مقياس"
+BECAUSE += "|نجوم|نقاط|درجات|علي مقياس|في مقياس|علشان|عشان|لانو|حيت|وليست?|not|instead of|بدلا|علي التوالي"
 BEHIND_OUT_OF = re.compile(rf"""[ \t]*(?:$|[\n.,،;؛:)\]}}|"'“”*_`–—!?(<-]|(?:{BECAUSE})(?!\w))""")
-RANGE = re.compile(rf"[ \t]*(?:-|–|—|~|→|->|=>|to|or|الي|او|حتي|و|(?:,|،)[ \t]*)[ \t]*(?:{NUMBER}|{WORD})(?![\w:)])")
+RANGE = re.compile(
+    rf"[ \t]*(?:-|–|—|~|→|->|=>|to|or|الي|او|حتي|و|(?:,|،)[ \t]*)[ \t]*(?:{NUMBER}|{WORD})(?![\w:)])"
+    rf"|[ \t]*[,،(?؟]?[ \t]*(?:or|maybe|perhaps|possibly|no,|او|ربما|لا،)[ \t]+(?:a[ \t]+)?(?:{NUMBER}|{WORD})(?!\w)"
+)
+# "4 (out of 7)", "4 on a scale of 10", "4/ten": a number on another scale, whose end is the group.
+OTHER_SCALE = re.compile(
+    r"[ \t]*[(\[]?[ \t]*(?:/|out of|من اصل|من|(?:on|in) a scale|علي مقياس|في مقياس)[ \t]*(?:of|from|من)?[ \t]*"
+    r"(?:[01][ \t]*(?:to|-|–|الي)[ \t]*)?(\d+|six|seven|ten|hundred|سته|سبعه|عشره|مئه|مائه)(?!\w)"
+)
+NEGATED = re.compile(r"(?<!\w)(?:لا|لن|لم|ما|ليس|ليست|not|never|cannot|\w+n't)(?: \w+){0,3}[ \t\"'*_]*\Z")
 BEHIND = re.compile(rf"""[ \t]*(?:\Z|[\n.,،;؛:)\]}}|"'“”‘’*_`–—=!?؟(<&\[«»\\/\#-]|(?:{BECAUSE})(?!\w))""")
 # "4 - 2 slips": a reason that begins with a count, unless the writer wavers between the two.
 COUNTED = re.compile(

@@ -16,7 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from mashq.judge.asking import Case, Judge, Judged, JudgeSettings, open_judge
-from mashq.lm import Budget, Ledger
+from mashq.lm import Ledger
+from mashq.lm.purse import Purse
 from mashq.metrics import Metric
 from mashq.metrics.score import sign
 from mashq.rows import SCORES, MashqError, expected_got, id_hex, replace
@@ -24,6 +25,7 @@ from mashq.run import Job, Step
 
 __all__ = [
     "TABLE",
+    "Asking",
     "cases_of",
     "flattened",
     "judge_rows",
@@ -182,26 +184,30 @@ def _metric(about: Mapping[str, Any], criterion: str) -> Metric:
 
 
 @dataclass(frozen=True)
-class _Asking:
-    """What the step is handed: its settings, the models of what it judges, and what it may spend."""
+class Asking:
+    """What the step is handed: its settings, the models of what it judges, and from what it spends."""
 
     settings: JudgeSettings
     systems: Mapping[str, str]
-    budget: Budget | None
+    budget: Purse
 
 
 def judged(
-    name: str, replies: Step, settings: JudgeSettings, systems: Mapping[str, str], budget: Budget | None = None
+    name: str, replies: Step, settings: JudgeSettings, systems: Mapping[str, str], budget: Purse | None = None
 ) -> Step:
     """The rows of a step of replies with what a judge says of them; `systems`: name -> the model that replied.
 
     In the fingerprint are the model, the rubric, the language and what is asked; the judge's own settings that change
-    no reply (concurrency, timeouts) are not. A request that fails leaves scores null with the reason; `--force` asks
-    again. Raises MashqError where the judge would judge its own family.
+    no reply (concurrency, timeouts) and its budget are not. A request that fails leaves scores null with the reason;
+    `--force` asks again. `budget`: what it shares with other steps; None: the settings' budget is its own. Raises
+    MashqError where the judge would judge its own family.
     """
+    from mashq.judge.foreseen import asked_of
+
     judge = open_judge(settings, systems)
     told = {"rubric": judge.rubric.name, "language": settings.language, "apart": settings.apart}
-    return Step(
+    purse = budget or Purse(settings.budget, "proof.judge.budget", asked_of)
+    made = Step(
         name,
         _judged,
         {**told, "max_new_tokens": settings.max_new_tokens, "own_family": settings.own_family},
@@ -209,12 +215,14 @@ def judged(
         version=2,  # a criterion that was not asked has no score, where it was null
         identity={"judge": judge.model.identity, "asks": judge.fingerprint, "about": judge.about()},
         here=True,
-        aside=_Asking(settings, systems, budget),
+        aside=Asking(settings, systems, purse),
     )
+    purse.join(made)
+    return made
 
 
 def _judged(rows: pa.Table, job: Job) -> pa.Table:
-    asking: _Asking = job.aside
+    asking: Asking = job.aside
     with Ledger(Path(job.root) / "ledger" / "replies") as ledger:
         judge = open_judge(asking.settings, asking.systems, ledger=ledger, budget=asking.budget, progress=True)
         return judge_rows(judge, rows)

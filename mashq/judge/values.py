@@ -17,6 +17,7 @@ from mashq.judge.patterns import (
     LEVEL,
     LINE_START,
     NUMBER,
+    OTHER_SCALE,
     OUT_OF,
     RANGE,
     STARS,
@@ -27,6 +28,10 @@ from mashq.judge.rubrics import LEVELS
 from mashq.judge.words import Claim, Fault, Vocabulary
 
 __all__ = ["Mention", "PlainText", "checked"]
+
+KEYED_END = (
+    r"""[ \t]+[^\W\d_][^\d{}\n"']{0,200}(?:,\s*["'“}]|\}|\n|\Z)"""  # a reason without quotes behind a key's number
+)
 
 
 def checked(number: float) -> Claim:
@@ -51,7 +56,11 @@ class PlainText:
     def __init__(self, text: str, known: Vocabulary, cut: bool):
         self.known = known
         self.text = text
-        self.cut = cut or text.count("{") > text.count("}")
+        self.cut = cut or (text.count("{") > text.count("}") and not self._whole())
+
+    def _whole(self) -> bool:
+        """Whether every criterion is named, so that an object that does not close was not cut, but badly written."""
+        return {self.known.of(one) for one in self.known.mention.finditer(self.text)} == set(self.known.names)
 
     def blank(self, spans: Sequence[tuple[int, int]], first: str = " ") -> None:
         """Take out spans that come in order and do not overlap; one sign stands for each."""
@@ -108,6 +117,10 @@ class PlainText:
                     return [self._number(found[1])], (found.start(), out_of.end())
                 return [], span
             return [Fault(f"another scale: {text[found.start() : out_of.end()]!r}")], span
+        if (other := OTHER_SCALE.match(text, end)) and other[1] != str(LEVELS[-1]):
+            return [Fault(f"another scale: {text[found.start() : other.end()]!r}")], span
+        if re.search(r"(?<![\w\"'/=>-])[<>≥≤][ \t]*\Z", text[max(0, found.start() - 4) : found.start()]):
+            return [Fault(f"no score: {text[found.start() - 1 : end]!r} is a bound")], span
         if re.match(r"\s?[%٪]", text[end:]):
             return [Fault(f"another scale: {found[1]} %")], span
         if text[end : end + 1] == "+":
@@ -115,7 +128,8 @@ class PlainText:
         several = None if COUNTED.match(text, end) else RANGE.match(text, end)
         if several and not self._mention_at(several.end(), dotted=True):
             return [Fault(f"range: {text[found.start() : several.end()]!r}")], span
-        if not BEHIND.match(text, end) and not self._mention_at(end):
+        keyed = re.match(r"""["'”][ \t]*[:=]""", text[begin:]) and re.compile(KEYED_END).match(text, end)
+        if not BEHIND.match(text, end) and not self._mention_at(end) and not keyed:
             return [], span
         claims = [self._number(found[1])]
         claims += self._told_beside(name, end)

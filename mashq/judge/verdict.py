@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mashq.judge.claims import ReplyText
-from mashq.judge.patterns import BEHIND
+from mashq.judge.patterns import BEHIND, NEGATED
 from mashq.judge.rubrics import Criterion
 from mashq.judge.words import SCORING, Claim, Fault, Pairs, Plain, Vocabulary, objects, of_object, said_in, vocabulary
 
@@ -21,7 +21,7 @@ AGAIN = rf"(?:\s(?:{KIND}))?"  # "the first reply"
 SIDES = {
     "first": rf"{THING}\s?(?:first|1st|one|1|a|(?:ال)?اول[يى]?){AGAIN}",
     "second": rf"{THING}\s?(?:second|2nd|two|2|b|(?:ال)?ثاني(?:ه)?){AGAIN}",
-    "tie": "(?:it'?s )?(?:a )?(?:tied?|draw|equal(?:ly good)?|(?:the )?same|both|neither|no difference)"
+    "tie": r"(?:it'?s )?(?:a )?(?:tied?|draw|equal(?:ly good)?|(?:the )?same(?!\sas)|both|neither|no difference)"
     "|تعادل|متعادل(?:ان|تان|ين)|متساوي(?:ان|تان|ين)|سواء|لا فرق|كلاهما|كلتاهما|لا احد منهما",
 }
 OVERALLS: tuple[str, ...] = ("overall", "better", "winner", "verdict", "preference", "preferred", "best", "choice")
@@ -34,6 +34,13 @@ BEST = re.compile(
         for side in ("first", "second")
     )
 )
+THERE = re.compile(r"""[\s:=*_"'`|(\[—–-]*""")
+# "A > B", "B < A": the sign says which.
+HELD = re.compile(
+    rf"(?<!\w)(?P<one>{SIDES['first']}|{SIDES['second']})\s?(?P<sign>>+|<+|=+|≈)\s?"
+    rf"(?P<other>{SIDES['first']}|{SIDES['second']})(?!\w)"
+)
+NEITHER = re.compile(r"(?<!\w)(?:neither|nor|ولا)\s\Z")
 
 
 @dataclass(frozen=True)
@@ -74,14 +81,37 @@ def _gather_verdicts(text: str, known: Vocabulary, claims: dict[str, list[Claim]
     own.blank(spans, "\n")
     own.text = re.sub(r"[^\S\n]+", " ", re.sub(r"\s*\n\s*", "\n", own.text))
     for one in own.mentions():
-        found = SIDE.match(own.text, own.skip(one.end, one.heading))
-        if found and BEHIND.match(own.text, found.end()):
-            claims[one.name].append(str(found.lastgroup))
+        there = THERE.match(own.text, one.end)
+        place = there.end() if there else one.end
+        if held := HELD.match(own.text, place):
+            claims[one.name].append(_held(held))
+            continue
+        for at in (place, own.skip(one.end, one.heading)):
+            found = SIDE.match(own.text, at)
+            if found and BEHIND.match(own.text, found.end()):
+                claims[one.name].append(str(found.lastgroup))
+                break
     if not claims[OVERALL]:
         bare = own.text.strip(" \n\t[](){}<>*_`\"'.!«»")
         if found := SIDE.fullmatch(bare):
             claims[OVERALL].append(str(found.lastgroup))
-        claims[OVERALL] += [str(found.lastgroup) for found in BEST.finditer(own.text)]
+        if held := HELD.fullmatch(bare):
+            claims[OVERALL].append(_held(held))
+        claims[OVERALL] += [str(found.lastgroup) for found in BEST.finditer(own.text) if not _denied(own.text, found)]
+
+
+def _held(found: re.Match[str]) -> Claim:
+    """The side that a sign puts above the other; a fault where both are one."""
+    one, other = (str(match.lastgroup) for name in ("one", "other") if (match := SIDE.fullmatch(found[name])))
+    if one == other:
+        return Fault(f"no side: {found[0]!r}")
+    return {">": one, "<": other}.get(found["sign"][0], "tie")
+
+
+def _denied(text: str, found: re.Match[str]) -> bool:
+    """Whether what stands before a praise takes it back: "I do not think the first is better"."""
+    before = text[max(0, found.start() - 60) : found.start()]
+    return bool(NEGATED.search(before) or NEITHER.search(before))
 
 
 def _side_of(value: Any) -> list[Claim]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rapidfuzz.distance import Levenshtein
+from rapidfuzz.distance import OSA
 
 from mashq import arabic
 from mashq.judge.rubrics import LEVELS, Criterion
@@ -49,9 +49,15 @@ THOUGHT_ENDS = re.compile(rf"</(?:{THOUGHTS})>|\[/think\]", re.I)
 THOUGHT_OPENS = re.compile(rf"<(?:{THOUGHTS})>|\[think\]", re.I)
 ECHOED = re.compile(r"BEGIN ([0-9a-f]{16})\b.*?(?:END \1|\Z)", re.S)  # what was judged, said again
 SIGNS = str.maketrans({"：": ":", "／": "/", "①": "1", "②": "2", "③": "3", "④": "4", "⑤": "5", "−": "-", "\u200b": ""})
-SIGNS |= str.maketrans({"，": ",", "；": ";", "（": "(", "）": ")", "＝": "=", "｛": "{", "｝": "}"})
+SIGNS |= {0xFF01 + place: chr(0x21 + place) for place in range(94)}  # the full-width signs of East Asian keyboards
 SIGNS |= str.maketrans(dict.fromkeys("←⇐⇒⟵⟶➜➔➡", "→"))
-TAKEN_BACK = re.compile(r"~~[^~\n]{1,60}~~|<(s|del|strike)>[^<>\n]{1,60}</\1>", re.I)
+TAKEN_BACK = re.compile(
+    r"~~[^~\n]{1,60}~~|<(s|del|strike)>[^<>\n]{1,60}</\1>|(?<!\w)was \d(?:\.\d)?,? (?:but )?(?=(?:is|now)(?!\w))", re.I
+)
+ESCAPED = re.compile(r"\\u([0-9a-f]{4})", re.I)
+TRAILING = re.compile(r",(?=\s*[}\]])")  # a comma before what closes: no JSON, and meant as one
+TEMPLATE = re.compile(r"\{[^{}]{0,800}?:\s*(?:\.{3}|…)[^{}]{0,800}\}")  # the form that was asked for, said again
+QUOTED_KEY = re.compile(r"(?<=[\"'“])([a-z_][a-z_ ]{4,40})(?=[\"'”]\s*[:=])")
 COMMENT = re.compile(
     r"/\*(?:[^*]|\*(?!/)){0,300}\*/|(?<=[\d,\"}\]])[ \t]*//[^\n]*|[ \t]*\\\\[ \t]*$", re.M
 )  # or LaTeX's row end
@@ -61,9 +67,10 @@ RECKONED = re.compile(
     r"(?<![\d.])\d(?:[ \t]*[-+–][ \t]*\d(?:\.\d)?(?:[ \t]*\([^()\n]{0,80}\))?){1,5}[ \t]*=[ \t]*(?=\d)"
 )
 KEYCAP = re.compile("[\N{VARIATION SELECTOR-16}\N{COMBINING ENCLOSING KEYCAP}]")
-HALF = re.compile(r"(?<=\d)\s?½")
+HALF = re.compile(r"(?<=\d)\s?(?:½|and a half(?!\w)|و\s?نصف(?!\w))", re.I)
+NULLS = {"none", "null", "nil", "n/a", "nan"}  # values that say nothing, though a level may be called so
 
-SCORE = "score|rating|grade|mark|points?|الدرجه|درجه|التقييم|تقييم|النتيجه|القيمه"
+SCORE = "score|rating|grade|mark|points?|الدرجه|درجه|درجتها|درجته|التقييم|تقييم|تقييمها|تقييمه|النتيجه|القيمه"
 NAMING = {
     "criterion",
     "criteria",
@@ -92,11 +99,13 @@ Claim = float | str | Fault
 
 
 def folded(text: str) -> str:
-    text = re.sub(r"(?<=\s)&(?=\s)", "|", html.unescape(text))  # LaTeX's columns
+    text = ESCAPED.sub(lambda found: chr(int(found[1], 16)), html.unescape(text))
+    text = re.sub(r"(?<=\s)&(?=\s)", "|", text)  # LaTeX's columns
     text = HALF.sub(".5", KEYCAP.sub("", TAKEN_BACK.sub(" ", text.translate(SIGNS))))
     text = arabic.normalise(text, FOLDS).lower().replace("\r\n", "\n").replace("\r", "\n")
     text = re.sub(r"\d", lambda found: str(unicodedata.decimal(found[0])), text)
-    text = RECKONED.sub("", DECIMAL_COMMA.sub(r"\1.\2", COMMENT.sub(" ", text)))
+    text = TEMPLATE.sub(" ", TRAILING.sub("", COMMENT.sub(" ", text)))
+    text = RECKONED.sub("", DECIMAL_COMMA.sub(r"\1.\2", text))
     # Long runs of space say nothing, and patterns with several spaces in them would take their square in time.
     return re.sub(r"(?:\n[^\S\n]*){3,}", "\n\n", re.sub(r"[^\S\n]{3,}", "  ", text))
 
@@ -153,10 +162,19 @@ class Vocabulary:
         rest = self.mention.sub(" ", re.sub(r"\([^()]*\)", " ", text))
         rest = re.sub(rf"(?:{SCORE})(?![a-z])|(?<!\d)\d+[.)_-]|[\W_]", " ", rest)
         kinds = {self.of(one) for one in found}
-        return kinds.pop() if len(kinds) == 1 and not rest.strip() else None
+        return kinds.pop() if len(kinds) == 1 and not rest.strip() else self._misspelt(_bare(text.strip()))
 
     def of(self, mention: re.Match[str]) -> str:
         return self.aliases[_bare(mention["name"])]
+
+    def respelt(self, text: str) -> str:
+        """The text with misspelt keys put right, where what holds them is no whole object."""
+
+        def right(found: re.Match[str]) -> str:
+            known = None if self.mention.search(found[0]) else self._misspelt(_bare(found[0]))
+            return known or found[0]
+
+        return QUOTED_KEY.sub(right, text)
 
     def _misspelt(self, key: str) -> str | None:
         """The one criterion whose name a long key misses by a letter or two, as small models write them."""
@@ -166,7 +184,7 @@ class Vocabulary:
         near = {
             name
             for alias, name in self.aliases.items()
-            if len(alias) >= LEAST_MISSPELT and Levenshtein.distance(alias, key, score_cutoff=most) <= most
+            if len(alias) >= LEAST_MISSPELT and OSA.distance(alias, key, score_cutoff=most) <= most
         }
         return near.pop() if len(near) == 1 else None
 
@@ -204,7 +222,7 @@ def _labels(texts: Sequence[tuple[str, int]]) -> dict[str, int]:
     for text, level in texts:
         short = folded(text.partition(":")[0]).strip()
         for form in (short, re.sub(r"ه(?= |$)", "", short)):
-            if form and not form.isdigit():
+            if form and not form.isdigit() and form not in NULLS:
                 found.setdefault(form, set()).add(level)
     return {form: levels.pop() for form, levels in found.items() if len(levels) == 1}
 
@@ -246,6 +264,10 @@ def of_object(
         if isinstance(one, list) and not isinstance(one, Pairs):
             waiting += [inner for inner in one if isinstance(inner, list)]
             continue
+        if found := _in_lists(one, known):
+            for own, value in found:
+                claims[own] += read(own, value)
+            continue
         named = {known.criterion(v) for k, v in one if k.strip() in NAMING and isinstance(v, str)} - {None}
         if len(named) == 1:
             claims[named.pop() or ""] += read("", one)
@@ -257,3 +279,12 @@ def of_object(
                 waiting.append(value)
             elif isinstance(value, str) and value.lstrip().startswith("{"):
                 waiting += [inner for _, _, inner in objects(value)]  # JSON in a string of JSON
+
+
+def _in_lists(pairs: Pairs, known: Vocabulary) -> list[tuple[str, Any]]:
+    """Names and scores of an object that holds them in two lists of one length; none where it does not."""
+    lists = [value for _, value in pairs if isinstance(value, list) and not isinstance(value, Pairs) and len(value) > 1]
+    if len(lists) != 2 or len(lists[0]) != len(lists[1]):
+        return []
+    names = [known.criterion(one) or "" if isinstance(one, str) else "" for one in lists[0]]
+    return list(zip(names, lists[1], strict=True)) if all(names) else []

@@ -30,13 +30,13 @@ class Health:
     empty: bool  # not one word
     cut: bool  # ended by the limit of new tokens
     looping: bool  # see `is_looping`
-    non_arabic: float | None  # share of its letters that are not Arabic script, 0..1; None for an empty reply
+    non_arabic: float | None  # share of its letters that are not Arabic script, 0..1; None where it has no letter
     wrong_variety: bool | None = None  # surely in another than asked for; None: none asked for, or it cannot be told
-    refused: bool = False  # has a phrase by which models refuse or speak of themselves (`mashq.phrases`)
+    refused: bool = False  # has, not as another's speech, a phrase by which models refuse (`mashq.phrases`)
 
     @property
     def wrong_script(self) -> bool | None:
-        """Whether more than half of its letters are not Arabic script; None for an empty reply."""
+        """Whether more than half of its letters are not Arabic script; None where it has no letter."""
         return None if self.non_arabic is None else self.non_arabic > MOST_FOREIGN
 
 
@@ -45,7 +45,7 @@ def check(
 ) -> list[Health]:
     """One `Health` per reply; `finishes` says why each one ended, and "length" means that it was cut.
 
-    `varieties`: the Arabic each was asked for ("" or None = not asked for), told as `variety_asked.reads_as` does.
+    `varieties`: the Arabic each was asked for ("" or None = not asked for), told as `variety_asked.is_other` does.
     Raises MashqError for unequal lengths.
     """
     for name, given in (("finishes", finishes), ("varieties", varieties)):
@@ -56,17 +56,16 @@ def check(
 
 
 def _one(reply: str, finish: str, asked: str | None) -> Health:
-    from mashq.variety_asked import reads_as  # brings SciPy, which a report does without
+    from mashq.variety_asked import is_other  # brings SciPy, which a report does without
 
     words = arabic.words(reply)
-    share = None if not words else 1.0 - arabic.arabic_share(reply)
-    told = reads_as(reply, asked) if asked and words else None
+    has_letters = any(mark.isalpha() for mark in reply if mark != arabic.TATWEEL)  # "1945" is in no script
     return Health(
         not words,
         finish == "length",
         is_looping(reply, words),
-        share,
-        None if told is None else told != asked,
+        1.0 - arabic.arabic_share(reply) if words and has_letters else None,
+        is_other(reply, asked) if asked and words else None,
         refusal(reply) is not None,
     )
 
@@ -114,14 +113,14 @@ def _again(words: Sequence[str], period: int) -> int:
 
 
 def summary(items: Sequence[Health], *, groups: Sequence[str | None] | None = None, seed: int = 0) -> dict[str, Score]:
-    """`empty`, `cut`, `looping`, `refused` as shares of the replies, `non_arabic` as the mean over those not empty.
+    """`empty`, `cut`, `looping`, `refused` as shares of the replies, `non_arabic` as the mean over those with letters.
 
-    `wrong_script` is a share of the replies that are not empty, `wrong_variety` of those whose variety could be told.
+    `wrong_script` is a share of the replies with letters, `wrong_variety` of those whose variety could be told.
     A score is absent where no reply has its value. Raises MashqError where there is no reply.
     """
     recipes: dict[str, tuple[str, ...]] = dict.fromkeys(("empty", "cut", "looping", "refused"), (BINARY,))
-    recipes |= {"non_arabic": ("replies:not-empty",), "wrong_script": ("replies:not-empty", BINARY)}
-    recipes |= {"wrong_variety": ("teller:shipped", "replies:told", BINARY)}
+    recipes |= {"non_arabic": ("replies:with-letters",), "wrong_script": ("replies:with-letters", BINARY)}
+    recipes |= {"wrong_variety": ("teller:shipped", "replies:told-of-5-words", BINARY)}
     if not items:
         recipes = {"empty": (BINARY,)}  # whose error says that an empty set has no score
     scores = {}

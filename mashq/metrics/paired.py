@@ -7,12 +7,23 @@ and asks how often the difference is as large as the one observed (the sign-flip
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mashq.metrics.resample import ROUNDS, Numbers, bootstrap, checked, cluster_codes, cluster_sums, quantile_t
+from mashq.metrics.resample import (
+    ROUNDS,
+    Bounds,
+    Numbers,
+    checked,
+    cluster_codes,
+    cluster_sums,
+    freedom,
+    interval,
+    jackknife_error,
+    quantile_t,
+)
 from mashq.metrics.score import sign
 from mashq.rows import MashqError, expected_got
 
@@ -20,7 +31,9 @@ __all__ = ["EXACT_CLUSTERS", "FLIPS", "POWER", "Comparison", "compare", "compare
 
 FLIPS = 10_000  # random rounds of the permutation test
 EXACT_CLUSTERS = 14  # up to so many clusters that differ, all 2^k swaps are tried instead (16,384)
-POWER = 0.8  # of the smallest detectable difference, at alpha = 0.05 on two sides
+POWER, ALPHA = 0.8, 0.05  # of the smallest detectable difference; two-sided
+SIMULATED = 30  # effective clusters below which that is found by simulating the test itself
+_DRAWS, _SWAPS, _EXACT = 200, 256, 8  # simulated data sets; swaps of each; clusters up to which all 2^k are tried
 _CELLS = 2_000_000  # swaps held at a time, 8 bytes each
 _TIE = 1e-12  # two items' scores nearer than this are a tie
 
@@ -33,15 +46,18 @@ class Comparison:
     n: int  # items
     groups: int  # clusters
     difference: float
-    low: float | None  # 95 % interval of the difference; None with one cluster
+    low: float | None  # 95 % interval of the difference; None where nothing tells how far off it could be
     high: float | None
     p: float  # two-sided, never 0
     effect: float | None  # mean / standard deviation of the items' differences (d_z); None where that has no spread
     wins: int  # items on which a is better
     ties: int
     losses: int
-    smallest_detectable: float | None  # true difference found with 80 % power at alpha 0.05, given this n and noise
-    signature: str
+    # True difference found with 80 % power at alpha 0.05, given these clusters and this noise; None where there is no
+    # noise to tell it from, and where fewer than six clusters differ: their least p is 0.0625, so power is 0.
+    smallest_detectable: float | None
+    signature: str  # its `ci:` names the interval of many clusters
+    interval_by: str = ""  # how this one was made (`resample.Interval`): few or equal clusters are treated otherwise
 
 
 def compare(
@@ -51,11 +67,13 @@ def compare(
     metric: str = "score",
     groups: Sequence[str | None] | None = None,
     higher_is_better: bool = True,
+    bounds: Bounds | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Compare the means of two systems' item scores; `a[i]` and `b[i]` are the same item.
 
-    The test and the interval swap and draw whole groups. p is exact for up to 14 clusters that differ, otherwise
+    `bounds` are the least and the greatest value of an item, where they are known: `resample.interval` says what is
+    made of them. The test and the interval swap and draw whole groups. p is exact for up to 14 clusters that differ, otherwise
     (k + 1) / (10,000 + 1) (Phipson and Smyth 2010). `wins` follow `higher_is_better`; `difference` and `effect` do not.
 
     Raises MashqError for an empty set, unequal lengths, and a value that is not finite.
@@ -64,7 +82,9 @@ def compare(
     ones = np.ones_like(left)
     codes = cluster_codes(len(left), groups, metric)
     columns = cluster_sums(codes, left, ones, right, ones)
-    return _comparison(metric, columns, left - right, grouped=groups is not None, better=higher_is_better, seed=seed)
+    width = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
+    grouped = groups is not None
+    return _comparison(metric, columns, left - right, grouped=grouped, better=higher_is_better, seed=seed, width=width)
 
 
 def compare_ratio(
@@ -125,11 +145,19 @@ def _same_items(a: Numbers, b: Numbers, what: str) -> tuple[np.ndarray, np.ndarr
 
 
 def _comparison(
-    metric: str, columns: np.ndarray, items: np.ndarray, *, grouped: bool, better: bool, seed: int
+    metric: str,
+    columns: np.ndarray,
+    items: np.ndarray,
+    *,
+    grouped: bool,
+    better: bool,
+    seed: int,
+    width: Bounds | None = None,
 ) -> Comparison:
     """`columns`: (clusters, [a's numerator, a's denominator, b's numerator, b's denominator]); `items`: a minus b."""
     difference = float(_difference(columns.sum(axis=0)[None])[0])
-    low, high = bootstrap(columns, _difference, seed=seed)
+    pulls, weights = _pulls(columns)
+    found = interval(columns, _difference, pulls, weights, seed=seed, bounds=width)
     ahead, behind = int((items > _TIE).sum()), int((items < -_TIE).sum())
     wins, losses = (ahead, behind) if better else (behind, ahead)
     return Comparison(
@@ -137,17 +165,18 @@ def _comparison(
         n=len(items),
         groups=len(columns),
         difference=difference,
-        low=low,
-        high=high,
+        low=found.low,
+        high=found.high,
         p=_swap_p(columns, seed),
         effect=_effect(items),
         wins=wins,
         ties=len(items) - wins - losses,
         losses=losses,
-        smallest_detectable=_smallest_detectable(columns),
+        smallest_detectable=_smallest_detectable(columns, pulls, weights, seed),
         signature=sign(
             metric, f"test:swap{FLIPS}", f"ci:bootstrap{ROUNDS}", "by:group" if grouped else "", f"seed:{seed}"
         ),
+        interval_by=found.by,
     )
 
 
@@ -193,13 +222,80 @@ def _effect(items: np.ndarray) -> float | None:
     return float(items.mean()) / spread if spread > _TIE else None
 
 
-def _smallest_detectable(columns: np.ndarray) -> float | None:
-    """(t at 0.975 + t at 0.8) standard errors of the difference of ratios, linearised, over clusters (Bloom 1995)."""
-    clusters = len(columns)
-    if clusters < 2:
-        return None
+def _pulls(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What each cluster adds to the error of the difference of ratios, linearised, and its share of the denominators.
+
+    Both (clusters,).
+    """
     totals = columns.sum(axis=0)
     first, second = totals[0] / totals[1], totals[2] / totals[3]
     pulls = (columns[:, 0] - first * columns[:, 1]) / totals[1] - (columns[:, 2] - second * columns[:, 3]) / totals[3]
-    error = math.sqrt(clusters / (clusters - 1) * float(pulls @ pulls))
-    return (quantile_t(0.975, clusters - 1) + quantile_t(POWER, clusters - 1)) * error
+    return pulls, (columns[:, 1] / totals[1] + columns[:, 3] / totals[3]) / 2
+
+
+def _smallest_detectable(columns: np.ndarray, pulls: np.ndarray, weights: np.ndarray, seed: int) -> float | None:
+    """The true difference that the test finds four times in five; None where the data cannot tell it.
+
+    With many clusters (t at 0.975 + t at 0.8) standard errors (Bloom 1995); with fewer than `SIMULATED` effective ones
+    the test itself is simulated, because there a large cluster, or the coarse p of few swaps, changes what it can find.
+    """
+    differ = int(np.any(columns[:, :2] != columns[:, 2:], axis=1).sum())
+    if 2.0 ** (1 - differ) >= ALPHA:
+        return None
+    scale = float(np.abs(columns[:, 0]).sum() / columns[:, 1].sum() + np.abs(columns[:, 2]).sum() / columns[:, 3].sum())
+    error = jackknife_error(pulls, weights)
+    if error <= 1e-12 * scale:
+        return None
+    free = freedom(weights)
+    if free + 1 < SIMULATED:
+        return _simulated_detectable(pulls, weights, seed)
+    return (quantile_t(1 - ALPHA / 2, free) + quantile_t(POWER, free)) * error
+
+
+def _simulated_detectable(pulls: np.ndarray, weights: np.ndarray, seed: int) -> float | None:
+    """The smallest shift of all clusters that the swap test finds in `POWER` of simulated data sets.
+
+    A data set has the clusters' own residuals, each with a sign drawn anew (the wild bootstrap; Wu 1986) and divided by
+    sqrt(1 - w) because a heavy cluster has drawn the value to itself; the same swaps serve all data sets and shifts.
+    """
+    generator = np.random.default_rng(seed)
+    noise = pulls / np.sqrt(np.maximum(1 - weights, 1e-12))
+    clusters = len(noise)
+    rows = 2**clusters if clusters <= _EXACT else _SWAPS
+    of_shift, of_noise = np.zeros((rows, 1)), np.zeros((rows, _DRAWS))  # sums over clusters in each swap
+    step = max(1, _CELLS // rows)
+    for start in range(0, clusters, step):
+        some = slice(start, min(start + step, clusters))
+        signs = 1.0 - 2 * _swaps(rows, range(clusters)[some], clusters, generator)  # (rows, clusters in step)
+        of_shift += signs @ weights[some, None]
+        drawn = generator.integers(0, 2, size=(len(noise[some]), _DRAWS))
+        of_noise += signs @ (noise[some, None] * (1 - 2 * drawn))
+    unit = math.sqrt(float(noise @ noise))
+
+    def power(shift: float) -> float:
+        totals = np.abs(shift * of_shift + of_noise)
+        return float(((totals >= totals[0] - 1e-9 * unit).mean(axis=0) < ALPHA).mean())
+
+    return _least(power, unit)
+
+
+def _swaps(rows: int, which: range, clusters: int, generator: np.random.Generator) -> np.ndarray:
+    """0 and 1, (rows, clusters in `which`): every swap of so few clusters, or random ones; the first swaps nothing."""
+    if clusters <= _EXACT:
+        return (np.arange(rows)[:, None] >> np.asarray(which)) & 1
+    swaps = generator.integers(0, 2, size=(rows, len(which)))
+    swaps[0] = 0
+    return swaps
+
+
+def _least(power: Callable[[float], float], unit: float) -> float | None:
+    """The least shift of enough power, by doubling and halving to 1 in 1,000; None above a million units."""
+    low, high = 0.0, unit
+    while power(high) < POWER:
+        low, high = high, 2 * high
+        if high > 1e6 * unit:
+            return None
+    while high - low > 1e-3 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+    return high

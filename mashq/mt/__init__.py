@@ -17,9 +17,23 @@ from mashq.packaged import parsed
 from mashq.rows import MashqError, nearest
 from mashq.settings import taken
 
-__all__ = ["Engine", "Output", "check_variety", "open_engine", "targets", "varieties"]
+__all__ = ["PLAIN", "Engine", "Output", "check_variety", "open_engine", "plain", "targets", "varieties"]
 
 DATA = Path(__file__).parent.parent / "data" / "target_tokens.yaml"
+# Opus-MT was trained on text with plain punctuation (its preprocess.sh runs Moses' normalize-punctuation), and its
+# vocabulary has no piece for some of these.
+PLAIN = str.maketrans({
+    "\N{LEFT DOUBLE QUOTATION MARK}": '"', "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
+    "\N{DOUBLE LOW-9 QUOTATION MARK}": '"', "\N{LEFT-POINTING DOUBLE ANGLE QUOTATION MARK}": '"',
+    "\N{RIGHT-POINTING DOUBLE ANGLE QUOTATION MARK}": '"', "\N{LEFT SINGLE QUOTATION MARK}": "'",
+    "\N{RIGHT SINGLE QUOTATION MARK}": "'", "\N{SINGLE LOW-9 QUOTATION MARK}": "'", "\N{ACUTE ACCENT}": "'",
+    "\N{EN DASH}": "-", "\N{EM DASH}": " - ", "\N{HORIZONTAL ELLIPSIS}": "...", "\N{NO-BREAK SPACE}": " ",
+})  # fmt: skip
+
+
+def plain(text: str) -> str:
+    """A text with plain quotes, dashes and spaces, as an engine is given it: in this form two sources are the same."""
+    return text.translate(PLAIN)
 
 
 class Output(NamedTuple):

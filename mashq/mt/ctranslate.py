@@ -27,7 +27,7 @@ from mashq.encode import token_batches
 from mashq.licences import named
 from mashq.lm import public_name
 from mashq.lm.weights import _first_line, _hash_together, _listing, _need, _once, cache, licence, quiet, weights
-from mashq.mt import Output, targets
+from mashq.mt import PLAIN, Output, targets
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.settings import check_limits
 
@@ -45,15 +45,6 @@ TOKENS_PER_BATCH = 16_384  # padded source tokens in a batch: what a killed run 
 QUANTIZATIONS = (
     "auto", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32",
 )  # fmt: skip
-# Opus-MT was trained on text with plain punctuation (its preprocess.sh runs Moses' normalize-punctuation), and its
-# vocabulary has no piece for some of these.
-PLAIN = str.maketrans({
-    "\N{LEFT DOUBLE QUOTATION MARK}": '"', "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
-    "\N{DOUBLE LOW-9 QUOTATION MARK}": '"', "\N{LEFT-POINTING DOUBLE ANGLE QUOTATION MARK}": '"',
-    "\N{RIGHT-POINTING DOUBLE ANGLE QUOTATION MARK}": '"', "\N{LEFT SINGLE QUOTATION MARK}": "'",
-    "\N{RIGHT SINGLE QUOTATION MARK}": "'", "\N{SINGLE LOW-9 QUOTATION MARK}": "'", "\N{ACUTE ACCENT}": "'",
-    "\N{EN DASH}": "-", "\N{EM DASH}": " - ", "\N{HORIZONTAL ELLIPSIS}": "...", "\N{NO-BREAK SPACE}": " ",
-})  # fmt: skip
 # Where a folder has no card: what the authors' own cards say.
 KNOWN_LICENCES = (
     (re.compile(r"opus-mt-tc-", re.I), "CC-BY-4.0"),

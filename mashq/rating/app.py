@@ -29,7 +29,8 @@ import jinja2
 
 from mashq.packaged import parsed
 from mashq.rating.answers import MOST_SECONDS, MOST_TEXT, is_right
-from mashq.rating.exports import corrections, to_csv, to_json, to_parquet
+from mashq.rating.corrections import corrections
+from mashq.rating.exports import to_csv, to_json, to_parquet
 from mashq.rating.guard import Gate, Hosts, Limits
 from mashq.rating.label_studio import label_studio_tasks
 from mashq.rating.store import Rater, Shown, Store
@@ -181,12 +182,11 @@ class Pages:
     def visit(self, request: Any) -> Visit:
         """Whose link it is. Raises Refused with 404 for a link that leads nowhere, well formed or not."""
         link, admin = request.path_params["link"], request.url.path.startswith("/a/")
-        if self.gate.slowed(request, link):
-            raise Refused(429)
         asked = link if LINK.fullmatch(link) else ""
         rater = None if admin else self.store.rater_of(asked)
         right = self.store.is_admin(asked) if admin else rater is not None
-        self.gate.was(request, link, right)
+        if self.gate.slowed(request, link, right):
+            raise Refused(429)
         if not right:
             raise Refused(404)
         return Visit(link, _lang(request), rater)

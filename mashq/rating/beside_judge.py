@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from mashq.metrics.agreement import Agreement, Ratings, alpha, kappa, spearman
 from mashq.rows import id_hex
 
-__all__ = ["Scores", "beside_people", "scores_of_rows", "scores_of_samples"]
+__all__ = ["Scores", "beside_people", "of_each_reply", "scores_of_rows", "scores_of_samples"]
 
 COLUMN = "judge_"  # how the columns of samples.parquet begin that a judge filled
 MEASURES: Mapping[str, Callable[..., Agreement]] = {
@@ -65,6 +65,33 @@ def scores_of_samples(path: Path) -> Scores:
         if row[name] is not None and not math.isnan(row[name])
     }
     return Scores(values, {})
+
+
+def of_each_reply(rows: Sequence[Mapping[str, Any]], judge: Scores | None) -> list[dict[str, Any]]:
+    """What people and the judge said of each rated reply, in order of item and system.
+
+    `rows` are people's scores of single replies: rater (a number as text), sample, asked, systems, criterion, value.
+    `people`: criterion -> the raters' mean and each rater's score; `judge`: criterion -> its score as it gave it, for
+    the criteria that people scored; without an entry where it gave none.
+    """
+    given: dict[tuple[str, str, str], dict[str, dict[str, float]]] = {}
+    for row in rows:
+        said = given.setdefault((row["asked"], row["systems"][0], row["sample"]), {})
+        said.setdefault(row["criterion"], {})[row["rater"]] = row["value"]
+    values = judge.values if judge else {}
+    found = []
+    for (item, system, sample), said in sorted(given.items()):
+        people = {
+            criterion: {"mean": sum(scores.values()) / len(scores), "raters": dict(sorted(scores.items(), key=_number))}
+            for criterion, scores in said.items()
+        }
+        judged = {criterion: values[sample, criterion] for criterion in said if (sample, criterion) in values}
+        found.append({"item": item, "system": system, "people": people, "judge": judged})
+    return found
+
+
+def _number(rater: tuple[str, float]) -> int:
+    return int(rater[0])
 
 
 def beside_people(rows: Sequence[Mapping[str, Any]], judge: Scores, *, seed: int = 0) -> list[dict[str, Any]]:

@@ -49,8 +49,8 @@ def deal(study: Study, raters: Sequence[str], held: Mapping[str, set[str]]) -> d
     among these to who shares the fewest with its other raters, then to who has the fewest of its kind, variety and
     systems. So loads differ by one item at most where nothing is held, and every two raters share items as far as the
     items go round (60 items, 2 of 8 raters each: 15 items a rater, 1 to 3 shared by every two).
-    `held` are the items that a rater keeps whatever is dealt (rater -> ids); raters in it that are not in `raters`
-    count for the item and get no more.
+    `held` are the items that a rater keeps whatever is dealt (rater -> ids). Withdrawn raters are in neither: what they
+    answered does not count, so it is dealt anew.
     """
     items = study.of_role("item")
     if not study.raters_per_item or study.raters_per_item >= len(set(raters) | {who for who in held if held[who]}):

@@ -1,7 +1,8 @@
 """What stands before the rating pages: which host names, which origins, how often, and the headers of every answer.
 
 A link is the only key to a rater's pages, so nothing here writes one down, and an answer to a wrong link says no more
-than that there is nothing. Who tries wrong links is slowed long before who rates quickly.
+than that there is nothing. Who tries wrong links is slowed long before who rates quickly, and a right link is never
+slowed for its neighbours' wrong ones: it is looked up first, which with 192 random bits gives nothing away.
 """
 
 from __future__ import annotations
@@ -117,7 +118,6 @@ class Gate:
         self.links, self.addresses, self.wrongs = (
             Bucket(*of) for of in (self.limits.link, self.limits.address, self.limits.wrong)
         )
-        self._right: set[str] = set()  # links that were right before: never kept out by a neighbour's wrong ones
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -141,19 +141,13 @@ class Gate:
             return 403
         return None if self.addresses.take(address(request)) else 429
 
-    def slowed(self, request: Any, link: str) -> bool:
-        """Whether a link must wait: it was used too often, or this address tried too many wrong ones."""
-        if link in self._right:
-            return not self.links.take(link)
-        return self.wrongs.left(address(request)) < 1
+    def slowed(self, request: Any, link: str, right: bool) -> bool:
+        """Whether who asks must wait: a right link was used too often, or this address tried too many wrong ones.
 
-    def was(self, request: Any, link: str, right: bool) -> None:
-        """Note whether a link led somewhere."""
-        if not right:
-            self.wrongs.take(address(request))
-        elif link not in self._right:
-            self._right.add(link)
-            self.links.take(link)
+        `right`: whether the link leads somewhere, which is looked up before. So ten wrong links from behind one address
+        shut out none of the right ones there, also after a restart, when nothing is known of who asked before.
+        """
+        return not (self.links.take(link) if right else self.wrongs.take(address(request)))
 
 
 def address(request: Any) -> str:

@@ -140,7 +140,7 @@ def _annotation(study: Study, item: Item, rows: Sequence[Mapping[str, Any]]) -> 
         if first[name]:
             of = "proposed" if name == "text" else TEXTS[item.kind][0]
             results.append({"from_name": name, "to_name": of, "type": "textarea", "value": {"text": [first[name]]}})
-    meta = {"rater": first["rater"], "dialect": first["dialect"], "side": first["side"]}
+    meta = {name: first[name] for name in ("rater", "dialect", "side", "withdrawn")}
     return {
         "was_cancelled": False,
         "lead_time": first["seconds"],
@@ -249,9 +249,9 @@ def _rows(study: Study, item: Item, rater: str, annotation: Mapping[str, Any], w
         raise MashqError(f"{where}: {error}") from error
     turn = dealing.flipped(study, EVERYONE, item)
     answer = turned(answer) if turn else answer
-    for row in answer_rows(
-        study, rater, item, answer, dialect=str(meta.get("dialect", "")), seconds=seconds, when=_when(annotation, where)
-    ):
+    about = {"dialect": str(meta.get("dialect", "")), "withdrawn": meta.get("withdrawn") is True}
+    when = _when(annotation, where)
+    for row in answer_rows(study, rater, item, answer, **about, seconds=seconds, when=when):
         side = str(meta.get("side", "")) or ("second" if turn else "first")
         yield {**row, "side": side if item.kind == "pairwise" else ""}
 
@@ -273,6 +273,8 @@ def _values(annotation: Mapping[str, Any], where: str) -> dict[str, Any]:
         if not isinstance(kind, str) or kind not in KEYS or not isinstance(found, Mapping) or KEYS[kind] not in found:
             raise MashqError(expected_got(f"{where}: result", f"one of {', '.join(KEYS)}", repr(kind)[:80]))
         value = found[KEYS[kind]]
+        if kind == "rating" and isinstance(value, float) and value.is_integer():  # some exports write 4 as 4.0
+            value = int(value)
         values[str(one.get("from_name"))] = value[0] if isinstance(value, list) and len(value) == 1 else value
     return values
 

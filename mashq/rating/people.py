@@ -24,7 +24,7 @@ from mashq.metrics.agreement import Agreement
 from mashq.metrics.score import Score, sign
 from mashq.rating.agreements import EVERY, Agreed, agreements_of, counted
 from mashq.rating.answered import read_answers
-from mashq.rating.beside_judge import Scores, beside_people, scores_of_rows, scores_of_samples
+from mashq.rating.beside_judge import Scores, beside_people, of_each_reply, scores_of_rows, scores_of_samples
 from mashq.rating.store import Store
 from mashq.rating.study import sample_id
 from mashq.rows import MashqError, expected_got
@@ -51,7 +51,7 @@ def people(name: str, evaluation: Step, ratings: str | Path, judged: Mapping[str
     inputs = {"evaluation": evaluation, **beside}
     return Step(
         name, _told, None, inputs, files={"ratings": ratings}, kind="folder", produces="people",
-        private=evaluation.private,
+        private=evaluation.private, version=2,  # 2: what was said of each reply
     )  # fmt: skip
 
 
@@ -84,6 +84,7 @@ def said_by_people(
 ) -> dict[str, Any]:
     """The content of people.json: answers (`table.COLUMNS`) joined to an evaluation's samples.parquet.
 
+    `scored` holds what was said of each reply (`of_each_reply`), by the numbers of the raters.
     Raters who were withdrawn are counted and left out. A reply's score is the mean of its raters; means and differences
     are over replies, their intervals over groups of items. Differences are the systems' less the baseline's on the
     items on which both were rated; Holm's correction is over all of them, and over those of single varieties.
@@ -119,6 +120,7 @@ def said_by_people(
         "preferences": _preferences([row for row in rows if row["kind"] == "pairwise"], seed),
         "agreement": [_agreement(one) for one in agreed],
         "judge": _beside(single, judge, seed),
+        "scored": of_each_reply(single, judge),
         "seed": seed,
     }
 

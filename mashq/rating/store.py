@@ -107,7 +107,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How the items are covered by raters who have them in their lists, and by answers."""
+    """How the items are covered by raters who have them in their lists, and by answers; withdrawn raters apart."""
 
     items: int
     wanted: int  # raters an item should have
@@ -267,7 +267,10 @@ class Store:
         return dataclasses.replace(rater, paused=paused)
 
     def withdraw(self, rater: Rater) -> None:
-        """The rater leaves: the link is dead, the answers stay, items not answered go to the others."""
+        """The rater leaves: the link is dead, the answers stay and are marked, and all their items go to the others.
+
+        Answered ones too: a withdrawn rater's answers do not count, so the item lacks a rater.
+        """
         with self._writing() as file:
             self._known(file, rater)
             file.execute("update raters set left = 1 where id = ?", (rater.id,))
@@ -293,7 +296,7 @@ class Store:
             answered = {item for (item,) in file.execute("select item from answers where rater = ?", (rater,))}
             kept[name] = self._kept(self._list(file, rater), answered, left)
         staying = [name for _, name, left in raters if not left]
-        held = {name: {item for item in items if self._items[item].role == "item"} for name, items in kept.items()}
+        held = {name: {item for item in kept[name] if self._items[item].role == "item"} for name in staying}
         dealt = dealing.deal(self.study, staying, held)
         for rater, name, left in raters:
             items = kept[name] if left else self._whole_list(name, kept[name], dealt[name])
@@ -430,11 +433,12 @@ class Store:
         )
 
     def coverage(self) -> Coverage:
-        """How many raters and answers the items have; what is lacking where there are too few raters."""
+        """How many raters and answers the items have, withdrawn ones apart; what is lacking where there are too few."""
         names = [item.id for item in self.study.of_role("item")]
+        staying = "join raters r on r.id = rater where not r.left"
         with self._reading() as file:
-            dealt = dict(file.execute("select item, count(*) from list where active group by item").fetchall())
-            answered = dict(file.execute("select item, count(*) from answers group by item").fetchall())
+            dealt = dict(file.execute(f"select item, count(*) from list {staying} and active group by item").fetchall())
+            answered = dict(file.execute(f"select item, count(*) from answers {staying} group by item").fetchall())
             (raters,) = file.execute("select count(*) from raters where not left").fetchone()
         wanted = self.study.raters_per_item or raters
         counts = [dealt.get(name, 0) for name in names]

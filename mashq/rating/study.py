@@ -12,6 +12,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ __all__ = [
 KINDS = {"absolute": 1, "pairwise": 2, "check": 2}  # kind of item -> how many texts it shows
 ROLES = ("item", "practice", "attention")
 LANGUAGES = ("ar", "en")  # of titles, questions and labels
+RUBRICS = "data/rubrics"  # in the package
 FAULTS_SHOWN = 10  # of a study that has more, so that the message fits a screen
 
 
@@ -73,6 +75,8 @@ class Item:
     right: Mapping[str, Any] = field(default_factory=dict)
     why: Mapping[str, str] = field(default_factory=dict)  # "ar" | "en": shown after a practice item
     group: str = ""  # items of one source: the cluster of every interval
+    template: str = ""  # of a check of a render: NAME/TEMPLATE, whose file a correction is for; "": of a translation
+    part: str = ""  # of a render: the template's `prompt` or `target`
 
 
 @dataclass(frozen=True)
@@ -234,6 +238,8 @@ def study_of(content: Any, where: str = "rating study") -> Study:
         for place, one in enumerate(listed if isinstance(listed, list) else ()):  # another type is told of below
             if isinstance(one, Mapping):
                 _check_keys(one, kind, f"{where}: {name}[{place}]")
+    if isinstance(content.get("items"), list):
+        content["items"] = [_with_prompt(one, f"{where}: items[{n}]") for n, one in enumerate(content["items"])]
     try:
         json.dumps(content, ensure_ascii=False).encode()
         return msgspec.convert(content, Study)
@@ -243,6 +249,18 @@ def study_of(content: Any, where: str = "rating study") -> Study:
         raise MashqError(f"{where}: holds what is no plain value ({error}).") from error
     except msgspec.ValidationError as error:
         raise MashqError(f"{where}: {error}.") from error
+
+
+def _with_prompt(item: Any, where: str) -> Any:
+    """An item of a file; of a check without a prompt, which need not ask anything, with an empty one.
+
+    Raises MashqError for a wrong kind: what else is lacking depends on it.
+    """
+    if not isinstance(item, Mapping) or not isinstance(kind := item.get("kind"), str):
+        return item  # told of by what reads the whole
+    if kind not in KINDS:
+        raise MashqError(expected_got(f"{where}: kind", " or ".join(KINDS), f"'{kind[:40]}'") + nearest(kind, KINDS))
+    return {"prompt": "", **item} if kind == "check" else item
 
 
 def _check_keys(content: Mapping[Any, Any], kind: type, where: str) -> None:
@@ -282,7 +300,9 @@ def _rubric(name: str) -> list[dict[str, Any]]:
     try:
         content = packaged.parsed(f"rubrics/{name}")
     except OSError as error:
-        raise MashqError(f"rubric '{name}': mashq carries none of this name; list the study's own criteria.") from error
+        known = sorted(file.name.removesuffix(".yaml") for file in resources.files("mashq").joinpath(RUBRICS).iterdir())
+        do = f"List the study's own criteria, or take one of these.{nearest(name, known)}"
+        raise MashqError(expected_got("rubric", " or ".join(known), f"'{name[:80]}'", do)) from error
     if not isinstance(content, Mapping) or not isinstance(content.get("criteria"), list):
         raise MashqError(expected_got(f"rubric '{name}'", "a mapping with a list `criteria`", type(content).__name__))
     return list(content["criteria"])
@@ -322,6 +342,9 @@ def study_of_samples(
 
 
 def _samples(path: Path) -> pa.Table:
+    if not path.is_file():
+        what = f"the samples of an evaluation ({path.name})"
+        raise MashqError(expected_got(str(path.parent), what, "no such file", "Name an evaluation's folder."))
     try:
         return pq.read_table(path, columns=list(SAMPLES))
     except (OSError, pa.ArrowException) as error:
@@ -362,7 +385,8 @@ def study_of_checks(pairs: Iterable[Mapping[str, str]], study: Mapping[str, Any]
     """A study in which people accept, correct or reject what was proposed for a source.
 
     A pair holds `source` and `proposed` (a sentence and its translation, a record and its render), and may hold
-    `system` (the engine), `variety`, `prompt` (what is asked of the rater) and `group`. Equal pairs are one item.
+    `system` (the engine), `variety`, `prompt` (what is asked of the rater), `group`, and of a render `template` and
+    `part`. Equal pairs are one item.
     """
     made: dict[str, dict[str, Any]] = {}
     for place, pair in enumerate(pairs):
@@ -371,7 +395,9 @@ def study_of_checks(pairs: Iterable[Mapping[str, str]], study: Mapping[str, Any]
                 expected_got(f"pairs[{place}]", "the texts 'source' and 'proposed'", ", ".join(pair) or "none")
             )
         system, variety = pair.get("system", ""), pair.get("variety", "")
-        name = f"{draw('check', pair['source'], pair['proposed'], system, variety):016x}"
+        render = [pair.get("template", ""), pair.get("part", "")]
+        own = render if any(render) else []  # translations keep the names that they always had
+        name = f"{draw('check', pair['source'], pair['proposed'], system, variety, *own):016x}"
         made[name] = {
             "id": name,
             "kind": "check",
@@ -379,6 +405,6 @@ def study_of_checks(pairs: Iterable[Mapping[str, str]], study: Mapping[str, Any]
             "shown": [pair["source"], pair["proposed"]],
             "systems": [system] if system else [],
             "variety": variety,
-            "group": pair.get("group", ""),
+            **{key: pair.get(key, "") for key in ("group", "template", "part")},
         }
     return study_of({**study, "items": [*study.get("items", ()), *made.values()]})

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from markupsafe import Markup
 
 from mashq.report.plots import number
-from mashq.report.words import Words, isolate
+from mashq.report.words import Words, apart, isolate
 
-__all__ = ["interval_text", "listed", "moved", "num", "p_text", "places_of", "slice_text", "system_label"]
+__all__ = ["interval_text", "listed", "models_by_notice", "moved", "num", "own_cautions", "p_text"]
+__all__ += ["pieces_by_slicing", "places_of", "shared_cautions", "slice_text", "slices_listed", "system_label"]
 
 PLACES = {"0..100": 1, "0..1": 3, "0 or 1": 3, "1..5": 2, "bits/byte": 3, "per token": 2}  # decimals by a metric's unit
 LENGTHS = re.compile(r"^(\d+)(?:-(\d+))? words?$")  # a slice by length: 4-12 words, 1 word
@@ -55,12 +56,51 @@ def slice_text(words: Words, by: str, value: str) -> str:
     if by == "length" and (found := LENGTHS.match(value)):
         least, most = found.groups()
         return words.plain("words_between" if most else "words_exactly", least=least, most=most)
-    return value or words.plain("unnamed")
+    if by == "task" and value:
+        return words.term("task_name", value)
+    return value or words.plain("no_template" if by == "template" else "unnamed")
 
 
 def system_label(words: Words, evaluation: Mapping[str, Any], name: str) -> str:
     """A system's name for people; the row of the references has one of its own."""
     return words.term("system_name", str(evaluation["labels"].get(name, name)))
+
+
+def shared_cautions(run: Mapping[str, Any]) -> list[str]:
+    """Keys of what no number of the run shows, where several evaluations say it: it is said once for all of them."""
+    every = [one["not_shown"] for one in run["evaluations"]]
+    return [key for key in every[0] if all(key in keys for keys in every)] if len(every) > 1 else []
+
+
+def own_cautions(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The run's evaluations, each without the cautions that hold for all."""
+    shared = shared_cautions(run)
+    return [{**one, "not_shown": [key for key in one["not_shown"] if key not in shared]} for one in run["evaluations"]]
+
+
+def models_by_notice(models: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Models with their licence and notice, each once, and all `steps` that it holds for."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for model in models:
+        key = (model["model"], model["licence"], model["notice"])
+        found.setdefault(key, {**model, "steps": []})["steps"].append(model["step"])
+    return list(found.values())
+
+
+def pieces_by_slicing(words: Words, pieces: Iterable[Mapping[str, str]], most: int = 12) -> Iterator[tuple[str, str]]:
+    """Slices as (slicing, their names in one line), each slicing once; of a long list the first `most` names."""
+    found: dict[str, list[str]] = {}
+    for piece in pieces:
+        found.setdefault(piece["by"], []).append(slice_text(words, piece["by"], piece["value"]))
+    for by, names in found.items():
+        more = f" (+{len(names) - most})" if len(names) > most else ""
+        yield words.plain(by), words.comma.join(apart(name) for name in names[:most]) + more
+
+
+def slices_listed(words: Words, pieces: Iterable[Mapping[str, str]]) -> Markup:
+    """Slices in one line of the page, grouped by slicing."""
+    parts = (Markup("{}: {}").format(by, isolate(names)) for by, names in pieces_by_slicing(words, pieces))
+    return Markup(words.semicolon).join(parts)
 
 
 def listed(words: Words, names: Iterable[str], most: int = 12) -> Markup:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mashq.report.cells import interval_text, p_text, places_of
-from mashq.report.lines import left_to_right, safe, table
+from mashq.report.lines import cell, code, left_to_right, safe, table
 from mashq.report.plots import number
 from mashq.report.record import Step, read_contamination
 from mashq.report.words import Words
@@ -28,7 +28,25 @@ def view(words: Words, facts: Mapping[str, Any], run: Mapping[str, Any]) -> dict
         if stage["rows"]  # a step of validation rows alone taught nothing
     ]
     common = [{**one, "why_name": words.term("wording_kind", one["why"])} for one in facts["common_wording"]]
-    return {**facts, "stages": stages, "gains": _gains(words, facts, run), "common_wording": common}
+    return {
+        **facts,
+        "stages": stages,
+        "gains": _gains(words, facts, run) if _something_left_out(facts) else [],
+        "same_gains": bool(_all_gains(facts)) and not _something_left_out(facts),
+        "common_wording": common,
+    }
+
+
+def _all_gains(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return list((facts["scores"] or {}).get("gains", []))
+
+
+def _something_left_out(facts: Mapping[str, Any]) -> bool:
+    """Whether the clean items are fewer than all in any difference; else the two lines of each would be the same."""
+    counts: dict[tuple[str, str], set[int]] = {}
+    for one in _all_gains(facts):
+        counts.setdefault((one["system"], one["metric"]), set()).add(one["n"])
+    return any(len(several) > 1 for several in counts.values())
 
 
 def _evidence(words: Words, stage: Mapping[str, Any]) -> str:
@@ -45,7 +63,7 @@ def _gains(words: Words, facts: Mapping[str, Any], run: Mapping[str, Any]) -> li
     labels = {name: label for one in run["evaluations"] for name, label in one["labels"].items()}
     metrics = {name: about for one in run["evaluations"] for name, about in one["metrics"].items()}
     gains = []
-    for one in (facts["scores"] or {}).get("gains", []):
+    for one in _all_gains(facts):
         places = places_of(metrics, one["metric"])
         shown = {
             "label": words.term("system_name", str(labels.get(one["system"], one["system"]))),
@@ -59,27 +77,41 @@ def _gains(words: Words, facts: Mapping[str, Any], run: Mapping[str, Any]) -> li
 
 
 def markdown(words: Words, facts: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
-    """The verdict, the stages, and the gains on all items and on the clean ones."""
-    say = words.plain
-    told = say(f"contamination_{facts['verdict']}")
+    """What the page shows: the verdict, the stages with their evidence, the gains, and the wording left out."""
+    say, shown = words.plain, view(words, facts, run)
+    told = f"**{say('contamination_' + facts['verdict'])}**"
     rows = [
         [
             safe(stage["stage"]),
             number(stage["rows"]),
             number(stage["contaminated"]["n"]),
             number(stage["contaminated"]["share"], 3),
-            left_to_right(words, _share_interval(stage)),
+            left_to_right(words, stage["interval"]),
+            safe(stage["found"] or "–"),
         ]
-        for stage in facts["stages"]
+        for stage in shown["stages"]
     ]
-    counts = {"items": facts["items"], "untold_items": facts["untold"]}
-    heads = ("stage", "rows_learnt", "contaminated_items", "share", "interval")
+    counts = {"items": facts["items"], "contaminated_items": facts["contaminated"]["n"]}
+    counts |= {"clean_items": facts["clean"], "untold_items": facts["untold"]}
+    heads = ("stage", "rows_learnt", "contaminated_items", "share", "interval", "evidence")
     return [
+        say("contamination_note"),
+        "",
         words.comma.join([told, *(f"{say(key)}: {number(n)}" for key, n in counts.items())]),
         "",
         *table([say(key) for key in heads], rows),
-        *_gains_table(words, _gains(words, facts, run)),
+        *_gains_table(words, shown["gains"]),
+        *([say("contamination_same"), ""] if shown["same_gains"] else []),
+        *_wording_table(words, shown["common_wording"]),
+        f"{say('signature')}: {code(facts['signature'])}",
+        "",
     ]
+
+
+def _wording_table(words: Words, common: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = [[cell(one["text"]), safe(one["why_name"]), number(one["items"])] for one in common]
+    head = [words.plain(key) for key in ("wording", "reason", "items")]
+    return [f"#### {words.plain('common_wording')}", *table(head, rows)] if rows else []
 
 
 def _gains_table(words: Words, gains: list[dict[str, Any]]) -> list[str]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from mashq import __version__
 from mashq.lm.toy import TOYS
-from mashq.report import fertility, papers
+from mashq.report import fertility, identity, judging, papers, seeds
+from mashq.report.disagreements import with_people
 from mashq.report.evaluated import LEAST_GROUPS, board, evaluation_facts
 from mashq.report.parts import read_parts
 from mashq.report.plots import Series
@@ -35,7 +36,9 @@ LAST = 10  # steps that the last training loss is the mean of
 
 def build(runs: Sequence[Run], *, seed: int) -> dict[str, Any]:
     """The facts of a report on `runs`, JSON-able; `seed` draws the samples."""
-    facts = [_run(run, seed, alone=len(runs) == 1) for run in runs]
+    over_seeds = seeds.read(runs)
+    pooled = seeds.seeds_of(over_seeds)
+    facts = [_run(run, seed, len(runs) == 1, pooled) for run in runs]
     rows = [
         {"run": f"{run['recipe']}/{run['name']}", "system": system, "scores": evaluation["scores"]}
         for run in facts
@@ -43,10 +46,11 @@ def build(runs: Sequence[Run], *, seed: int) -> dict[str, Any]:
         for system in evaluation["systems"]
     ]
     several = len({row["run"] for row in rows}) > 1
-    return {"mashq": __version__, "seed": seed, "runs": facts, "board": board(rows) if several else None}
+    beside = {"board": board(rows) if several else None, "over_seeds": over_seeds}
+    return {"mashq": __version__, "seed": seed, "runs": facts, **beside}
 
 
-def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
+def _run(run: Run, seed: int, alone: bool, pooled: Mapping[str, int]) -> dict[str, Any]:
     learnt = {
         str(step.manifest["inputs"]["evaluation"]): _learnt_items(read_contamination(step))
         for step in run.of("contamination")
@@ -85,9 +89,16 @@ def _run(run: Run, seed: int, alone: bool) -> dict[str, Any]:
         "models": models,
         "parts": parts,
         "paper": papers.read(run.recipe, evaluations, parts),
-        "evaluations": [{**one, "not_shown": _not_shown(one, bool(models), rated)} for one in evaluations],
+        "evaluations": [
+            {**one, "not_shown": _not_shown(one, seeds.not_shown(one["fingerprint"], bool(models), pooled), rated)}
+            for one in with_people(run, evaluations, parts)
+        ],
         "seeds": _seeds(run, evaluations, seed),
+        "identity": identity.read(run, evaluations),
     }
+    if any(part["kind"] == "judge_card" and judging.has_no_model(part["about"]) for part in parts):
+        for evaluation in facts["evaluations"]:
+            evaluation["not_shown"][:0] = ["not_judge"] if evaluation["judged"] else []
     return {**facts, "licences": _licences(run, models), "limits": _limits(facts)}
 
 
@@ -109,13 +120,12 @@ def _scored(run: Run, evaluations: Sequence[Mapping[str, Any]]) -> set[str]:
     return found
 
 
-def _not_shown(evaluation: Mapping[str, Any], trained: bool, rated: Mapping[str, bool]) -> list[str]:
+def _not_shown(evaluation: Mapping[str, Any], of_seeds: Sequence[str], rated: Mapping[str, bool]) -> list[str]:
     """What no score of such a run can show, most telling first; `rated`: evaluation -> are its raters programs."""
     judged, simulated = bool(evaluation["judged"]), rated.get(evaluation["fingerprint"])
     raters = ["not_people_judged" if judged else "not_people"] if simulated is None else []
     raters += ["not_people_simulated"] if simulated else []
-    seeds = ["not_seeds"] if trained else []
-    return [*_toys(evaluation), "not_truth_judged" if judged else "not_truth", *raters, *seeds, "not_elsewhere"]
+    return [*_toys(evaluation), "not_truth_judged" if judged else "not_truth", *raters, *of_seeds, "not_elsewhere"]
 
 
 def _seeds(run: Run, evaluations: Sequence[Mapping[str, Any]], seed: int) -> list[dict[str, Any]]:
@@ -285,7 +295,8 @@ def _limits(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     dropped = sum(data["counts"]["dropped"] for data in facts["data"])
     found += [{"limit": "dropped", "n": dropped}] if dropped else []
     found += [{"limit": "open_counts", "step": data["step"]} for data in facts["data"] if not data["closes"]]
-    found += [{"limit": "drift", "step": step["name"]} for step in facts["steps"] if step["drift"]]
+    drifted = ", ".join(step["name"] for step in facts["steps"] if step["drift"])
+    found += [{"limit": "drift", "steps": drifted}] if drifted else []
     unique: list[dict[str, Any]] = []
     for entry in found:
         if entry not in unique:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mashq.report import fertility
+from mashq.evaluate_crossings import FEWEST
+from mashq.report import crossings, fertility
 from mashq.report.record import Evaluation, Step
 from mashq.report.samples import draw_replies, flat
 
@@ -50,6 +51,7 @@ def evaluation_facts(step: Step, evaluation: Evaluation, seed: int) -> dict[str,
         "absent": scores.get("absent") or [],
         "sensitivity": scores.get("sensitivity"),
         "fertility": fertility.of_samples(evaluation.samples, scores["systems"]),
+        "crossings": crossings.read(scores, metrics, least_groups=LEAST_GROUPS),
         "judged": any(name.startswith("judge_") for name in metrics),
     }
     order = [baseline, *others]
@@ -129,8 +131,13 @@ def _sliced(entries: Iterable[Mapping[str, Any]], metric: str | None) -> list[Ma
     return [entry for entry in mine if len(values[entry["slice"]["by"]]) > 1]
 
 
+def _enough(entries: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Those of at least `FEWEST` items, which alone are named the worst; all of them where none has so many."""
+    return [entry for entry in entries if entry["n"] >= FEWEST] or entries
+
+
 def _worst(facts: Mapping[str, Any], metric: str | None) -> dict[str, Any] | None:
-    mine = _sliced((entry for entry in facts["scores"] if entry["system"] == facts["primary"]), metric)
+    mine = _enough(_sliced((entry for entry in facts["scores"] if entry["system"] == facts["primary"]), metric))
     if metric is None or not mine:
         return None
     sign = 1 if facts["metrics"][metric]["higher_is_better"] else -1
@@ -140,7 +147,7 @@ def _worst(facts: Mapping[str, Any], metric: str | None) -> dict[str, Any] | Non
 def _least_gain(
     facts: Mapping[str, Any], ours: Iterable[Mapping[str, Any]], metric: str | None
 ) -> dict[str, Any] | None:
-    mine = _sliced(ours, metric)
+    mine = _enough(_sliced(ours, metric))
     if metric is None or not mine:
         return None
     sign = 1 if facts["metrics"][metric]["higher_is_better"] else -1

@@ -7,8 +7,18 @@ from typing import Any
 
 from markupsafe import Markup
 
-from mashq.report import fertility, plots, sensitivity
-from mashq.report.cells import interval_text, listed, moved, num, p_text, places_of, slice_text, system_label
+from mashq.report import crossings, fertility, plots, sensitivity
+from mashq.report.cells import (
+    interval_text,
+    listed,
+    moved,
+    num,
+    p_text,
+    places_of,
+    slice_text,
+    slices_listed,
+    system_label,
+)
 from mashq.report.evaluated import ALPHA
 from mashq.report.plots import Scale, Series, number, scale_over
 from mashq.report.words import Words, isolate
@@ -16,7 +26,7 @@ from mashq.report.words import Words, isolate
 __all__ = ["MOST_SLICES", "EvaluationView"]
 
 MOST_SLICES = 40  # rows of one slicing on the page; the rest is in report.json
-KINDS = 6  # colours of systems before they repeat
+KINDS = 8  # colours of systems before they repeat
 
 
 class EvaluationView:
@@ -46,6 +56,7 @@ class EvaluationView:
             "marked": any(_powerless(entry) for entry in evaluation["comparisons"]),
             "sensitivity": sensitivity.view(self.words, evaluation),
             "fertility": fertility.view(self.words, evaluation["fertility"]),
+            "crossings": crossings.view(self.words, evaluation),
             "obedience": self._obedience(shared),
         }
 
@@ -118,7 +129,7 @@ class EvaluationView:
         found = []
         first = evaluation["headline"][0]["metric"] if evaluation["headline"] else None
         if evaluation["unproven_slices"] and first:
-            pieces = listed(self.words, (self.slice(piece) for piece in evaluation["unproven_slices"]))
+            pieces = slices_listed(self.words, evaluation["unproven_slices"])
             found.append(self.words.html("not_all_slices", metric=self.metric(first), slices=pieces))
         if evaluation["unproven_metrics"]:
             names = listed(self.words, (self.metric(name) for name in evaluation["unproven_metrics"]))
@@ -134,16 +145,36 @@ class EvaluationView:
         return [*found, *(self.words.html(key) for key in evaluation["not_shown"])]
 
     def _slices_notes(self, evaluation: Mapping[str, Any]) -> list[Markup]:
-        """The worst slice, and the one that gains least."""
+        """The worst slice, the one that gains least, and where slices are crossed the two cells that are so."""
         found = []
         if worst := evaluation["worst"]:
             value = num(worst["value"], places_of(evaluation["metrics"], worst["metric"]))
             names = {"system": evaluation["labels"][worst["system"]], "metric": self.metric(worst["metric"])}
-            found.append(self.words.html("worst_slice", slice=self._of(worst["slice"]), value=value, **names))
+            found.append(self.words.html("worst_slice", value=value, **self._where(evaluation, worst), **names))
         if least := evaluation["least_gain"]:
             value = num(least["difference"], places_of(evaluation["metrics"], least["metric"]), signed=True)
-            found.append(self.words.html("least_gain", slice=self._of(least["slice"]), value=value))
-        return found
+            found.append(self.words.html("least_gain", value=value, **self._where(evaluation, least)))
+        return [*found, *self._cells_notes(evaluation)]
+
+    def _cells_notes(self, evaluation: Mapping[str, Any]) -> list[Markup]:
+        """The worst cell of all crossings in the metric of the headline, and the cell that gains least in it."""
+        crossed, first = evaluation["crossings"], evaluation["worst"]
+        if not crossed or not first or not (worst := crossed["worst"].get(first["metric"])):
+            return []
+        metric, places = first["metric"], places_of(evaluation["metrics"], first["metric"])
+        shown = crossings.shown(self.words, worst, "value", places)
+        found = [self.words.html("worst_cell", metric=self.metric(metric), **shown)]
+        if least := crossed["least_gain"].get(metric):
+            found.append(self.words.html("least_gain_cell", **crossings.shown(self.words, least, "difference", places)))
+        return [*found, self.words.html("named_from", n=num(crossed["least_items"]))]
+
+    def _where(self, evaluation: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Markup]:
+        """The slice of a number, its interval and its items."""
+        ends = interval_text(entry["low"], entry["high"], places_of(evaluation["metrics"], entry["metric"]))
+        none = entry["low"] is None or entry["high"] is None
+        interval = Markup('<bdi dir="ltr" class="num">{}</bdi>').format(ends)
+        interval = Markup(self.words.plain("without_interval")) if none else interval
+        return {"slice": self._of(entry["slice"]), "interval": interval, "n": num(entry["n"])}
 
     def _of(self, piece: Mapping[str, str]) -> Markup:
         """`task: capital`, with the name of the slicing."""

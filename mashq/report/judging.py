@@ -11,26 +11,28 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mashq.judge.card_page import interval_text, label_of, meaning, name_of, number_text, unit_of
+from mashq.judge.card_page import interval_text, label_of, meaning, name_of, number_text, reason_of, unit_of
 from mashq.packaged import parsed
 from mashq.report import plots
 from mashq.report.cells import p_text
-from mashq.report.lines import code, left_to_right, safe, table
+from mashq.report.lines import left_to_right, safe, table
 from mashq.report.record import Step
-from mashq.report.words import Words
+from mashq.report.words import Words, apart
 from mashq.rows import MashqError, expected_got
 
 HEADING = "judge_card"
 TEMPLATE = "judging.html"
 
 FILE = "judge_card.json"
-ORDER = ("position", "length", "dialect", "spelling", "rubric", "defects", "halo", "people", "retest", "unparsed")
-OPEN = ("position", "length", "dialect")  # probes whose numbers are shown without a click
+ORDER: tuple[str, ...] = ("position", "preference", "length", "dialect", "spelling", "rubric", "defects", "halo")
+ORDER += ("people", "retest", "unparsed")
+OPEN = ("position", "preference", "length", "dialect")  # probes whose numbers are shown without a click
 NO_MODEL = ("echo", "scripted")  # how the identity of a judge begins behind which there is no language model
 ISOLATED = re.compile("\N{LEFT-TO-RIGHT ISOLATE}[^\N{POP DIRECTIONAL ISOLATE}]*")  # a number that no line may break
 LEVELS = ("1", "2", "3", "4", "5")
 STATUS_KIND = {"concern": "worse", "open": "unclear", "clear": "better"}
-LABELS = ("distribution", "what", "criterion", "about", "value", "interval", "n", "unparsed", "p", "detectable")
+LABELS: tuple[str, ...] = ("distribution", "what", "criterion", "about", "value", "interval", "n", "unparsed", "p")
+LABELS += ("detectable", "change", "reason", "count")
 COEFFICIENTS = ("kappa", "spearman", "alpha")
 
 
@@ -68,15 +70,16 @@ def view(words: Words, facts: Mapping[str, Any], run: Mapping[str, Any]) -> dict
 def markdown(words: Words, facts: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
     """What to beware of, what was measured, then every probe as a table."""
     lines = [line for warning in _warnings(words, facts, run) for line in (f"**⚠ {safe(warning)}**", "")]
+    lines += [words.plain("judging_note"), ""]
     lines += [f"* {name}: {left_to_right(words, safe(value))}" for name, value in _figures(words, facts)]
     for group in _concluded(words, facts):
         lines += ["", f"**{group['name']}**", "", *(f"* {_sentence(line)}" for line in group["lines"])]
-    lines += _scores_table(words, facts) + _matrix_table(words, facts)
+    lines += _scores_table(words, facts) + _matrix_table(words, facts) + _people_table(words, facts)
     for probe in (_probe(words, facts, name) for name in _probes(facts)):
         lines += ["", f"#### {probe['title']}", "", *(f"* {one}" for one in probe["meanings"])]
         head = [label_of(key, words.lang) for key in ("what", "criterion", "about", "value", "interval", "n", "p")]
         lines += table(head, ([*map(safe, row["names"]), *_numbers(words, row)] for row in probe["rows"]))
-    return [*lines, f"{words.plain('step')}: {code(facts['step'])}", ""]
+    return [*lines, *_left_table(words, facts)]
 
 
 # --- what must be known first ----------------------------------------------------------------------------------------
@@ -88,19 +91,24 @@ def _warnings(words: Words, facts: Mapping[str, Any], run: Mapping[str, Any]) ->
     labels = {name: label for one in run["evaluations"] for name, label in one["labels"].items()}
     named = {name: words.term("system_name", str(labels.get(name, name))) for name in about.get("kin", ())}
     found = []
-    spoken = (str(about.get("identity", "")), str(about["model"]), str(about["model"]).rpartition("#")[2])
-    if any(one.startswith(NO_MODEL) for one in spoken):  # a server may say by its model's name that there is none
-        found.append(words.plain("judging_no_model", model=about["model"]))
+    if has_no_model(about):
+        found.append(words.plain("judging_no_model", model=apart(about["model"])))
     if named:
         family = words.comma.join(about.get("family") or ()) or words.plain("judging_itself")
         found.append(words.plain("judging_kin", systems=words.comma.join(named.values()), family=family))
     if not about.get("family") and not found:
-        found.append(words.plain("judging_family_unknown", model=about["model"]))
+        found.append(words.plain("judging_family_unknown", model=apart(about["model"])))
     if (facts.get("people") or {}).get("simulated"):
         found.append(words.plain("judging_simulated"))
     if about["rubric"] == "medical":
         found.append(words.plain("judging_medical"))
     return found
+
+
+def has_no_model(about: Mapping[str, Any]) -> bool:
+    """Whether no language model stands behind a judge; a server may say so by its model's name."""
+    spoken = (str(about.get("identity", "")), str(about["model"]), str(about["model"]).rpartition("#")[2])
+    return any(one.startswith(NO_MODEL) for one in spoken)
 
 
 def _figures(words: Words, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -129,11 +137,16 @@ def _concluded(words: Words, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     names = parsed("judge/words")["status"]
     groups = []
     for status, kind in STATUS_KIND.items():
-        said = (one[words.lang] for one in facts["conclusions"] if one["status"] == status)
+        said = (_as_printed(one[words.lang]) for one in facts["conclusions"] if one["status"] == status)
         lines = [ISOLATED.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), line) for line in said]
         if lines:
             groups.append({"kind": kind, "name": names[status][words.lang], "lines": lines})
     return groups
+
+
+def _as_printed(line: str) -> str:
+    """A stored sentence with its numbers as the rest of the page has them; older cards say `31 %` and `-0.12`."""
+    return re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", re.sub(r"(?<=\d) %", "%", line))
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------
@@ -233,7 +246,11 @@ def _coefficient(one: Mapping[str, Any] | None) -> dict[str, Any]:
 def _left_out(words: Words, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What could not be changed, why, and in how many cases."""
     return [
-        {"name": " / ".join(name_of(name, words.lang) for name in kind.split("/")), "reason": reason, "n": count}
+        {
+            "name": " / ".join(name_of(name, words.lang) for name in kind.split("/")),
+            "reason": reason_of(reason, words.lang),
+            "n": count,
+        }
         for kind, reasons in sorted(facts["left_out"].items())
         for reason, count in reasons.items()
     ]
@@ -264,3 +281,25 @@ def _matrix_table(words: Words, facts: Mapping[str, Any]) -> list[str]:
     ]
     head = [label_of("criterion", words.lang), *map(safe, found["head"])]
     return [f"#### {words.plain('judging_matrix')}", *table(head, rows)]
+
+
+def _people_table(words: Words, facts: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [
+            safe(line["criterion"]),
+            line["of"],
+            *(left_to_right(words, safe(f"{one['value']} {one['interval']}".strip())) for one in line["cells"]),
+            str(line["cells"][0]["n"]),
+        ]
+        for line in _beside_people(words, facts)
+    ]
+    keys = ("judging_coefficient", "judging_with_judge", "judging_with_people")
+    head = [label_of("criterion", words.lang), *map(words.plain, keys), label_of("n", words.lang)]
+    title = [f"#### {words.plain('judging_people')}", "", words.plain("judging_people_note")]
+    return [*title, *table(head, rows)] if rows else []
+
+
+def _left_table(words: Words, facts: Mapping[str, Any]) -> list[str]:
+    rows = [[safe(one["name"]), safe(one["reason"]), str(one["n"])] for one in _left_out(words, facts)]
+    head = [label_of(key, words.lang) for key in ("change", "reason", "count")]
+    return ["", f"#### {words.plain('judging_left_out')}", *table(head, rows)] if rows else []

@@ -5,23 +5,58 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mashq.report import fertility, papers, sensitivity
-from mashq.report.cells import interval_text, moved, p_text, places_of, slice_text, system_label
+from mashq.report import crossings, fertility, identity_view, papers, seeds_page, sensitivity
+from mashq.report.cells import (
+    interval_text,
+    moved,
+    own_cautions,
+    p_text,
+    pieces_by_slicing,
+    places_of,
+    shared_cautions,
+    slice_text,
+    system_label,
+)
 from mashq.report.lines import cell, code, left_to_right, safe, table, yaml_text
+from mashq.report.markdown_data import licences, made, trained, written
 from mashq.report.parts import markdown_of
 from mashq.report.plots import number
-from mashq.report.record import COUNTS
 from mashq.report.words import Words
 
 __all__ = ["cell", "code", "report_markdown", "safe", "table", "yaml_text"]
 
 
 def report_markdown(content: Mapping[str, Any], words: Words) -> str:
-    """report.md: the headline, counts, scores, paired tests, health and limits; plots and samples are on the page."""
-    lines = [f"# {words.plain('title')}", ""]
+    """report.md: every section of the page but the sample rows and replies; a plot stands as its numbers."""
+    lines = [f"# {words.plain('title')}", "", *seeds_page.markdown(words, content["over_seeds"])]
+    lines += _beside(words, content) if content["board"] else []
     for run in content["runs"]:
         lines += _Markdown(words).run(run)
     return "\n".join(lines) + "\n"
+
+
+def _beside(words: Words, content: Mapping[str, Any]) -> list[str]:
+    """Several runs' systems by metrics; each column has one signature."""
+    known = [one for run in content["runs"] for one in run["evaluations"]]
+    metrics = {name: facts for one in known for name, facts in one["metrics"].items()}
+    labels = {name: system_label(words, one, name) for one in known for name in one["labels"]}
+    columns = content["board"]["columns"]
+    places = [places_of(metrics, column["metric"]) for column in columns]
+    rows = [
+        [code(row["run"], in_table=True), safe(labels[row["system"]]), *_cells(words, row["cells"], places)]
+        for row in content["board"]["rows"]
+    ]
+    names = [words.term("metric", column["metric"]) for column in columns]
+    signed = [f"- {name}: {code(column['signature'])}" for name, column in zip(names, columns, strict=True)]
+    head = [words.plain("run"), words.plain("system"), *names]
+    return [f"## {words.plain('runs_compared')}", "", words.plain("columns_note"), *table(head, rows), *signed, ""]
+
+
+def _cells(words: Words, cells: Sequence[Mapping[str, Any] | None], places: Sequence[int | None]) -> list[str]:
+    return [
+        left_to_right(words, f"{number(one['value'], to)} {interval_text(one['low'], one['high'], to)}") if one else "–"
+        for one, to in zip(cells, places, strict=True)
+    ]
 
 
 class _Markdown:
@@ -33,59 +68,36 @@ class _Markdown:
 
     def run(self, run: Mapping[str, Any]) -> list[str]:
         """All sections of one run."""
-        lines = [f"## {safe(run['recipe'])}/{safe(run['name'])}", "", safe(run["caption"]), ""]
-        for evaluation in run["evaluations"]:
-            lines += self.summary(evaluation)
-        lines += papers.markdown(self.words, run["paper"]) if run["paper"] else []
-        lines += [f"### {self.say('data')}", ""] if run["data"] else []
-        head = [self.say("step"), *(self.say(kind) for kind in COUNTS), self.say("reasons")]
-        rows = [
-            [
-                safe(data["step"]),
-                *(number(data["counts"][kind]) for kind in COUNTS),
-                "; ".join(f"{safe(reason['reason'])}: {number(reason['rows'])}" for reason in data["reasons"]),
-            ]
-            for data in run["data"]
+        lines = [
+            f"## {safe(run['recipe'])}/{safe(run['name'])}",
+            "",
+            safe(self.words.term("recipe_caption", run["caption"])),
+            "",
         ]
-        lines += table(head, rows) if rows else []
+        lines += self.summaries(run)
+        lines += papers.markdown(self.words, run["paper"]) if run["paper"] else []
+        lines += made(self.words, run)
         for survey in run["surveys"]:
-            lines += self.written(survey)
+            lines += written(self.words, survey)
         for found in run["tables"]:
             lines += self.counted(found)
-        lines += self.training(run["models"])
+        lines += trained(self.words, run["models"])
         for evaluation in run["evaluations"]:
-            lines += [*self.scores(evaluation), *fertility.markdown(self.words, evaluation["fertility"])]
+            lines += [
+                *self.named(run, evaluation),
+                *self.scores(evaluation),
+                *fertility.markdown(self.words, evaluation["fertility"]),
+            ]
             lines += [*sensitivity.markdown(self.words, evaluation), *self.pairs(evaluation)]
+            lines += crossings.markdown(self.words, evaluation)
             lines += [*self.health(evaluation), *self.obedience(evaluation)]
         lines += markdown_of(self.words, run)
-        return [*lines, *self.cost(run), *self.limits(run)]
-
-    def written(self, survey: Mapping[str, Any]) -> list[str]:
-        """What a model wrote: how much of it was kept, round by round, and which checks it passes."""
-        keys = ("wanted", "kept", "replies", "prompt_tokens", "new_tokens")
-        rounds = [
-            [
-                self.say("mended_round" if line["mended"] else "plain_round", n=number(line["attempt"] + 1)),
-                number(line["replies"]),
-                number(line["kept"]),
-            ]
-            for line in survey["tries"]
-        ]
-        checks = [
-            [
-                safe(self.words.term("check_name", line["check"])),
-                number(line["replies"]),
-                number(line["passed"] / line["replies"], 3),
-                number(line["kept_passed"] / line["kept"] if line["kept"] else None, 3),
-            ]
-            for line in survey["checks"]
-        ]
-        passed = ("check", "replies_made", "passed_of_replies", "passed_of_kept")
         return [
-            f"### {self.say('written')}: {safe(survey['step'])}",
-            *table([self.say(f"written_{key}") for key in keys], [[number(survey[key]) for key in keys]]),
-            *table([self.say(key) for key in ("round", "replies_made", "kept")], rounds),
-            *(table([self.say(key) for key in passed], checks) if checks else []),
+            *lines,
+            *self.cost(run),
+            *licences(self.words, run),
+            *identity_view.markdown(self.words, run),
+            *self.limits(run),
         ]
 
     def counted(self, found: Mapping[str, Any]) -> list[str]:
@@ -104,33 +116,6 @@ class _Markdown:
                 *table([self.say(key) for key in heads], rows),
             ]
         return lines
-
-    def training(self, models: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Steps, losses, tokens and seed of every model that was trained."""
-        rows = [
-            [
-                safe(model["step"]),
-                number(model["steps"]),
-                number(model["first"] and model["first"][1], 3),
-                number(model["last"] and model["last"][1], 3),
-                number(model["last_eval"] and model["last_eval"][1], 3),
-                number(model["supervised_tokens"]),
-                number(model["tokens"].get("tokens")),
-                safe("–" if model["seed"] is None else model["seed"]),
-            ]
-            for model in models
-        ]
-        keys = (
-            "optimiser_steps",
-            "first_loss",
-            "last_loss",
-            "last_eval_loss",
-            "supervised_tokens",
-            "all_tokens",
-            "seed",
-        )
-        head = [self.say(key) for key in ("step", *keys)]
-        return [f"### {self.say('training')}", *table(head, rows)] if rows else []
 
     def obedience(self, evaluation: Mapping[str, Any]) -> list[str]:
         """System by rule of a story prompt: the share that obeys."""
@@ -155,8 +140,26 @@ class _Markdown:
         low, high = (None if end is None else 100 * end for end in (one["low"], one["high"]))
         return self.ltr(f"{number(100 * one['value'], 1)}% {interval_text(low, high, 1)} (n = {number(one['n'])})")
 
-    def summary(self, evaluation: Mapping[str, Any]) -> list[str]:
+    def summaries(self, run: Mapping[str, Any]) -> list[str]:
+        """The headline of each evaluation, with what speaks against it; what holds for all of them comes last."""
         lines = [f"### {self.say('summary')}", ""]
+        for evaluation in own_cautions(run):
+            lines += [*self.named(run, evaluation), *self.summary(evaluation)]
+        lines += [] if run["evaluations"] else [self.say("no_comparison"), ""]
+        shared = [f"- {self.say(key)}" for key in shared_cautions(run)]
+        return [*lines, *([f"**{self.say('not_shown_all')}**", "", *shared, ""] if shared else [])]
+
+    def named(self, run: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[str]:
+        """The name of an evaluation as a heading, where a run has several."""
+        if len(run["evaluations"]) < 2:
+            return []
+        labels = {name: system_label(self.words, evaluation, name) for name in evaluation["systems"]}
+        base = safe(labels.pop(evaluation["baseline"]))
+        against = self.say("versus", a=self.words.comma.join(map(safe, labels.values())), b=base)
+        return [f"#### {code(evaluation['step'])}: {against if labels else base}", ""]
+
+    def summary(self, evaluation: Mapping[str, Any]) -> list[str]:
+        lines = []
         for entry in evaluation["headline"]:
             places = places_of(evaluation["metrics"], entry["metric"])
             sentence = self.say(
@@ -177,16 +180,43 @@ class _Markdown:
             lines.append(f"- **{sentence}** {self.say('verdict_' + entry['verdict'])}. {' · '.join(proof)}")
         if not evaluation["headline"]:
             lines.append(self.say("no_comparison"))
-        return [
-            *lines,
-            "",
-            f"**{self.say('not_shown')}**",
-            "",
-            *self.powerless(evaluation),
-            *([f"- {self.say('not_clean', **evaluation['learnt_items'])}"] if evaluation["learnt_items"] else []),
-            *(f"- {self.say(key)}" for key in evaluation["not_shown"]),
-            "",
-        ]
+        lines += ["", *(f"{note}\n" for note in self.slices(evaluation))]
+        against = self.against(evaluation)
+        return [*lines, *([f"**{self.say('not_shown')}**", "", *against, ""] if against else [])]
+
+    def slices(self, evaluation: Mapping[str, Any]) -> list[str]:
+        """The weakest slice, and the one that gains least."""
+        found = []
+        if worst := evaluation["worst"]:
+            metric = self.words.term("metric", worst["metric"])
+            value = self.ltr(number(worst["value"], places_of(evaluation["metrics"], worst["metric"])))
+            system = safe(system_label(self.words, evaluation, worst["system"]))
+            names = {"system": system, "metric": metric}
+            found.append(self.say("worst_slice", value=value, **self.where(evaluation, worst), **names))
+        if least := evaluation["least_gain"]:
+            places = places_of(evaluation["metrics"], least["metric"])
+            value = self.ltr(number(least["difference"], places, signed=True))
+            found.append(self.say("least_gain", value=value, **self.where(evaluation, least)))
+        return found
+
+    def where(self, evaluation: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, str]:
+        """The slice of a number, its interval and its items."""
+        ends = interval_text(entry["low"], entry["high"], places_of(evaluation["metrics"], entry["metric"]))
+        interval = self.say("without_interval") if entry["low"] is None or entry["high"] is None else self.ltr(ends)
+        return {"slice": self.piece(entry["slice"]), "interval": interval, "n": number(entry["n"])}
+
+    def against(self, evaluation: Mapping[str, Any]) -> list[str]:
+        """What the headline does not show, as the page has it."""
+        found, first = [], evaluation["headline"][0]["metric"] if evaluation["headline"] else None
+        if evaluation["unproven_slices"] and first:
+            slices = self.pieces(evaluation["unproven_slices"])
+            found.append(self.say("not_all_slices", metric=self.words.term("metric", first), slices=slices))
+        if evaluation["unproven_metrics"]:
+            names = (self.words.term("metric", name) for name in evaluation["unproven_metrics"])
+            found.append(self.say("not_all_metrics", metrics=self.words.comma.join(names)))
+        lines = [f"- {line}" for line in found] + self.powerless(evaluation)
+        lines += [f"- {self.say('not_clean', **evaluation['learnt_items'])}"] if evaluation["learnt_items"] else []
+        return [*lines, *(f"- {self.say(key)}" for key in evaluation["not_shown"])]
 
     def powerless(self, evaluation: Mapping[str, Any]) -> list[str]:
         """The line that nothing could have been significant, where it holds."""
@@ -215,15 +245,25 @@ class _Markdown:
                     for entry in mine
                     if entry["signature"] == signature
                 ]
-                lines += [f"**{self.words.term('metric', metric)}** {code(signature)}", *table(head, rows)]
+                name = f"**{self.words.term('metric', metric)}** ({self.better(evaluation, metric)})"
+                lines += [f"{name} {code(signature)}", *table(head, rows)]
         return lines
+
+    def better(self, evaluation: Mapping[str, Any], metric: str) -> str:
+        return self.say("higher_better" if evaluation["metrics"][metric]["higher_is_better"] else "lower_better")
 
     def piece(self, piece: Mapping[str, str]) -> str:
         name = safe(slice_text(self.words, piece["by"], piece["value"]))
         return name if piece["by"] in ("all", "macro") else f"{self.say(piece['by'])}: {name}"
 
+    def pieces(self, pieces: Sequence[Mapping[str, str]]) -> str:
+        """Slices in one line, grouped by slicing."""
+        parts = (f"{by}: {safe(names)}" for by, names in pieces_by_slicing(self.words, pieces))
+        return self.words.semicolon.join(parts)
+
     def pairs(self, evaluation: Mapping[str, Any]) -> list[str]:
-        keys = ("system", "slice", "difference", "interval", "p_holm", "effect", "wins_ties_losses", "groups")
+        keys = ["system", "slice", "difference", "interval", "p_holm", "effect", "wins_ties_losses"]
+        keys += ["items_groups", "smallest"]
         for_metric: dict[str, list[list[str]]] = {}
         for entry in evaluation["comparisons"]:
             places = places_of(evaluation["metrics"], entry["metric"])
@@ -235,36 +275,70 @@ class _Markdown:
                 self.ltr(safe(p_text(entry["p_holm"]))),
                 self.ltr(number(entry["effect"], 2)),
                 self.ltr(f"{entry['wins']} / {entry['ties']} / {entry['losses']}"),
-                number(entry["groups"]),
+                self.ltr(f"{number(entry['n'])} ({number(entry['groups'])})"),
+                self.ltr(number(entry["smallest_detectable"], places)),
             ]
             for_metric.setdefault(entry["metric"], []).append(row)
         if not for_metric:
             return []
-        lines = [f"### {self.say('paired')}", "", self.say("paired_note"), ""]
+        lines = [f"### {self.say('paired')}", "", f"{self.say('paired_note')} {self.say('smallest_note')}", ""]
         for metric, rows in for_metric.items():
-            lines += [f"**{self.words.term('metric', metric)}**", *table([self.say(key) for key in keys], rows)]
+            name = f"**{self.words.term('metric', metric)}** ({self.better(evaluation, metric)})"
+            lines += [name, *table([self.say(key) for key in keys], rows)]
         return lines
 
     def health(self, evaluation: Mapping[str, Any]) -> list[str]:
-        shares = ("empty", "cut", "looping", "refused", "wrong_variety", "arabic_share")
-        rows = []
-        for entry in evaluation["health"]:
-            values = [number(None if entry.get(key) is None else 100 * entry[key], 1) for key in shares]
-            rows.append(
-                [safe(system_label(self.words, evaluation, entry["system"])), *(f"{value}%" for value in values)]
-            )
-        lines = [f"### {self.say('health')}", *table([self.say(key) for key in ("system", *shares)], rows)]
+        shares = ("empty", "cut", "looping", "refused", "wrong_variety", "arabic_share", "distinct_openings")
+        rows = [
+            [
+                safe(system_label(self.words, evaluation, entry["system"])),
+                *(self.share(entry, key) for key in shares),
+                number(entry.get("median_words"), 1),
+                number(entry.get("n")),
+            ]
+            for entry in evaluation["health"]
+        ]
+        head = [self.say(key) for key in ("system", *shares, "words", "items")]
+        lines = [f"### {self.say('health')}", "", self.say("health_note"), *table(head, rows)]
         copied = [
             [
                 safe(system_label(self.words, evaluation, entry["system"])),
                 *(number(entry.get(key), 1) for key in ("longest", "median", "p95")),
+                number(entry.get("n")),
+                cell(entry.get("text") or ""),
             ]
             for entry in evaluation["copied"]
         ]
         if copied:
-            head = [self.say(key) for key in ("system", "longest_words", "median_words", "p95_words")]
-            lines += [f"### {self.say('copied')}", *table(head, copied)]
+            head = [
+                self.say(key)
+                for key in ("system", "longest_words", "median_words", "p95_words", "items", "longest_span")
+            ]
+            lines += [f"### {self.say('copied')}", "", self.say("copied_note"), *table(head, copied)]
+            lines += self.novelty(evaluation)
         return lines
+
+    def novelty(self, evaluation: Mapping[str, Any]) -> list[str]:
+        """The share of n-grams that training does not have, by n."""
+        curves = {entry["system"]: entry["novelty"] for entry in evaluation["copied"] if entry.get("novelty")}
+        orders = sorted({int(n) for curve in curves.values() for n in curve})
+        rows = [
+            [
+                safe(system_label(self.words, evaluation, system)),
+                *(number((curve.get(str(n)) or {}).get("value"), 3) for n in orders),
+            ]
+            for system, curve in curves.items()
+        ]
+        return [self.say("novelty_caption"), *table(["n", *map(str, orders)], rows)] if rows else []
+
+    def share(self, entry: Mapping[str, Any], name: str) -> str:
+        """A share of replies in percent, with its interval where it has one."""
+        value = entry.get(name)
+        if value is None:
+            return "–"
+        low, high = (entry.get("intervals") or {}).get(name) or (None, None)
+        ends = "" if low is None or high is None else f" {interval_text(100 * low, 100 * high, 1)}"
+        return self.ltr(f"{number(100 * value, 1)}%{ends}")
 
     def cost(self, run: Mapping[str, Any]) -> list[str]:
         rows = [
@@ -273,19 +347,24 @@ class _Markdown:
                 number(step["seconds"], 1),
                 number(step["cpu_seconds"], 1),
                 number(step["peak_memory_mb"], 0),
+                self.say("reused") if step["reused"] else "",
                 code(step["fingerprint"], in_table=True),
             ]
             for step in run["steps"]
         ]
-        head = [self.say(key) for key in ("step", "seconds", "cpu_seconds", "peak_memory", "fingerprint")]
-        return [f"### {self.say('cost')}", *table(head, rows)]
+        total = [sum(step[key] or 0 for step in run["steps"]) for key in ("seconds", "cpu_seconds")]
+        peak = max((step["peak_memory_mb"] or 0 for step in run["steps"]), default=0)
+        rows.append([self.say("total"), *(number(one, 1) for one in total), number(peak, 0), "", ""])
+        head = [self.say(key) for key in ("step", "seconds", "cpu_seconds", "peak_memory")]
+        note = self.say("cost_note", seconds=number(run["seconds"], 1))
+        return [f"### {self.say('cost')}", "", note, *table([*head, "", self.say("fingerprint")], rows)]
 
     def limits(self, run: Mapping[str, Any]) -> list[str]:
         lines = [f"### {self.say('limits')}", ""]
         for limit in run["limits"]:
             values = {name: self.limit_value(name, value) for name, value in limit.items() if name != "limit"}
             if "slices" in values:
-                values["slices"] = ", ".join(self.piece(piece) for piece in values["slices"])
+                values["slices"] = self.pieces(values["slices"])
             lines.append(f"- {self.say('limit_' + limit['limit'], **values)}")
         return [*lines, ""]
 

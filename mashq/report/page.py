@@ -16,8 +16,16 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from mashq.report import fertility, papers, plots
-from mashq.report.cells import interval_text, listed, num, slice_text
+from mashq.report import fertility, identity_view, papers, plots, seeds_page
+from mashq.report.cells import (
+    interval_text,
+    models_by_notice,
+    num,
+    own_cautions,
+    shared_cautions,
+    slice_text,
+    slices_listed,
+)
 from mashq.report.evaluations import MOST_SLICES, EvaluationView
 from mashq.report.parts import views_of
 from mashq.report.plots import Series, number
@@ -45,25 +53,36 @@ def environment_of(words: Words) -> jinja2.Environment:
 
 
 def render(content: Mapping[str, Any], words: Words) -> str:
-    """The whole page. Raises MashqError where it would be 5 MB or more."""
-    here = Path(__file__).parent
-    style = (here / "page.css").read_text(encoding="utf-8")
-    view = _View(words)
-    environment = environment_of(words)
-    environment.globals.update(view=view)
-    html = environment.get_template("page.html").render(
-        content=content,
-        runs=[view.run(run, index) for index, run in enumerate(content["runs"], 1)],
-        board=view.evaluations.board(content["board"], content["runs"]) if content["board"] else None,
-        style=Markup(style),
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-    )
+    """The whole page. Raises MashqError where it would be 5 MB or more.
+
+    Of runs that differ in their training seed alone, a page that would be too large shows the first in full.
+    """
+    html = _rendered(content, words, content["runs"])
+    if len(html.encode()) >= MOST_BYTES and (few := seeds_page.first_runs(content)):
+        html = _rendered(content, words, few)
     size = len(html.encode())
     if size >= MOST_BYTES:
         raise MashqError(
             f"report: the page would have {size:,} bytes, expected less than {MOST_BYTES:,}. Report fewer runs at once."
         )
     return html
+
+
+def _rendered(content: Mapping[str, Any], words: Words, shown: Sequence[Mapping[str, Any]]) -> str:
+    """The page with the sections of these runs."""
+    here = Path(__file__).parent
+    style = (here / "page.css").read_text(encoding="utf-8")
+    view = _View(words)
+    environment = environment_of(words)
+    environment.globals.update(view=view, visible=identity_view.visible)
+    return environment.get_template("page.html").render(
+        content=content,
+        runs=[view.run(run, index) for index, run in enumerate(shown, 1)],
+        over_seeds=seeds_page.view(words, content, shown),
+        board=view.evaluations.board(content["board"], content["runs"]) if content["board"] else None,
+        style=Markup(style),
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+    )
 
 
 # --- what the template shows -----------------------------------------------------------------------------------------
@@ -86,7 +105,10 @@ class _View:
             "models": [self._model(model) for model in run["models"]],
             "parts": views_of(self.words, run),
             "paper": papers.view(self.words, run["paper"]) if run["paper"] else None,
-            "evaluations": [self.evaluations.view(evaluation) for evaluation in run["evaluations"]],
+            "evaluations": [self.evaluations.view(evaluation) for evaluation in own_cautions(run)],
+            "against_all": [self.words.html(key) for key in shared_cautions(run)],
+            "models_licences": models_by_notice(run["licences"]["models"]),
+            "identity": identity_view.view(self.words, run["identity"]),
             "limits": [self._limit(limit) for limit in run["limits"]],
             "total_seconds": sum(step["seconds"] for step in run["steps"]),
             "total_cpu": sum(step["cpu_seconds"] or 0 for step in run["steps"]),
@@ -98,7 +120,11 @@ class _View:
         parts = [(counts[kind], kind) for kind in ("kept", "dropped", "merged", "unsampled")]
         alt = self.words.comma.join(f"{self.words.plain(kind)}: {number(count)}" for count, kind in parts)
         reasons = [
-            {**reason, "bar": plots.bar(reason["share"], kind="bad", label=f"{100 * reason['share']:.1f}%")}
+            {
+                **reason,
+                "name": self.words.term("drop_reason", reason["reason"]),
+                "bar": plots.bar(reason["share"], kind="bad", label=f"{100 * reason['share']:.1f}%"),
+            }
             for reason in data["reasons"]
         ]
         tally = {
@@ -205,10 +231,7 @@ class _View:
         values: dict[str, Any] = {}
         for name, value in limit.items():
             if name == "slices":
-                values[name] = listed(
-                    self.words,
-                    (f"{self.words.plain(p['by'])}: {slice_text(self.words, p['by'], p['value'])}" for p in value),
-                )
+                values[name] = slices_listed(self.words, value)
             elif name == "metric":
                 values[name] = self.metric(value)
             elif name in ("system", "label"):
@@ -227,6 +250,14 @@ class _View:
         if text["cut"]:
             block += Markup('<p class="quiet">{}</p>').format(self.words.html("cut_text", n=num(text["cut"])))
         return block
+
+    def reason(self, text: str) -> Markup:
+        """Why a row was dropped: what it means, and beside it the words of the step, which have the numbers."""
+        code, _, rest = text.partition(":")
+        name = self.words.term("drop_reason", code)
+        if name == code:
+            return isolate(text)
+        return Markup("{}: {}").format(isolate(name), isolate(rest.strip())) if rest.strip() else isolate(name)
 
     def share(self, row: Mapping[str, Any], name: str) -> Markup:
         """A share of replies in percent, with its interval where it has one."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mashq.report import judging
 from mashq.report.cells import interval_text, slice_text
 from mashq.report.lines import code, left_to_right, safe, table
 from mashq.report.paper_tables import AGREED, NOVELTY, criteria, read
@@ -71,7 +72,7 @@ def _table(words: Words, table: Mapping[str, Any], rubric: str, several: bool) -
         "absent": [
             {"label": words.term("system_name", one["label"]), "why": _absent(one["why"])} for one in table["absent"]
         ],
-        "notes": [*_marked(words, table, cells), *_told(table), *_reasons(words, table, names)],
+        "notes": [*_marked(words, table, cells), *_told(words, table), *_reasons(words, table, names)],
     }  # fmt: skip
 
 
@@ -152,15 +153,18 @@ def _marked(words: Words, table: Mapping[str, Any], cells: Sequence[Mapping[str,
     return [("paper_marks", {"better": MARKS["better"], "worse": MARKS["worse"], "baseline": baseline})]
 
 
-def _told(table: Mapping[str, Any]) -> list[Sentence]:
+def _told(words: Words, table: Mapping[str, Any]) -> list[Sentence]:
     """With what the numbers were made: encoder, judge, raters; and the references' own novelty."""
     found: list[Sentence] = []
     if told := table.get("encoder"):
-        found.append(("paper_encoder", {name: told.get(name, "?") for name in ("encoder", "layer", "idf", "baseline")}))
+        facts = {name: told.get(name, "?") for name in ("encoder", "layer", "idf", "baseline")}
+        facts |= {name: words.plain("none") for name in ("idf", "baseline") if facts[name] == "none"}
+        found.append(("paper_encoder", facts))
     if any("|validated:no|" in (column["signature"] or "") for column in table["columns"]):
         found.append(("paper_not_validated", {}))
     if told := table.get("judge"):
         found.append(("paper_judged_by", {"model": told.get("model", "?"), "rubric": told.get("rubric", "?")}))
+        found += [("not_judge", {})] if judging.has_no_model({"model": told.get("model", "?")}) else []
     if table.get("raters"):
         found.append(("paper_rated_by", {"n": number(table["raters"])}))
     if table["references"]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mashq.report import disagreements
 from mashq.report.cells import interval_text, p_text
 from mashq.report.lines import left_to_right, safe, table
 from mashq.report.plots import number
@@ -256,7 +257,8 @@ def markdown(words: Words, facts: Mapping[str, Any], run: Mapping[str, Any]) -> 
         names = [say(_key(one["name"])) for one in shown["agreed"][0]["cells"]]
         head = [say("people_agreement"), say("people_variety"), say("people_items"), *names]
         lines += table(head, (_agreement_line(words, one) for one in shown["agreed"]))
-    return [*lines, *_raters_lines(words, shown["severe"]), *_judge_lines(words, shown["beside"])]
+    lines += [*_raters_lines(words, shown["severe"]), *_judge_lines(words, shown["beside"])]
+    return [*lines, *disagreements.markdown(words, facts["step"], run)]
 
 
 def _plain_sentence(words: Words, one: Sentence) -> str:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from mashq.report.record import Run, Step
 from mashq.rows import CONTENT
 
-__all__ = ["MOST_SHOWN", "draw_replies", "draw_rows", "flat", "shown"]
+__all__ = ["MOST_SHOWN", "Pick", "draw_replies", "draw_rows", "flat", "replies_to", "shown"]
 
 MOST_SHOWN = 1_500  # characters of one text on the page; the rest is said as a number
 LONGEST_VALUE = 240  # characters of one setting
@@ -130,7 +130,7 @@ def _record_text(meta: str) -> str:
 class Pick:
     """An item for the reader: why it was chosen, the gain on it, and for a disagreement what stands against what."""
 
-    why: str  # best, median, worst, apart, judge, random
+    why: str  # best, median, worst, apart, judge, random; people, raters (`disagreements`)
     item: str
     gain: float | None
     told: Mapping[str, Any] = field(default_factory=dict)
@@ -160,6 +160,16 @@ def draw_replies(
     extra = sorted(chooser.sample(rest, min(n_random, len(rest))))
     picks += [Pick("random", item, _gain(items[item], systems)) for item in extra]
     return [_item_facts(table, pick, items[pick.item], systems, metric) for pick in picks]
+
+
+def replies_to(
+    samples: Path, picks: Sequence[Pick], *, systems: Sequence[str], metric: str | None
+) -> list[dict[str, Any]]:
+    """The items of `picks` as `draw_replies` gives them, their gains filled in; one that is no sample is left out."""
+    table = pq.read_table(samples)
+    items = _light(table, metric, systems)
+    known = [replace(pick, gain=_gain(items[pick.item], systems)) for pick in picks if pick.item in items]
+    return [_item_facts(table, pick, items[pick.item], systems, metric) for pick in known]
 
 
 def _with(picks: list[Pick], found: Pick) -> list[Pick]:

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from mashq.rows import MashqError, expected_got
 
-__all__ = ["LANGUAGES", "Lang", "Words"]
+__all__ = ["LANGUAGES", "Lang", "Words", "apart"]
 
 Lang = Literal["ar", "en"]
 LANGUAGES: tuple[Lang, ...] = ("ar", "en")
@@ -21,6 +21,7 @@ TERMS = (
     "metric",
     "variety_name",
     "system_name",
+    "system_arm",
     "origin_name",
     "absent_why",
     "profile_name",
@@ -29,6 +30,9 @@ TERMS = (
     "counted_row",
     "evidence_kind",
     "wording_kind",
+    "drop_reason",
+    "task_name",
+    "recipe_caption",
 )
 
 
@@ -61,6 +65,11 @@ class Words:
         """What stands between the members of a list."""
         return "\N{ARABIC COMMA} " if self.lang == "ar" else ", "
 
+    @property
+    def semicolon(self) -> str:
+        """What stands between lists."""
+        return "\N{ARABIC SEMICOLON} " if self.lang == "ar" else "; "
+
     def term(self, kind: str, name: str) -> str:
         """The name by which a thing found in data is known to readers; its own name where there is none.
 
@@ -70,9 +79,17 @@ class Words:
             return self.plain("judge_metric", criterion=self.term("people_criterion_name", name.removeprefix(JUDGE)))
         if entry := _entries()[kind].get(name):
             return str(entry[self.lang])
+        head, _, tail = name.rpartition(", ")
+        if kind == "system_name" and head and (entry := _entries()["system_arm"].get(tail)):
+            return f"{head}{self.comma}{entry[self.lang]}"
         numbers = re.findall(r"\d[\d,]*", name)
         entry = _entries()[kind].get(name.replace(numbers[0], "{n}")) if len(numbers) == 1 else None
         return str(entry[self.lang]).replace("{n}", numbers[0]) if entry else name
+
+
+def apart(text: object) -> str:
+    """A name inside a plain sentence, with a direction of its own, so that brackets beside it stay in place."""
+    return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}"
 
 
 def isolate(value: object) -> Markup:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mashq import train_card
+from mashq.train import card as train_card
 from mashq.export.card import _hub_licence as hub_licence
 from mashq.export.known import Known
 from mashq.licences import uses

@@ -4,6 +4,7 @@ from mashq.steps.many_rows import deduplicated, examples, few_shot, held_out, mi
 from mashq.steps.models import (
     EncoderSettings,
     StudentSettings,
+    asked_for_replies,
     evaluation,
     frequent_answers,
     replies,
@@ -27,6 +28,7 @@ __all__ = [
     "EncoderSettings",
     "SplitSettings",
     "StudentSettings",
+    "asked_for_replies",
     "data_folder",
     "deduplicated",
     "evaluation",

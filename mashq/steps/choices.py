@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from mashq.rows import MashqError, children, expected_got
 from mashq.run import Job, Step, read_rows
-from mashq.steps.models import StudentSettings, _spec, _student, _told_by_content, evaluation
+from mashq.steps.models import StudentSettings, _spec, _student, _told_by_content, evaluation, note_asked
 
 if TYPE_CHECKING:
     from mashq.choices import ChoiceSettings
@@ -64,6 +64,7 @@ def _picked(rows: pa.Table, job: Job) -> pa.Table:
     if not isinstance(opened, Student):
         do = "A server gives no likelihood of a given text: leave choices=0."
         raise MashqError(expected_got(f"{job.name}: student", "a model with weights at hand", student.model, do))
+    note_asked(opened, job)
     ledger = job.root / "ledger" / "replies"
     return choices.answers(opened, rows, job.settings["choices"], system=job.name, ledger=ledger)
 

@@ -14,18 +14,22 @@ import pyarrow.compute as pc
 
 from mashq.lineage_origin import origins
 from mashq.rows import MashqError
-from mashq.run import Job, Step, manifest_of, read_rows
+from mashq.run import Job, Step, Store, manifest_of, read_rows
+from mashq.shards import write_json
 
 if TYPE_CHECKING:
-    from mashq.lm import Decoding
+    from mashq.lm import Decoding, Request
+    from mashq.lm.purse import Purse
     from mashq.metrics import Metric
     from mashq.train import TrainSettings
 
 __all__ = [
     "EncoderSettings",
     "StudentSettings",
+    "asked_for_replies",
     "evaluation",
     "frequent_answers",
+    "note_asked",
     "replies",
     "run_training",
     "train",
@@ -161,9 +165,27 @@ def _replies(rows: pa.Table, job: Job) -> pa.Table:
 
     student: StudentSettings = job.settings["student"]
     asked = _student(_spec("student", student, job), job.inputs.get("trained"), student)
-    return generate.replies(
-        asked, rows, job.settings["decoding"], system=job.name, ledger=job.root / "ledger" / "replies"
-    )
+    note_asked(asked, job)
+    ledger, decoding = job.root / "ledger" / "replies", job.settings["decoding"]
+    purse: Purse | None = job.aside  # of further systems, which spend together
+    budget = purse.open(ledger, generate.asked_of(asked, rows, decoding)) if purse else None
+    return generate.replies(asked, rows, decoding, system=job.name, ledger=ledger, budget=budget)
+
+
+def asked_for_replies(step: Step, root: Path, who: Any = None) -> list[tuple[str, Request]]:
+    """What a step of `replies` asks a model with a door of its own, in the store `root`; nothing of weights in this
+    process, and nothing where the rows are not made there."""
+    from mashq import generate
+    from mashq.lm import open_model
+    from mashq.lm.at_hand import has_door
+
+    student: StudentSettings = step.settings["student"]
+    spec = f"{SCRIPT}{step.files['student']}" if student.model == SCRIPT else student.model
+    folder = Store(root).folder(step.inputs["rows"])
+    if not has_door(spec) or manifest_of(folder) is None:
+        return []
+    model, decoding = open_model(spec), step.settings["decoding"]
+    return [one for table in read_rows(folder) for one in generate.asked_of(model, table, decoding)]
 
 
 def frequent_answers(name: str, rows: Step, learnt: Step) -> Step:
@@ -184,12 +206,30 @@ def _answers_in(folder: Path) -> dict[tuple[str, str], str]:
     return generate.answers_by_frequency(read_rows(folder, ["template", "task", "references"]))
 
 
+def note_asked(asked: Any, job: Job) -> None:
+    """Note beside the replies who is asked, and through which tokenizer and frame; it is in no hash of the step."""
+    from mashq import model_identity
+
+    path = job.folder / model_identity.NOTE
+    if path.exists():
+        return
+    student: StudentSettings = job.settings["student"]
+    spec, _ = _whole(_spec("student", student, job), job.inputs.get("trained"))
+    write_json(path, model_identity.note_of(asked, spec, student.remote_code))
+
+
+def _whole(spec: str, trained: Path | None) -> tuple[str, Path | None]:
+    """The weights that are loaded and the adapter on them; a model that was trained whole stands for its base."""
+    if trained is not None and (trained / "model").is_dir():
+        return str(trained), None
+    return spec, trained
+
+
 @functools.lru_cache(maxsize=1)  # one model in memory at a time
 def _student(spec: str, trained: Path | None, student: StudentSettings) -> Any:
     from mashq.generate import opened
 
-    if trained is not None and (trained / "model").is_dir():
-        spec, trained = str(trained), None
+    spec, trained = _whole(spec, trained)
     return opened(spec, trained, frame=student.frame, dtype=student.dtype, remote_code=student.remote_code)
 
 
@@ -226,7 +266,7 @@ def evaluation(
         _evaluation,
         settings,
         inputs,
-        version=2,
+        version=3,
         files=files,
         identity=identity,
         kind="folder",

@@ -1,5 +1,7 @@
 """Empty, cut, looping, another script."""
 
+import csv
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -82,8 +84,18 @@ def test_nothing_but_empty_replies_has_no_script():
 
 @pytest.mark.parametrize(
     ("reply", "wrong"),
-    [("", None), ("نعم yes", False), ("نعم، yes it is", True), ("да", True), ("123 نعم", False)],
-    ids=["empty", "half", "most", "none", "digits are no letters"],
+    [
+        ("", None),
+        ("نعم yes", False),
+        ("نعم، yes it is", True),
+        ("да", True),
+        ("123 نعم", False),
+        ("1945", None),
+        ("١٩٤٥", None),
+        ("5 %", None),
+        ("👍", None),
+    ],
+    ids=["empty", "half", "most", "none", "digits are no letters", "year", "Arabic digits", "percent", "emoji"],
 )
 def test_more_than_half_of_other_letters_is_the_wrong_script(reply, wrong):
     (found,) = check([reply], ["stop"])
@@ -99,13 +111,69 @@ def test_a_reply_in_another_variety_than_asked_for_is_seen():
     assert [item.wrong_variety for item in found] == [False, True, False, None, None, None]
     scores = summary(found)
     assert (scores["wrong_variety"].value, scores["wrong_variety"].n) == (pytest.approx(1 / 3), 3)
-    assert scores["wrong_variety"].signature.startswith("wrong_variety|teller:shipped|replies:told|values:01|")
+    assert scores["wrong_variety"].signature.startswith(
+        "wrong_variety|teller:shipped|replies:told-of-5-words|values:01|"
+    )
 
 
 def test_a_variety_that_the_teller_does_not_know_is_not_judged():
     (found,) = check([STORY], ["stop"], ["klingon"])
     assert found.wrong_variety is None
     assert "wrong_variety" not in summary([found])
+
+
+def test_a_number_has_no_share_of_arabic_letters():
+    items = check(["1945", "القاهرة"], ["stop"] * 2)
+    assert [item.non_arabic for item in items] == [None, 0.0]
+    assert (summary(items)["wrong_script"].n, summary(items)["non_arabic"].value) == (1, 0.0)
+
+
+@pytest.mark.parametrize("asked", ["egyptian", "moroccan", "msa"])
+@pytest.mark.parametrize("reply", ["نعم", "لا", "القاهرة", "سلبي", "أكل", "بنت", "طيب", "فيه", "بنت في البيت"])
+def test_a_short_reply_is_in_no_wrong_variety(reply, asked):
+    (found,) = check([reply], ["stop"], [asked])
+    assert found.wrong_variety is None
+
+
+def test_short_replies_do_not_count_among_those_told():
+    scores = summary(check(["نعم", EGYPTIAN], ["stop"] * 2, ["msa", "msa"]))
+    assert (scores["wrong_variety"].value, scores["wrong_variety"].n) == (1.0, 1)
+
+
+def test_words_of_other_scripts_do_not_make_a_reply_long_enough_to_be_told():
+    (found,) = check(["عايز Python a language model for training"], ["stop"], ["msa"])
+    assert found.wrong_variety is None
+
+
+def test_a_short_standard_sentence_is_told_where_it_is_sure():
+    sure = "يعتقد أن هذه السفينة قد غرقت في المحيط بسبب خلل تقني."
+    found = check([sure, "الراجل ده طيب خالص وعايز يروح"], ["stop"] * 2, ["egyptian", "msa"])
+    assert [item.wrong_variety for item in found] == [True, True]
+
+
+def openings(texts, words):
+    return [" ".join(text.split()[:words]) for text in texts if len(text.split()) >= words]
+
+
+def false_alarms(texts, asked):
+    found = check(texts, ["stop"] * len(texts), [asked] * len(texts))
+    return sum(item.wrong_variety is True for item in found) / len(found)
+
+
+@pytest.mark.parametrize(("words", "most"), [(1, 0.0), (3, 0.0), (4, 0.0), (5, 0.005), (8, 0.002), (15, 0.0)])
+def test_openings_of_real_standard_sentences_are_hardly_called_dialect(data, words, most):
+    with (data / "ntrex_en_ar.tsv").open(encoding="utf-8") as file:
+        texts = [row["ar"] for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
+    assert false_alarms(openings(texts, words), "msa") <= most
+
+
+@pytest.mark.parametrize(
+    ("words", "most"), [(1, 0.0), (3, 0.0), (4, 0.0), (5, 0.02), (10, 0.02), (20, 0.02), (40, 0.04)]
+)
+def test_openings_of_real_egyptian_stories_are_hardly_called_another_variety(data, words, most):
+    with (data / "arastories_egyptian.csv").open(encoding="utf-8") as file:
+        texts = [row["Story"] for row in csv.DictReader(file)]
+    assert false_alarms(openings(texts, words), "egyptian") <= most
 
 
 def test_an_empty_set_has_no_health():
@@ -143,3 +211,37 @@ def test_refusals_are_told_by_the_phrases_that_models_say():
     found = check(replies, ["stop"] * 3)
     assert [one.refused for one in found] == [True, False, False]
     assert summary(found)["refused"].value == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "قال البطل: لا أستطيع مساعدتك يا صديقي في الهروب.",
+        "فقالت له الجدة بحزن: «لا أستطيع مساعدتك»، ثم بكت.",
+        "خرجت مريم وقالت: “أعتذر، لا أستطيع” ومضت.",
+        'طرق الباب فسمع صوتا: "لا يمكنني مساعدتك الآن',
+        "كان يا ما كان.\n- لا أستطيع مساعدتك.\n- لماذا؟",
+    ],
+    ids=["he said", "guillemets", "curly marks", "open quotation", "lines of dialogue"],
+)
+def test_a_character_who_cannot_help_is_no_refusal(reply):
+    (found,) = check([reply], ["stop"])
+    assert not found.refused
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "آسف، لا يمكنني المساعدة في هذا الطلب.",
+        "«لا أستطيع مساعدتك.»",
+        "- لا أستطيع المساعدة في ذلك.",
+        "المساعد: لا يمكنني المساعدة.",
+        "رد المساعد: لا يمكنني المساعدة.",
+        "أقول لك: لا أستطيع المساعدة.",
+        'عذرا، لا أستطيع كتابة قصة عن "العنف".',
+        "As an AI language model, I can't.",
+    ],
+)
+def test_a_refusal_is_seen_in_the_replys_own_voice(reply):
+    (found,) = check([reply], ["stop"])
+    assert found.refused

@@ -238,3 +238,24 @@ def test_a_store_that_is_still_open_is_no_input(samples, tmp_path):
         with pytest.raises(MashqError, match=r"is open elsewhere\. End `mashq rate` first"):
             people("people", evaluation, path)
     assert people("people", evaluation, path).fingerprint
+
+
+def test_each_rated_reply_has_its_mean_its_raters_scores_by_number_and_the_judges(samples, store_path, tmp_path):
+    ids = [(row["id"], row["system"]) for row in pq.read_table(samples).to_pylist()]
+    judge = Scores({(one, "fluency"): 4.5 for one, system in ids if system == "tuned"}, {})
+    found = said_by_people(read_answers(store_path), samples, baseline="base", judge=judge)
+    scored = found["scored"]
+    assert [(one["item"], one["system"]) for one in scored] == sorted(
+        (f"{place:032x}", system) for place in range(example.ITEMS) for system in ("base", "tuned")
+    )
+    for one in scored:
+        plain = example.plain_score(one["system"], int(one["item"], 16))
+        (said,) = one["people"].values()
+        assert sorted(said["raters"].values()) == [plain - 1, plain, plain + 1]
+        assert said["mean"] == plain
+        assert list(said["raters"]) == ["1", "2", "3"]
+        assert one["judge"] == ({"fluency": 4.5} if one["system"] == "tuned" else {})
+    assert not any(name in json.dumps(scored, ensure_ascii=False) for name in example.RATERS)
+    severity = {one["rater"]: one["severity"][0]["value"] for one in found["raters"]}
+    given = scored[0]["people"]["fluency"]["raters"]
+    assert sorted(given, key=given.get) == sorted(severity, key=severity.get)  # one number, one rater, everywhere

@@ -128,12 +128,33 @@ def test_people_stand_beside_the_judge(facts):
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
+def test_preference_for_its_own_family_stands_among_the_first_biases(lang):
+    cases = example_cases(24, of_a_prompt=2)
+    own = [True, False] * 12
+    worth = {case.reply: (at % 5 - 2) * 0.5 for at, case in enumerate(cases)}
+    family = frozenset(case.reply for case in cases[::2])
+    judge = ScriptedJudge(worth=worth, family=family, favours=1.0, criteria=("fluency",))
+    said = {"fluency": [[3 + round(worth[case.reply]) for case in cases] for _ in range(3)]}
+    told = judge_card(judge, cases, people=said, own=own, probes=("position",), name="judge-7b")
+    facts = {**card_facts(kin=["after"], family=["Google"]), **json.loads(card_json(told))}
+    words = Words(lang)
+    shown = view(words, facts, RUN)
+    probe = shown["probes"][1]
+    assert probe["title"] == {"ar": "محاباة عائلته", "en": "Its own family"}[lang]
+    assert probe["open"]
+    assert len(probe["meanings"]) == len(probe["rows"]) == 3
+    first = {"ar": "يحابي عائلته", "en": "Favours its own family"}[lang]
+    assert any(line.startswith(first) for line in shown["concluded"][0]["lines"])
+    assert any(first in line for line in markdown(words, facts, RUN))
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_judge_that_is_never_readable_has_a_section(lang):
     silent = card_facts(ScriptedJudge(malformed=1.0, criteria=CRITERIA))
     shown = view(Words(lang), silent, RUN)
     assert shown["matrix"] is None
-    assert any("100 %" in value for _, value in shown["figures"])
-    assert any("100 %" in line for line in markdown(Words(lang), silent, RUN))
+    assert any("100%" in value for _, value in shown["figures"])
+    assert any("100%" in line for line in markdown(Words(lang), silent, RUN))
 
 
 def test_markdown_holds_all_and_no_table_is_broken(facts):
@@ -144,7 +165,7 @@ def test_markdown_holds_all_and_no_table_is_broken(facts):
         assert not any("<b>" in line or "<script" in line for line in lines)
         tables = [line for line in lines if line.startswith("|")]
         assert len(tables) >= len(facts["measures"])
-        assert {line.count("|") for line in tables} <= {8, 5}
+        assert {line.count("|") for line in tables} <= {8, 6, 5, 4}
 
 
 def test_absent_and_broken_cards_are_named(tmp_path):

@@ -74,7 +74,7 @@ def test_tokens_stand_beside_perplexity(made, evaluation):
 
 def test_rules_of_the_prompt_are_counted_over_the_prompts_that_ask(made, evaluation):
     text = plain((made["en"] / "report.html").read_text("utf-8"))
-    assert "What the story prompt asks for" in text and "obeys: season" in text
+    assert "Does the story follow its prompt?" in text and "condition met: season" in text
     whole = {(one["system"], one["metric"]): one for one in evaluation["scores"] if one["slice"]["by"] == "all"}
     assert whole["tuned", "obeys_season"]["n"] == sum(item % 3 == 0 for item in range(proof_run.ITEMS))
     assert whole["tuned", "obeys_dialogue"]["value"] > whole["base", "obeys_dialogue"]["value"] == 0

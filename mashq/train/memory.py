@@ -38,8 +38,8 @@ from pathlib import Path
 from typing import Any
 
 from mashq.rows import MashqError, expected_got
-from mashq.train_cost import config_of, skeleton
-from mashq.train_settings import TrainSettings, numbers
+from mashq.train.cost import config_of, skeleton
+from mashq.train.settings import TrainSettings, numbers
 
 __all__ = ["Memory", "machine_memory", "plan_memory"]
 

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mashq import train_card
-from mashq.train_fit import Rows, Tell, fit
-from mashq.train_settings import TrainSettings, check, kept_as
+from mashq.train import card as train_card
+from mashq.train.fit import Rows, Tell, fit
+from mashq.train.settings import TrainSettings, check, kept_as
 
 __all__ = ["TrainSettings", "train"]
 
@@ -47,7 +47,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     started = time.time()
     if settings.launch:
-        from mashq.train_launch import launched
+        from mashq.train.launch import launched
 
         facts = launched(settings, rows, out, validation=validation, init=init, on_step=on_step)
     else:

@@ -12,7 +12,7 @@ from typing import Any
 
 import mashq
 from mashq.rows import file_hash
-from mashq.train_settings import kept_as
+from mashq.train.settings import kept_as
 
 __all__ = ["base", "base_model", "card", "data_line", "plot", "stages", "training", "write"]
 
@@ -48,8 +48,12 @@ def card(
     run: Mapping[str, Any],
     weights: Path,
     fertility: Mapping[str, Any] | None = None,
+    through: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The card as data. `lineage` lists every stage so far, this one last; `weights` are the hashes of its files."""
+    """The card as data. `lineage` lists every stage so far, this one last; `weights` are the hashes of its files.
+
+    `through`: the hash of its tokenizer and a conversation in its frame, as `model_identity.through` gives them.
+    """
     import torch
 
     hashes = {path.name: file_hash(path) for path in sorted(weights.glob("*.safetensors"))}
@@ -64,8 +68,9 @@ def card(
     return {
         "mashq": mashq.__version__,
         "licence": base["licence"],
-        "base": dict(base),
+        "base": {**base, "hash": _base_hash(settings, previous)},
         "frame": frame,
+        "through": dict(through or {}),
         "settings": dict(settings),
         "data": [dict(d) for d in data],
         "rows": dict(rows),
@@ -80,6 +85,15 @@ def card(
         },
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
+
+
+def _base_hash(settings: Mapping[str, Any], previous: Mapping[str, Any] | None) -> str | None:
+    """Of the base's files before the first stage; None where an earlier stage was trained before cards said it."""
+    from mashq.lm.weights import fingerprint, weights
+
+    if previous is not None:
+        return previous["base"].get("hash")
+    return fingerprint(weights(settings["model"], settings["remote_code"]))
 
 
 def write(out: Path, card: Mapping[str, Any], weights: Path) -> None:

@@ -97,7 +97,7 @@ def batch_of(members: Sequence[Example], pad: int) -> dict[str, torch.Tensor]:
 def packed(members: Sequence[Example], pad: int) -> dict[str, torch.Tensor]:
     """Examples -> {"input_ids", "labels", "position_ids"}: (1, all their tokens), positions from 0 in each row.
 
-    A model that reads positions lets no row see another (`train_loop` checks it on the model itself). `pad` is unused.
+    A model that reads positions lets no row see another (`loop` checks it on the model itself). `pad` is unused.
     """
     import torch
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mashq import chat, train_card, vocabulary
+from mashq import chat, vocabulary
 from mashq.rows import MashqError, expected_got
-from mashq.train_settings import TrainSettings, numbers
+from mashq.train import card as train_card
+from mashq.train.settings import TrainSettings, numbers
 
 __all__ = ["Start"]
 

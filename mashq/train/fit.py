@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mashq import model_identity
 from mashq.fertility import fertility, texts_of
 from mashq.rows import MashqError, expected_got
-from mashq.train_rows import Example, Refused, examples, hash_of, reasons, table_of
-from mashq.train_settings import TrainSettings, kept_as
+from mashq.train.rows import Example, Refused, examples, hash_of, reasons, table_of
+from mashq.train.settings import TrainSettings, kept_as
 
 if TYPE_CHECKING:
-    from mashq.train_loop import Run
+    from mashq.train.loop import Run
 
 __all__ = ["Rows", "Tell", "fit"]
 
@@ -42,11 +43,12 @@ def fit(
 ) -> dict[str, Any] | None:
     """The training in this process, the only one or one of several; the weights then stand in a partial folder.
 
-    -> what the card says of it: frame, base, previous, rows, run; None where the folder holds this very run, finished.
+    -> what the card says of it: frame, base, previous, rows, run, through; None where the folder holds this very run,
+    finished.
     """
     with _quiet():
-        from mashq.train_loop import Run
-        from mashq.train_start import Start
+        from mashq.train.loop import Run
+        from mashq.train.start import Start
 
         table = table_of(rows)
         start = Start.of(settings, init, texts_of(table)[0] if settings.new_tokens else ())
@@ -88,6 +90,7 @@ def fit(
         "rows": counts,
         "run": told,
         "fertility": cost.as_dict(),
+        "through": model_identity.through(start.tokenizer, start.frame),
     }
 
 
@@ -95,7 +98,7 @@ def _speed(run: Run, learn: Sequence[Example]) -> dict[str, Any]:
     """How fast it went, with padding and without, and the share of the machine's peak."""
     import torch
 
-    from mashq.train_cost import measured_peak, model_facts, peak_of, speed
+    from mashq.train.cost import measured_peak, model_facts, peak_of, speed
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     try:

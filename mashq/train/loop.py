@@ -23,9 +23,9 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from mashq import attention, chat, targets, vocabulary
 from mashq.rows import MashqError
-from mashq.train_rows import Example, batch_of, bucketed, packed
-from mashq.train_settings import TrainSettings, kept_as
-from mashq.train_start import Start
+from mashq.train.rows import Example, batch_of, bucketed, packed
+from mashq.train.settings import TrainSettings, kept_as
+from mashq.train.start import Start
 
 __all__ = ["Run", "Step"]
 

@@ -17,9 +17,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from mashq.rows import MashqError, expected_got, nearest
-from mashq.train_fit import FIRST, Rows, Tell, fit
-from mashq.train_rows import table_of
-from mashq.train_settings import TrainSettings
+from mashq.train.fit import FIRST, Rows, Tell, fit
+from mashq.train.rows import table_of
+from mashq.train.settings import TrainSettings
 
 __all__ = ["launched"]
 
@@ -59,7 +59,7 @@ def launched(
 
 
 def _run(settings: TrainSettings, job: Path) -> None:
-    command = [*_launcher(settings), "-m", "mashq.train_launch", str(job)]
+    command = [*_launcher(settings), "-m", "mashq.train.launch", str(job)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         told = job / "error.txt"
