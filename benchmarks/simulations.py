@@ -1,4 +1,4 @@
-"""Do mashq's tests and intervals keep what they promise? 10,000 simulations each, at 20, 50 and 200 items, in clusters.
+"""Do mashq's tests and intervals keep what they promise? 10,000 simulations each, at 2 to 200 items, in clusters.
 
     python benchmarks/simulations.py --parts FOLDER                                       # prints the page
     python benchmarks/simulations.py --parts FOLDER --write docs/benchmarks/statistics.md
@@ -17,7 +17,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -27,7 +27,7 @@ import numpy as np
 from scipy.special import betaincinv, ndtr, ndtri
 from sheet import give, machine
 
-from mashq.metrics import paired, resample, score
+from mashq.metrics import paired, resample
 from mashq.metrics.agreement import Ratings, alpha, kappa, spearman
 from mashq.metrics.paired import compare, holm
 from mashq.metrics.perplexity import bits_per_byte, compare_bits_per_byte
@@ -36,6 +36,7 @@ from mashq.metrics.score import mean_score
 SEED = 20_261_122
 SIMULATIONS, QUICK, CHECKED = 10_000, 60, 2_000  # of a part; with --quick; of the check of the number of resamples
 ITEMS, SIZES = (20, 50, 200), (1, 2, 4)  # items in a test set; items in a cluster
+FEW_ITEMS = (2, 3, 5, 8, 10)  # of slices so small that a mean hardly has an interval
 CHECKED_ITEMS, UNTOLD = (20, 50), 50  # where fewer resamples are checked; where clusters are not told
 ROUNDS, FLIPS = 500, 400  # in the simulations; with 400 swaps the largest p below 0.05 is 20/401 = 0.0499
 FAMILY_FLIPS = 600  # so that the largest p that six metrics leave is 5/601 = 0.00832, near 0.05 / 6 = 0.00833
@@ -54,6 +55,21 @@ BITS, LENGTH = (0.35, 60.0), 0.8  # deviation of log bits per byte; median and l
 RATERS = {"moderate": 0.55, "high": 0.9, "rare": 0.55}  # share of the latent variance that is the item's
 RARE = 0.1  # with "rare" raters say 1 or 2, and 2 so seldom
 MISSING = 0.1  # share of the ratings
+DESIGNS = {  # items of each cluster, where clusters are unequal
+    "two of 10, 20 of 1": (10, 10, *[1] * 20),
+    "one of 20, 10 of 1": (20, *[1] * 10),
+    "one of 100, 19 of 1": (100, *[1] * 19),
+    "1, 2, ... 12": tuple(range(1, 13)),
+    "50, 30, 10, 5, 10 of 1": (50, 30, 10, 5, *[1] * 10),
+}
+POWERED = {  # clusters for the power of the smallest detectable difference: few, equal and unequal
+    **{f"{clusters} of {size}": (size,) * clusters for clusters, size in ((6, 4), (7, 4), (8, 3), (12, 1), (20, 1))},
+    **{f"{clusters} of 1": (1,) * clusters for clusters in (50, 200)},
+    **DESIGNS,
+}
+SHARES = (0.1, 0.7)  # of the variance of a difference that is the cluster's
+YES_ITEMS = (50, 200)  # with right and wrong answers
+SEARCHED = 0.1  # share of the simulations that find the mean smallest detectable difference
 
 
 @dataclass(frozen=True)
@@ -63,6 +79,7 @@ class Shape:
     scores: Callable[[np.ndarray], np.ndarray]
     mean: float
     signature: str
+    bounds: tuple[float, float]  # of one item, as a metric's unit tells them
 
 
 def rouge_like(latent: np.ndarray) -> np.ndarray:
@@ -88,18 +105,23 @@ def binary(latent: np.ndarray) -> np.ndarray:
 
 
 SHAPES = {
-    "rouge-like": Shape(rouge_like, BETA[0] / sum(BETA), "rouge-like"),
-    "ordinal 1-5": Shape(ordinal, float(np.arange(1, 6) @ GRADES), "ordinal"),
-    "binary": Shape(binary, YES, "binary|values:01"),
+    "rouge-like": Shape(rouge_like, BETA[0] / sum(BETA), "rouge-like", (0, 1)),
+    "ordinal 1-5": Shape(ordinal, float(np.arange(1, 6) @ GRADES), "ordinal", (1, 5)),
+    "binary": Shape(binary, YES, "binary|values:01", (0, 1)),
 }
 
 
 def systems(generator: np.random.Generator, count: int, n: int, size: int) -> np.ndarray:
     """Latent normal scores of two equally good systems on the same items: (2, count, n), each with variance 1."""
-    clusters = -(-n // size)
+    return systems_of(generator, count, [min(size, n - first) for first in range(0, n, size)])
+
+
+def systems_of(generator: np.random.Generator, count: int, sizes: Sequence[int]) -> np.ndarray:
+    """The same for clusters of these sizes."""
+    n, clusters = sum(sizes), len(sizes)
 
     def spread(shape: tuple[int, ...]) -> np.ndarray:
-        return np.repeat(generator.normal(size=(*shape, clusters)), size, axis=-1)[..., :n]
+        return np.repeat(generator.normal(size=(*shape, clusters)), sizes, axis=-1)
 
     shared = math.sqrt(CLUSTER) * spread((count,)) + math.sqrt(ITEM) * generator.normal(size=(count, n))
     own = math.sqrt(CLUSTER_BY_SYSTEM) * spread((2, count))
@@ -112,23 +134,32 @@ def groups(n: int, size: int) -> list[str] | None:
     return None if size == 1 else [f"{item // size:03}" for item in range(n)]
 
 
+def names_of(sizes: Sequence[int]) -> list[str]:
+    """The clusters of items in clusters of these sizes."""
+    return [f"{cluster:03}" for cluster, size in enumerate(sizes) for _ in range(size)]
+
+
 @contextmanager
-def resamples(rounds: int, flips: int) -> Iterator[None]:
-    """The product's functions with other numbers of bootstrap resamples and of swaps."""
-    before = paired.FLIPS
-    few = partial(resample.bootstrap, rounds=rounds)
-    paired.bootstrap = score.bootstrap = few
+def resamples(rounds: int, flips: int, *, detectable: bool = False) -> Iterator[None]:
+    """The product's functions with other numbers of bootstrap resamples and of swaps.
+
+    Without `detectable` the smallest detectable difference, which is slow and not looked at, is left out.
+    """
+    before = paired.FLIPS, resample.bootstrap, paired._smallest_detectable
+    resample.bootstrap = partial(resample.bootstrap, rounds=rounds)
     paired.FLIPS = flips
+    if not detectable:
+        paired._smallest_detectable = lambda *_: None
     try:
         yield
     finally:
-        paired.bootstrap = score.bootstrap = resample.bootstrap
-        paired.FLIPS = before
+        paired.FLIPS, resample.bootstrap, paired._smallest_detectable = before
 
 
 def holds(found: object, true: float) -> bool:
-    """Whether an interval holds the true value."""
-    return bool(found.low <= true + 1e-12 and found.high >= true - 1e-12)  # type: ignore[attr-defined]
+    """Whether an interval holds the true value; where there is none it does not."""
+    low, high = found.low, found.high  # type: ignore[attr-defined]
+    return low is not None and bool(low <= true + 1e-12 and high >= true - 1e-12)
 
 
 # --- the parts: each a function of a generator and a number of simulations, giving counts ---
@@ -138,15 +169,56 @@ Counts = dict[str, int]
 
 def means(generator: np.random.Generator, count: int, *, shape: str, n: int, size: int, told: bool = True) -> Counts:
     """Two equal systems: does the test reject, does the interval hold the mean, and the difference 0?"""
+    return counted(systems(generator, count, n, size), shape, groups(n, size) if told else None)
+
+
+def counted(latent: np.ndarray, shape: str, by: list[str] | None) -> Counts:
+    """What `means` counts, for the latent scores of two systems (2, count, n)."""
     made = SHAPES[shape]
-    by = groups(n, size) if told else None
     counts = {"rejected": 0, "mean": 0, "difference": 0}
-    for a, b in zip(*made.scores(systems(generator, count, n, size)), strict=True):
-        compared = compare(a, b, groups=by)
+    for a, b in zip(*made.scores(latent), strict=True):
+        compared = compare(a, b, groups=by, bounds=made.bounds)
         counts["rejected"] += compared.p < ALPHA
         counts["difference"] += holds(compared, 0.0)
-        counts["mean"] += holds(mean_score(a, name=shape, signature=made.signature, groups=by), made.mean)
+        found = mean_score(a, name=shape, signature=made.signature, groups=by, bounds=made.bounds)
+        counts["mean"] += holds(found, made.mean)
     return counts
+
+
+def sized(generator: np.random.Generator, count: int, *, shape: str, design: str) -> Counts:
+    """As `means`, in clusters of unequal sizes."""
+    sizes = DESIGNS[design]
+    return counted(systems_of(generator, count, sizes), shape, names_of(sizes))
+
+
+def power(generator: np.random.Generator, count: int, *, design: str, share: float) -> Counts:
+    """How often the test finds the mean smallest detectable difference: normal differences, `share` the cluster's."""
+    sizes = POWERED[design]
+    by, zeros = names_of(sizes), np.zeros(sum(sizes))
+
+    def draw(number: int) -> np.ndarray:
+        shared = np.repeat(generator.normal(size=(number, len(sizes))), sizes, axis=-1)
+        return math.sqrt(share) * shared + math.sqrt(1 - share) * generator.normal(size=(number, len(zeros)))
+
+    told = [compare(one, zeros, groups=by).smallest_detectable for one in draw(round(count * SEARCHED))]
+    shift = float(np.mean([one for one in told if one is not None]))
+    with resamples(2, FLIPS):
+        found = sum(compare(one + shift, zeros, groups=by).p < ALPHA for one in draw(count))
+    return {"found": found, "shift, millionths": round(1e6 * shift)}
+
+
+def power_of_shares(generator: np.random.Generator, count: int, *, n: int) -> Counts:
+    """The same for right and wrong answers: one system is right more often by the difference."""
+
+    def draw(number: int, more: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        a, b = systems(generator, number, n, 1)
+        return zip((a > ndtri(1 - YES - more)).astype(float), binary(b), strict=True)
+
+    told = [compare(a, b).smallest_detectable for a, b in draw(round(count * SEARCHED), 0.0)]
+    shift = float(np.mean([one for one in told if one is not None]))
+    with resamples(2, FLIPS):
+        found = sum(compare(a, b).p < ALPHA for a, b in draw(count, shift))
+    return {"found": found, "shift, millionths": round(1e6 * shift)}
 
 
 def unequal(generator: np.random.Generator, count: int, *, n: int) -> Counts:
@@ -155,7 +227,7 @@ def unequal(generator: np.random.Generator, count: int, *, n: int) -> Counts:
     mean = SHAPES["rouge-like"].mean
     latent = systems(generator, count, n, 1)
     for a, b in zip(rouge_like(latent[0]), 2 * mean * ndtr(latent[1]), strict=True):
-        compared = compare(a, b)
+        compared = compare(a, b)  # b has no range
         counts["rejected"] += compared.p < ALPHA
         counts["difference"] += holds(compared, 0.0)
     return counts
@@ -270,15 +342,37 @@ class Part:
     share: float = 1.0  # of the number of simulations
     rounds: int = ROUNDS
     flips: int = FLIPS
+    detectable: bool = False  # whether the smallest detectable difference is looked at
 
     @property
     def file(self) -> str:
-        return f"{self.name.replace(' ', '-')}.json"
+        return f"{self.name.replace(' ', '-').replace(',', '').replace('...', 'to')}.json"
 
 
 def parts() -> list[Part]:
     """Everything that is simulated, small test sets first: they are the quickest, and where most goes wrong."""
-    return [part for n in ITEMS for part in parts_of(n)]
+    few = [
+        Part(f"means {shape} {n} 1", partial(means, shape=shape, n=n, size=1)) for n in FEW_ITEMS for shape in SHAPES
+    ]
+    few += [Part(f"bits {n} 1", partial(bits, n=n, size=1)) for n in FEW_ITEMS]
+    few += [
+        Part(f"sizes {shape} {design}", partial(sized, shape=shape, design=design))
+        for design in DESIGNS
+        for shape in SHAPES
+    ]
+    few += [
+        Part(
+            f"power {design} share {share}",
+            partial(power, design=design, share=share),
+            rounds=2,
+            detectable=True,
+        )
+        for design in POWERED
+        for share in SHARES
+        if len(set(POWERED[design])) > 1 or share == SHARES[-1]  # equal clusters: the share changes only the scale
+    ]
+    few += [Part(f"power binary {n}", partial(power_of_shares, n=n), rounds=2, detectable=True) for n in YES_ITEMS]
+    return few + [part for n in ITEMS for part in parts_of(n)]
 
 
 def parts_of(n: int) -> list[Part]:
@@ -331,7 +425,7 @@ def run(part: Part, simulations: int, folder: Path | None) -> Counts:
     generator = np.random.default_rng([SEED, *part.name.encode()])
     wanted = key(part, simulations)
     count = wanted["simulations"]
-    with resamples(part.rounds, part.flips):
+    with resamples(part.rounds, part.flips, detectable=part.detectable):
         counts = {name: int(value) for name, value in part.simulate(generator, count).items()}
     counts |= {"simulations": count, "milliseconds": round(1000 * (time.process_time() - start))}
     if folder:
@@ -422,13 +516,50 @@ def _paired(counts: Counts, n: int, size: int) -> dict[str, object]:
 def page_of_pairs(page: Page, prefix: str) -> list[str]:
     """One table over items and cluster sizes."""
     rows = []
-    for n in ITEMS:
+    for n in (*FEW_ITEMS, *ITEMS):
         for size in SIZES:
             counts = page.found.get(f"{prefix} {n} {size}")
             if counts:
                 label = prefix.removeprefix("means ").replace("bits", "bits per byte")
                 rows.append((f"{label}, n = {n}, clusters of {size}", _paired(counts, n, size)))
     return page.table(("clusters", "false alarms, %", "difference held, %", "score held, %"), rows)
+
+
+def page_of_sizes(page: Page) -> list[str]:
+    """Clusters of unequal sizes."""
+    rows = []
+    for shape in SHAPES:
+        for design, sizes in DESIGNS.items():
+            if counts := page.found.get(f"sizes {shape} {design}"):
+                effective = resample.freedom(np.array(sizes) / sum(sizes)) + 1
+                cells = _paired(counts, len(sizes), 1) | {"effective": f"{effective:.1f}"}
+                rows.append((f"{shape}, clusters of {design}", cells))
+    columns = ("clusters", "effective", "false alarms, %", "difference held, %", "score held, %")
+    return page.table(columns, rows)
+
+
+def page_of_power(page: Page) -> list[str]:
+    """How often what is called detectable is found."""
+    rows: list[tuple[str, dict[str, object]]] = []
+    named = {f"power {design} share {share}": (design, share) for design in POWERED for share in SHARES}
+    for name, (design, share) in named.items():
+        if counts := page.found.get(name):
+            alike = len(set(POWERED[design])) == 1
+            label = f"clusters: {design}" + ("" if alike else f", {share:.0%} of the variance theirs")
+            rows.append((label, _power(counts, POWERED[design])))
+    for n in YES_ITEMS:
+        if counts := page.found.get(f"power binary {n}"):
+            rows.append((f"binary, n = {n}", _power(counts, (1,) * n)))
+    return page.table(("clusters", "effective", "mean smallest detectable", "found, %"), rows)
+
+
+def _power(counts: Counts, sizes: Sequence[int]) -> dict[str, object]:
+    return {
+        "clusters": len(sizes),
+        "effective": f"{resample.freedom(np.array(sizes) / sum(sizes)) + 1:.1f}",
+        "mean smallest detectable": f"{counts['shift, millionths'] / 1e6:.3f}",
+        "found, %": Cell(counts["found"], counts["simulations"], paired.POWER, at_least=True),
+    }
 
 
 def page_of_agreement(page: Page) -> list[str]:
@@ -497,6 +628,11 @@ def setting(simulations: int, found: dict[str, Counts]) -> list[str]:
         f"cluster by the system {CLUSTER_BY_SYSTEM:.0%}, the item {ITEM:.0%}.",
         "Correlation of two items' scores in one cluster, and of two systems' scores on one item (in a cluster): "
         f"{'; '.join(related)}.",
+        f"Intervals of {resample.FEW} effective clusters or more are bootstraps, of fewer the jackknife's with "
+        "Student's t; of one system's binary items always Wilson's. The ranges of the scores are known to them.",
+        "Power: normal differences of variance 1 (the share of the cluster is in the row), or right and wrong answers; "
+        f"the mean smallest detectable difference of {simulations * SEARCHED:,.0f} data sets, found in so many of "
+        f"{simulations:,} others that differ by it.",
         f"Bits per byte: log-normal rates (deviation {deviation}), references of {median:.0f} bytes at the median with "
         f"a log deviation of {LENGTH}.",
         f"Raters: three, {MISSING:.0%} of the ratings missing; scores 1-5, or (rare) 1 and 2 with {RARE:.0%} of 2. "
@@ -508,13 +644,13 @@ def setting(simulations: int, found: dict[str, Counts]) -> list[str]:
 def falls_short(page: Page) -> list[str]:
     """Every cell that misses its promise by more than its error, the worst first; and tests that cannot reject."""
     lines = [f"* {text}" for _, text in sorted(page.short, reverse=True)]
-    powerless = [
+    powerless = [f"{n} items" for n in FEW_ITEMS if 2 / 2**n >= ALPHA] + [
         f"{n} items in clusters of {size}" for n in ITEMS for size in SIZES if 2 / 2 ** clusters(n, size) >= ALPHA
     ]
     if powerless:
         lines.append(
             f"* With five clusters or fewer ({', '.join(powerless)}) the smallest two-sided p is 2/32 = 0.0625 or "
-            "more: the test can never reject at 0.05, whatever the difference."
+            "more: the test can never reject at 0.05, whatever the difference, and no difference is called detectable."
         )
     return lines or ["* Nothing beyond the Monte-Carlo error."]
 
@@ -562,6 +698,13 @@ def page_text(found: dict[str, Counts], simulations: int) -> str:
     sections = {f"Means: {shape}": page_of_pairs(page, f"means {shape}") for shape in SHAPES}
     sections |= {
         "Ratios: bits per byte": page_of_pairs(page, "bits"),
+        "Clusters of unequal sizes": page_of_sizes(page),
+        "Power of the smallest detectable difference": [
+            f"A difference that is called detectable promises to be found in {paired.POWER:.0%} of the data sets at "
+            f"least. With fewer than {paired.SIMULATED} effective clusters the test itself is simulated to find it.",
+            "",
+            *page_of_power(page),
+        ],
         "Families: six correlated metrics, no difference in any": page_of_families(page),
         "Agreement between raters": page_of_agreement(page),
         "Where the assumptions fail": page_of_misuse(page),

@@ -154,6 +154,7 @@ def _scores(measured: Measured, one: Crossing, groups: Sequence[str | None], see
                 "n": score.n,
                 "groups": len(np.unique(codes)),
                 "signature": score.signature,
+                "interval_by": score.interval_by,
             }
 
 
@@ -171,7 +172,6 @@ def _comparisons(
             if not len(places):
                 continue
             found = compare_two(ours, theirs, places, np.ones(len(both)), groups, seed)
-            spread = found.low != found.high  # items that are all equal draw no width, which is not certainty
             yield {
                 "metric": metric,
                 "a": system,
@@ -179,12 +179,13 @@ def _comparisons(
                 "row": row,
                 "column": column,
                 "difference": found.difference,
-                "low": found.low if spread else None,
-                "high": found.high if spread else None,
+                "low": found.low,
+                "high": found.high,
                 "n": found.n,
                 "groups": found.groups,
                 "wins": found.wins,
                 "ties": found.ties,
                 "losses": found.losses,
                 "signature": found.signature.replace(f"|test:swap{FLIPS}", ""),  # its p is not told
+                "interval_by": found.interval_by,
             }

@@ -11,6 +11,7 @@ import numpy as np
 from mashq.evaluate_items import Items
 from mashq.metrics import Metric, Score, mean_score
 from mashq.metrics.perplexity import bits_per_byte, item_bits_per_byte, perplexity
+from mashq.metrics.resample import Bounds
 
 __all__ = ["LIKELIHOOD", "Measure", "measure"]
 
@@ -31,6 +32,7 @@ class Measure:
     units: np.ndarray | None = None
     tokenizer: str = ""
     higher_is_better: bool = True  # of a mean; likelihoods have their own comparison
+    bounds: Bounds | None = None  # the least and the greatest value of an item, where its unit tells them
 
     @property
     def scored(self) -> np.ndarray:
@@ -40,7 +42,14 @@ class Measure:
         """The score of the chosen items (positions, all of them scored)."""
         here = [groups[place] for place in chosen]
         if self.nats is None or self.units is None:
-            return mean_score(self.values[chosen], name=self.metric, signature=self.signature, groups=here, seed=seed)
+            return mean_score(
+                self.values[chosen],
+                name=self.metric,
+                signature=self.signature,
+                groups=here,
+                bounds=self.bounds,
+                seed=seed,
+            )
         if self.metric == "perplexity":
             tokenizer = self.tokenizer
             return perplexity(self.nats[chosen], self.units[chosen], tokenizer=tokenizer, groups=here, seed=seed)
@@ -64,15 +73,20 @@ def measure(items: Items, system: str, metric: str, tokenizer: str, catalogue: M
     entry, values = catalogue[metric], np.full(len(answers), math.nan)
     if entry.of_meta is not None:
         values = np.array([entry.of_meta(answer.facts) for answer in answers], dtype=float)
-        return Measure(metric, entry.signature, values, higher_is_better=entry.higher_is_better)
+        return _mean_of(entry, metric, values)
     if entry.of_turns is not None:
         values = np.array([entry.of_turns(answer.row["messages"]) for answer in answers], dtype=float)
-        return Measure(metric, entry.signature, values, higher_is_better=entry.higher_is_better)
+        return _mean_of(entry, metric, values)
     known = np.array([place for place, texts in enumerate(items.references) if texts], dtype=np.int64)
     if len(known):
         replies = [answers[place].reply for place in known]
         values[known] = entry.per_item(replies, [items.references[place] for place in known])
-    return Measure(metric, entry.signature, values, higher_is_better=entry.higher_is_better)
+    return _mean_of(entry, metric, values)
+
+
+def _mean_of(entry: Metric, metric: str, values: np.ndarray) -> Measure:
+    better = entry.higher_is_better
+    return Measure(metric, entry.signature, values, higher_is_better=better, bounds=entry.bounds)
 
 
 def _item_perplexity(nats: np.ndarray, tokens: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from mashq.evaluate_slices import Cut, by_task
 from mashq.metrics import Comparison, Score, compare, holm
 from mashq.metrics.paired import EXACT_CLUSTERS, FLIPS
 from mashq.metrics.perplexity import compare_bits_per_byte
-from mashq.metrics.resample import ROUNDS, bootstrap, cluster_codes, cluster_sums
+from mashq.metrics.resample import ROUNDS, cluster_codes, cluster_sums, interval
 from mashq.metrics.score import extended
 
 __all__ = ["compare_all", "compare_two", "score_all"]
@@ -49,6 +49,7 @@ def _score_facts(system: str, metric: str, by: str, value: str, score: Score) ->
         "high": score.high,
         "n": score.n,
         "signature": score.signature,
+        "interval_by": score.interval_by,
     }
 
 
@@ -79,15 +80,19 @@ def _macro(measure: Measure, tasks: Mapping[str, np.ndarray], groups: Sequence[s
         with np.errstate(invalid="ignore", divide="ignore"):  # a task that a draw left without items
             return np.nanmean(shape(totals[:, : len(scored)] / totals[:, len(scored) :]), axis=1)
 
-    low, high = bootstrap(sums, mean_of_tasks, seed=seed)
-    if low == high:  # all items equal: draws show no width, which is not certainty
-        low = high = None
+    over_sums, under_sums = np.split(sums, 2, axis=1)  # (clusters, tasks) each
+    ratios, under_all = over_sums.sum(axis=0) / under_sums.sum(axis=0), under_sums.sum(axis=0)
+    slopes = shape(ratios) if shape is np.exp else np.ones_like(ratios)  # of the shape at each task's ratio
+    pulls = ((over_sums - ratios * under_sums) / under_all * slopes).mean(axis=1)
+    weights = (under_sums / under_all).mean(axis=1)
+    found = interval(sums, mean_of_tasks, pulls, weights, seed=seed, bounds=measure.bounds)
     value = float(mean_of_tasks(sums.sum(axis=0)[None])[0])
     # A share's own interval is Wilson's; the mean of several shares is drawn.
     signature = single.signature.replace("|ci:wilson|", f"|ci:bootstrap{ROUNDS}|").replace(
         "|by:group|mashq:", f"|by:group|seed:{seed}|mashq:"
     )
-    return Score(measure.metric, value, low, high, len(whole), extended(signature, "over:task"))
+    signed = extended(signature, "over:task")
+    return Score(measure.metric, value, found.low, found.high, len(whole), signed, found.by)
 
 
 # --- comparing -------------------------------------------------------------------------------------------------------
@@ -150,7 +155,9 @@ def compare_two(
     if ours.nats is None or theirs.nats is None or ours.units is None:
         better = ours.higher_is_better
         left, right = ours.values[places] * weight, theirs.values[places] * weight
-        return compare(left, right, metric=ours.metric, groups=here, higher_is_better=better, seed=seed)
+        return compare(
+            left, right, metric=ours.metric, groups=here, higher_is_better=better, bounds=ours.bounds, seed=seed
+        )
     left, right = ours.nats[places] * weight, theirs.nats[places] * weight
     return compare_bits_per_byte(left, right, ours.units[places], groups=here, seed=seed)
 
@@ -175,6 +182,7 @@ def _comparison_facts(one: Comparison, metric: str, system: str, baseline: str, 
         "smallest_detectable": one.smallest_detectable,
         "least_p": _least_p(one.groups),
         "signature": extended(one.signature, "over:task" if by == "macro" else ""),
+        "interval_by": one.interval_by,
     }
 
 

@@ -142,10 +142,12 @@ def cell_of(entries, row, column, metric, **more):
     return mine[0]
 
 
-def test_a_cell_of_two_items_stands_and_equal_items_have_no_interval(tmp_path):
+def test_a_cell_of_two_items_stands_and_equal_items_leave_most_open(tmp_path):
     one = made_of(tmp_path, **two_by_two())["made"][0]
     small = cell_of(one["comparisons"], "title", "xquad", "exact")
-    assert (small["n"], small["difference"], small["low"], small["high"]) == (2, 0.0, None, None)
+    # Both items tie. A share of 1 - 0.025^(1/2) = 0.842 of all could be won or lost, unseen.
+    assert (small["n"], small["difference"], small["interval_by"]) == (2, 0.0, "unseen-share")
+    assert (small["low"], small["high"]) == (pytest.approx(-0.841886, abs=1e-6), pytest.approx(0.841886, abs=1e-6))
 
 
 def test_perplexity_has_cells_without_differences_and_no_cell_has_a_p(tmp_path):

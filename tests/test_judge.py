@@ -608,7 +608,7 @@ def test_samples_are_judged_into_a_table_and_a_summary(tmp_path):
     after = one["after", "variety"]
     assert (after["value"], after["n"], after["asked"], after["unread"]) == (3.0, 3, 4, 1)
     assert "|rubric:stories:" in after["signature"]
-    assert summary["notes"] == ["unknown family: the judge's; it may judge its own."]
+    assert summary["notes"] == ["unknown family: the judge's; it cannot be told whether it judges its own."]
     assert json.loads((tmp_path / "out" / "judged.json").read_text("utf-8")) == summary
 
 
@@ -625,8 +625,13 @@ def test_pairs_count_wins_ties_losses_and_flips(tmp_path):
     said = [json.dumps({**all_of("tie"), **one}) for one in side]
     summary = judge_samples(samples(tmp_path), scripted(tmp_path, said), tmp_path / "out", pairwise=True)
     (overall,) = [one for one in summary["pairs"] if one["criterion"] == "overall"]
-    wanted = {"asked": 4, "unread": 0, "wins": 1, "ties": 2, "losses": 1, "flips": 1}
+    wanted = {"asked": 4, "unread": 0, "wins": 1, "ties": 1, "losses": 1, "flips": 1, "groups": 3, "share": 0.5}
     assert {key: overall[key] for key in wanted} == wanted
+    assert overall["signature"].startswith("judge_pairs|model:scripted:")
+    assert "|rubric:stories:" in overall["signature"] and "|by:group|" in overall["signature"]
+    assert json.loads((tmp_path / "out" / "pairs.json").read_text("utf-8")) == summary
+    assert "| fluency | 50% |" in (tmp_path / "out" / "pairs.md").read_text("utf-8")
+    assert (tmp_path / "out" / "pairs.ar.md").read_text("utf-8").startswith("# الردود أزواجًا")
     assert summary["baseline"] == "before"
     assert pq.read_table(tmp_path / "out" / "pairs.parquet").num_rows == 4 * 6
 

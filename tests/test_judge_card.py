@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 from typing import ClassVar
 
@@ -214,6 +214,61 @@ def test_a_saturated_judge_is_told():
 
     card = judge_card(Generous(criteria=ONE), CASES, probes=["dialect"])
     assert ("at_top", "") in keys(card, "concern")
+
+
+@dataclass(frozen=True)
+class Always(ScriptedJudge):
+    """Says the same of every reply and of every pair."""
+
+    level: float = 3.0
+    moves: tuple[str, ...] = ()  # criteria by which it judges all the same
+
+    def scores(self, cases, *, repeat=0):
+        told = super().scores(cases, repeat=repeat)
+        return [{name: one[name] if name in self.moves else self.level for name in one} for one in told]
+
+    def prefer(self, pairs, *, repeat=0):
+        return ["tie"] * len(pairs)
+
+
+NONE_FOUND = ("no_dialect", "no_length", "no_spelling", "no_rubric", "no_place", "repeats", "seldom_flips", "sees")
+
+
+@pytest.mark.parametrize("level", [1.0, 2.0, 3.0, 4.0, 5.0])
+def test_a_constant_judge_is_called_constant_at_any_level_and_clear_of_nothing(level):
+    found = conclusions(judge_card(Always(known=KNOWN, level=level), CASES))
+    assert (found[0].status, found[0].key) == ("concern", "constant_everywhere")
+    assert f"the same score, {level:g}, on every criterion (40 replies)" in found[0].en
+    assert f"الدرجة نفسها، وهي \u2066{level:g}\u2069، في كل معيار" in found[0].ar
+    assert [one.key for one in found if one.status == "clear"] == ["all_read"]
+    assert {one.about for one in found if one.key == "hidden"} == {"dialect", "length", "spelling", "rubric"}
+    assert "all_tied" in {one.key for one in found if one.status == "open"}
+
+
+def test_criteria_that_never_move_are_named_and_left_out_of_what_was_not_found():
+    found = conclusions(judge_card(Always(known=KNOWN, moves=("coherence",)), CASES))
+    constant = {one.criterion for one in found if one.key == "constant"}
+    assert constant == {"following_instructions", "consistency", "variety"}
+    (dialect,) = [one for one in found if one.key == "no_dialect"]
+    assert "seen on each. Not so on 3 of 5 criteria, where nearly all scores are the same" in dialect.en
+
+
+def test_a_right_judge_of_equally_good_replies_is_not_called_constant():
+    card = judge_card(ScriptedJudge(known=KNOWN), CASES)
+    assert card.distribution["fluency"] == {"3": len(CASES)}
+    assert keys(card, "concern") == set()
+    assert set(NONE_FOUND) == {one.key for one in conclusions(card)} - {"all_read"}
+
+
+def test_what_only_a_huge_effect_would_have_shown_is_open():
+    judge = ScriptedJudge(known=KNOWN, criteria=("fluency",), unlike=3.0, dithered=True, seed=3)
+    card = judge_card(judge, CASES[:6], probes=["rubric", "retest"])
+    (gap,) = card.of("rubric", "gap")
+    coarse = replace(gap, detectable=1.2)
+    fine = replace(gap, detectable=0.9)
+    for one, status in ((coarse, "open"), (fine, "clear")):
+        told = conclusions(replace(card, measures=(one,)))
+        assert [(two.status, two.key) for two in told if two.key == "no_rubric"] == [(status, "no_rubric")]
 
 
 # --- people ----------------------------------------------------------------------------------------------------------

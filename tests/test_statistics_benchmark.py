@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from bench import bench as load
 
-from mashq.metrics import paired, resample, score
+from mashq.metrics import paired, resample
 
 pytest.importorskip("scipy")
 
@@ -37,15 +37,38 @@ def test_the_last_cluster_may_be_smaller(bench):
 
 
 def test_fewer_resamples_are_the_products_own_functions_and_are_put_back(bench):
+    whole, search = resample.bootstrap, paired._smallest_detectable
+    a, b = np.random.default_rng(0).random((2, 20))
     with bench.resamples(7, 11):
-        assert paired.bootstrap.func is score.bootstrap.func is resample.bootstrap
-        assert (paired.bootstrap.keywords, paired.FLIPS) == ({"rounds": 7}, 11)
-    assert paired.bootstrap is score.bootstrap is resample.bootstrap
-    assert paired.FLIPS == 10_000
+        assert resample.bootstrap.func is whole
+        assert (resample.bootstrap.keywords, paired.FLIPS) == ({"rounds": 7}, 11)
+        few = paired.compare(a, b)
+    assert (resample.bootstrap, paired._smallest_detectable, paired.FLIPS) == (whole, search, 10_000)
+    many = paired.compare(a, b)
+    assert few.low != many.low
+    assert few.smallest_detectable is None
+    assert many.smallest_detectable > 0
+
+
+def test_what_is_detectable_is_found_more_often_than_not(bench):
+    part = next(part for part in bench.parts() if part.name == "power one of 20, 10 of 1 share 0.7")
+    counts = bench.run(part, 150, None)
+    assert counts["shift, millionths"] > 100_000
+    assert 100 < counts["found"] < 145
+
+
+def test_unequal_clusters_hold_the_mean(bench):
+    counts = bench.run(
+        bench.Part("sizes", bench.partial(bench.sized, shape="ordinal 1-5", design="1, 2, ... 12")), 150, None
+    )
+    assert counts["mean"] > 130
+    assert counts["rejected"] < 20
 
 
 def test_equal_systems_are_seldom_found_different_and_intervals_mostly_hold(bench):
-    counts = bench.run(bench.Part("means ordinal 1-5 20 1", bench.parts()[1].simulate), 150, None)
+    counts = bench.run(
+        bench.Part("means ordinal 1-5 20 1", bench.partial(bench.means, shape="ordinal 1-5", n=20, size=1)), 150, None
+    )
     assert counts["simulations"] == 150
     assert counts["rejected"] < 20
     assert counts["mean"] > 130
@@ -93,14 +116,24 @@ def small(bench, monkeypatch):
 
 
 def test_the_page_says_what_was_run_and_what_falls_short(small):
-    names = ("means ordinal 1-5 20 4", "family 20", "agreement moderate 20 4", "agreement rare 20 1", "unequal 20")
+    names = (
+        "means ordinal 1-5 20 4",
+        "means binary 3 1",
+        "sizes binary 1, 2, ... 12",
+        "family 20",
+        "agreement moderate 20 4",
+        "agreement rare 20 1",
+        "unequal 20",
+    )
     found = {part.name: small.run(part, 4, None) for part in small.parts() if part.name in names}
     assert set(found) == set(names)
     page = small.page_text(found, 4)
     assert "| ordinal 1-5, n = 20, clusters of 4 | 5 |" in page
+    assert "| binary, n = 3, clusters of 1 | 3 |" in page
+    assert "| binary, clusters of 1, 2, ... 12 | 12 | 9.4 |" in page
     assert "| six metrics, n = 20 |" in page
     assert "the test can never reject at 0.05" in page
-    assert "* Not run yet: means rouge-like 20 1, " in page
+    assert "* Not run yet: means rouge-like 2 1, " in page
     assert "nan" not in page
 
 
@@ -108,6 +141,7 @@ def test_every_part_has_a_name_of_its_own_and_a_place_in_the_page(small):
     names = [part.name for part in small.parts()]
     assert len(set(names)) == len(names)
     keys = ["rejected", "difference", "mean", "any", "holm", "simulations", "milliseconds", *small.MEASURES]
+    keys += ["found", "shift, millionths"]
     keys += [f"no {name}" for name in small.MEASURES]
     keys += [f"{label} {name}" for label in ("ours", "here") for name in ("rejected", "difference", "mean", "alpha")]
     page = small.page_text({name: dict.fromkeys(keys, 1) | {"simulations": 100} for name in names}, 100)

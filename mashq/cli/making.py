@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -148,11 +148,18 @@ def show(what: str, count: int, dropped: bool, runs: Path) -> None:
 @verbs.command()
 @click.argument("run", nargs=-1, metavar="RUN...")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the page. Default: beside the run.")
+@click.option(
+    "--lang",
+    type=click.Choice(["ar", "en", "both"]),
+    default="ar",
+    show_default=True,
+    help="Of page and Markdown; both: also report.en.html and report.en.md.",
+)
 @runs_option
-def report(run: Sequence[str], out: Path | None, runs: Path) -> None:
+def report(run: Sequence[str], out: Path | None, lang: Literal["ar", "en", "both"], runs: Path) -> None:
     """Write the report page of one or more runs anew: a recipe's name means its latest run.
 
-    Example: mashq report quickstart
+    Example: mashq report quickstart --lang en
     """
     from mashq.make import find_record
     from mashq.report import write
@@ -160,7 +167,10 @@ def report(run: Sequence[str], out: Path | None, runs: Path) -> None:
     records = [find_record(runs, name) for name in run]
     if not records:
         raise MashqError(f"report: expected one or more runs, got none.{known_runs(runs)}")
-    click.echo(f"report: {write(records, out or records[0].with_suffix(''))}")
+    page = write(records, out or records[0].with_suffix(""), lang=lang)
+    click.echo(f"report: {page}")
+    if lang == "both":
+        click.echo(f"in English: {page.with_name('report.en.html')}")
 
 
 @verbs.command()

@@ -90,7 +90,8 @@ def _subset_score(metric: str, rows: Sequence[_Row], signature: str, subset: str
     else:
         kind = BINARY if BINARY in signature.split("|") else ""
         score = mean_score(over, name=metric, signature=kind, groups=groups, seed=seed)
-    return Score(metric, score.value, score.low, score.high, score.n, extended(signature, f"subset:{subset}"))
+    signed = extended(signature, f"subset:{subset}")
+    return Score(metric, score.value, score.low, score.high, score.n, signed, score.interval_by)
 
 
 def _score_facts(score: Score) -> dict[str, Any]:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from mashq.packaged import parsed
 
-__all__ = ["interval_text", "label_of", "meaning", "name_of", "number_text", "reason_of", "unit_of"]
+__all__ = ["interval_text", "isolated", "label_of", "meaning", "name_of", "number_text", "reason_of", "unit_of"]
 
 MOST_NAME = 200  # characters of a name from data
+LEFT, POP = "\N{LEFT-TO-RIGHT ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
+
+
+def isolated(text: str, language: str) -> str:
+    """A number in an Arabic line keeps its own direction."""
+    return f"{LEFT}{text}{POP}" if language == "ar" else text
 
 
 def meaning(probe: str, what: str, language: str) -> str:

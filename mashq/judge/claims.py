@@ -10,11 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mashq.judge.patterns import (
+    ALONE,
     AT_LINE_END,
     BEHIND_OUT_OF,
     BRACKETED,
     CELL,
     CUE,
+    EACH,
+    EARNS,
     ENDS_LEVEL,
     EVERY,
     EXAMPLE,
@@ -36,8 +39,10 @@ from mashq.judge.words import SCORING, Claim, Fault, Pairs, Vocabulary, objects,
 
 __all__ = ["ReplyText"]
 
+FOR_EVERY = re.compile(rf"{ALONE}(?:for|in|to|on|في|علي)?[ \t]*(?:{EVERY.pattern})")
 LISTED = re.compile(rf"(?:{NUMBER}|{WORD})[ \t]*(?:[,،;][ \t]*)?(?:and[ \t]+|و[ \t]*)?\Z")
-OWN_SENTENCE = re.compile(rf"[^.\n!?؟]{{0,160}}?(?<!\w)(?:ف|و)?({GIVES})(?!\w)")
+OWN_SENTENCE = re.compile(rf"[^.\n!?؟]{{0,160}}?(?<!\w)(?:ف|و)?({GIVES}|{EARNS})(?!\w)")
+LINE_SIGNS = " \t\n\"'`*_|•-"  # of which a name on a line of its own has nothing but before it
 MOST_MENTIONS = 500  # names of criteria in a reply
 
 
@@ -80,10 +85,14 @@ class ReplyText(PlainText):
 
     def _all_alike(self, mentions: Sequence[Mention], claims: dict[str, list[Claim]]) -> None:
         """Claims where no name has one: the same for all criteria, or numbers in brackets before the names."""
-        said = PER_FIVE.findall(self.text)
-        if len(said) == 1 and EVERY.search(self.text):
+        if EVERY.search(self.text):
+            said = [self._number(one) for one in PER_FIVE.findall(self.text)]
+            said = said or [
+                one for cue in CUE.finditer(self.text) for one in self._value("", cue.end(), newline=False)[0]
+            ]
+            said = said or [self._number(one[1]) for one in FOR_EVERY.finditer(self.text)]
             for several in claims.values():
-                several.append(self._number(said[0]))
+                several += said
             return
         before = [(one, BRACKETED.search(self.text, max(0, one.start - 12), one.start)) for one in mentions]
         found = [(one.name, int(number[1])) for one, number in before if number]
@@ -215,6 +224,9 @@ class ReplyText(PlainText):
                 if (before := self._before(mentions[together[place][0]].start)) is not None:
                     claims[one.name].append(before)
                     continue
+                if each := EACH.match(self.text, mentions[together[place][-1]].end):
+                    claims[one.name] += self._value(one.name, each.end(), newline=False)[0]
+                    continue
                 several = [value for each in together[place] for value in behind[each]]
                 if several and EVERY.search(self.text, max(0, mentions[together[place][0]].start - 60), one.start):
                     claims[one.name] += several
@@ -244,7 +256,8 @@ class ReplyText(PlainText):
         for place, one in enumerate(mentions):
             last = mentions[place - 1] if place else None
             joint = self.text[last.end : one.start] if last else "x"
-            if last and re.fullmatch(r"(?:[\s,،/&+*_|\"'-]|and|و)*", joint):
+            below = one.heading and "\n" in joint and not joint.strip(LINE_SIGNS)
+            if last and not below and re.fullmatch(r"(?:[\s,،/&+*_|\"'-]|and|و)*", joint):
                 groups[-1].append(place)
             else:
                 groups.append([place])
@@ -270,7 +283,9 @@ class ReplyText(PlainText):
         reach = max(0, start - 40)
         last = next(reversed([*PER_FIVE.finditer(self.text, reach, start)]), None)
         joint = self.text[last.end() : start] if last else ""
-        if not last or not re.fullmatch(r"[ \t]*(?:for|in|on|في|علي|عن)?[ \t]*[*_\"'(]*", joint):
+        leads = last and re.search(r"(?:^|\n)[ \t*•#>|-]*\Z", self.text[max(0, last.start() - 12) : last.start()])
+        sign = "[-–—:|]?" if leads else ""
+        if not last or not re.fullmatch(rf"[ \t]*(?:for|in|on|في|علي|عن)?[ \t]*{sign}[ \t]*[*_\"'(]*", joint):
             last = FOR.search(self.text, reach, start) or (
                 FOR_IT.search(self.text, reach, start) if self.text.startswith(("لل", "لا"), start) else None
             )

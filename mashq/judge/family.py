@@ -37,7 +37,7 @@ class Kinship:
     @property
     def notes(self) -> tuple[str, ...]:
         """What must be said beside the scores; nothing where every family is known and another."""
-        said = [] if self.judge else ["unknown family: the judge's; it may judge its own."]
+        said = [] if self.judge else ["unknown family: the judge's; it cannot be told whether it judges its own."]
         said += [f"unknown family: of system '{name}'." for name, found in self.systems.items() if not found]
         said += [f"own family: system '{name}' is of the judge's ({', '.join(self.judge)})." for name in self.own]
         return tuple(said)
@@ -70,7 +70,8 @@ def kinship(judge: str, systems: Mapping[str, str], *, own_family: bool = False)
         others = f" (and {len(own) - 1} more)" if len(own) > 1 else ""
         raise MashqError(
             f"judge '{_shown(judge)}': expected a model of another family than it judges, got system '{name}'{others} "
-            f"({_shown(systems[name])}), {why}. Models favour their own: take another judge, or set own_family."
+            f"({_shown(systems[name])}), {why}. Models favour their own: take another judge, "
+            "or set own_family (--own-family)."
         )
     return Kinship(own_families, found, own)
 

@@ -263,22 +263,24 @@ class Measuring:
         return made + self._sameness("rubric", (other, 0))
 
     def position(self) -> list[Measure]:
-        """Flips between the two orders of a pair, and the first place's wins minus the second's."""
-        flips, places, longer = _Column.empty(), _Column.empty(), _Column.empty()
+        """Flips between the two orders of a pair, ties in both, and the first place's wins minus the second's."""
+        flips, ties, places, longer = (_Column.empty() for _ in range(4))
         half = len(self.plan.pairs)
         for item, group in enumerate(self.plan.pair_groups):
             one, two = self.said.verdicts[item], self.said.verdicts[half + item]
             if one is None or two is None:
-                for column in (flips, places, longer):
+                for column in (flips, ties, places, longer):
                     column.unparsed += 1
                 continue
             straight, turned = VERDICTS[one], VERDICTS[two]
             flips.add(0.0, float(straight != -turned), group)
+            ties.add(0.0, float(straight == turned == 0), group)
             wins = [(straight > 0) + (turned > 0), (straight < 0) + (turned < 0)]  # of the first place, of the second
             places.add(wins[1] / 2, wins[0] / 2, group)
             of_second = [(straight < 0) + (turned > 0), (straight > 0) + (turned < 0)]
             longer.add(of_second[1] / 2, of_second[0] / 2, group)
-        made = [self.share("position", "flip", flips), self.difference("position", "advantage", places)]
+        made = [self.share("position", "flip", flips), self.share("position", "tie", ties)]
+        made.append(self.difference("position", "advantage", places))
         return made + ([self.difference("position", "longer", longer)] if self.plan.basis == "filler" else [])
 
     def length(self) -> list[Measure]:

@@ -24,6 +24,8 @@ __all__ = [
     "CORRECTS",
     "COUNTED",
     "CUE",
+    "EACH",
+    "EARNS",
     "ENDS_LEVEL",
     "EVERY",
     "EXAMPLE",
@@ -58,29 +60,30 @@ WORDS = {
 }  # fmt: skip
 WORD = "|".join(sorted(WORDS, key=len, reverse=True))
 STARS = re.compile(r"([★⭐🌟](?:\s?[★⭐🌟])*)(?:\s?☆)*")
-GIVES = "i give (?:it|this)?|i'd give (?:it|this)?|i would give (?:it|this)?|i(?: would)? rate (?:it|this)?"
+GIVES = "i(?:'d| would)? (?:give|rate|award|assign)(?: it| this)?"
 GIVES += "|i(?:'ll| will)? (?:settle on|go with|choose|assign|award)"
 GIVES += "|ساعطيها|ساعطيه|ساختار|اختار|اخترت|استقر علي|استقررت علي|ساستقر علي"
 GIVES += "|كنعطيها|كنعطيه|هديها|هديه|اديها|اديه|بديها|بديه|نعطيها|نعطيه|راح اعطيها"
 GIVES += "|اعطيها|اعطيه|اعطي|امنحها|امنحه|امنح|منحتها|منحته"
 # Between a name and its value. A comma and a full stop end a thought, so they are not here.
-LINK = rf"{SCORE}|final|level|is|was|gets?|deserves|scores|scored|rated|at|a|as|of"
+LINK = rf"(?:the )?(?:{SCORE})|final|level|is|was|gets?|deserves|scores|scored|rated|at|a|as|of"
 LINK += "|المستوي|هي|هو|بدرجه|علي|الا علي|نجمه|نقطه|فقد|قد"
 LINK += "|عندي|بقي|بقا|يبقي|تبقي|كمان|برضو|بتاخد|بياخد|بتاخذ|بياخذ|تاخد|ياخد|تاخذ|ياخذ|الا|اي|الكامله|ف"
-LINK += "|the (?:story|reply|response|text|answer)|القصه|الرد|النص|الاجابه"
-EARNS = "deserves|earns|gets|تستحق|يستحق|استحقت?|نالت?|حصلت?|بلغت?|سجلت?"
+LINK += "|(?:the |this )?(?:story|reply|response|text|answer)|هذا|هذه|القصه|الرد|النص|الاجابه"
+EARNS = "deserves|earns|gets|receives|received|is rated|is given|تستحق|يستحق|استحقت?|نالت?|حصلت?|بلغت?|سجلت?"
 LINK += f"|{EARNS}"
 TAG = r"</?(?:td|th|b|i|em|strong|span|p|li|br|name|criterion|item|metric|aspect|score|rating|value|grade|points)\b"
 TAG += r"[^<>\n]{0,60}>"
 FILLER = re.compile(
     rf"""[ \t"'“”‘’`*_\#:=|>→()\[\]{{}}«»•…–—-]|\\boxed|\.{{2,}}|{TAG}|ف?(?:{LINK}|{GIVES})(?!\w)"""
-    rf"""|[,،](?=[ \t]*(?:{GIVES}|(?:اي|ف?(?:{SCORE}|{EARNS}))(?!\w)|{NUMBER}[ \t]*(?:/|out of|من)[ \t]*5))"""
+    rf"""|[,،](?=[ \t]*(?:{GIVES}|(?:اي|ف?(?:(?:the )?(?:{SCORE})|{EARNS}))(?!\w)"""
+    rf"""|{NUMBER}[ \t]*(?:/|out of|من)[ \t]*5))"""
 )
 ASIDE = re.compile(r"\(\s*(?:[^()\d\s][^()\n]{0,120})?\)|\[\s*(?:[^\[\]\d\s][^\[\]\n]{0,120})?\]")
 OUT_OF = re.compile(rf"\s*(?:/|out of|من اصل|من|علي|of)\s*({NUMBER}|five|خمسه|خمس)(?!\w)")
 # What may stand behind a number that is a score: an end, a sign, the reason. Another word makes it a count of things.
 BECAUSE = "because|since|as|due|with|for|but|and|stars?|points?|on a scale|لان|لانه|لانها|بسبب|حيث|نظرا|اذ|مع|لكن"
-BECAUSE += "|نجوم|نقاط|درجات|علي مقياس|في مقياس|علشان|عشان|لانو|حيت|وليست?|not|instead of|بدلا|علي التوالي"
+BECAUSE += "|نجوم|نقاط|درجات|علي مقياس|في مقياس|بعد|علشان|عشان|لانو|حيت|وليست?|not|instead of|بدلا|علي التوالي"
 BEHIND_OUT_OF = re.compile(rf"""[ \t]*(?:$|[\n.,،;؛:)\]}}|"'“”*_`–—!?(<-]|(?:{BECAUSE})(?!\w))""")
 RANGE = re.compile(
     rf"[ \t]*(?:-|–|—|~|→|->|=>|to|or|الي|او|حتي|و|(?:,|،)[ \t]*)[ \t]*(?:{NUMBER}|{WORD})(?![\w:)])"
@@ -106,7 +109,7 @@ CORRECTS = re.compile(
     r"""[^\n{}|]{0,100}?(?::|\n|(?=\{))"""
     # Or a sentence that takes something back, where whole scores follow it.
     r"""|(?:^|\n)[^\n{}|]{0,200}?(?<!\w)(?:revis(?:e|ed|ing)|re-?evaluat\w*|reconsider\w*|re-?reading|second thought"""
-    r"""|mistaken?|اعدت النظر|اعاده النظر|اعاده القراءه|اراجع|راجعت|اصحح|تراجعت)(?!\w)"""
+    r"""|(?:let me|i) correct|mistaken?|اعدت النظر|اعاده النظر|اعاده القراءه|اراجع|راجعت|اصحح|تراجعت)(?!\w)"""
     r"""[^\n{}|]{0,200}(?=\s*(?:```\w*\s*)?\{)""",
     re.I,
 )
@@ -116,20 +119,25 @@ ENDS_LEVEL = re.compile(r"[\n;)\]}|]")
 BRACKETED = re.compile(r"(?:^|\n)[ \t*•-]*\[(\d)\][ \t*_\"']*\Z")
 # Right before an object that only shows a form.
 EXAMPLE = re.compile(
-    r"(?<!\w)(?:for example|for instance|an example|e\.g\.|example (?:of|format|output|reply)"
+    r"(?<!\w)(?:for instance|e\.g\.|examples?(?: (?:of|format|output|reply|answer))?"
     r"|مثلا|مثال|علي سبيل المثال|للتمثيل)(?!\w)[^{}\n]{0,120}\n?[ \t`]*(?:json)?\s*\Z"
 )
+# Of names that stand together: what follows holds for each of them.
+EACH = re.compile(r"[\s,،:-]*(?:each|all|both|كل منها|كل منهما|كلها|جميعها|كلتاهما)(?!\w)")
 EVERY = re.compile(
     r"(?<!\w)(?:all|every|each)(?: (?:of|the|five|four|six|seven|three|\d)){0,3}"
     r" (?:criteria|criterion|aspects?|dimensions?)"
     r"|(?<!\w)(?:جميع|كل|كافه|لجميع|لكل|لكافه) (?:المعايير|معيار|البنود|بند|الجوانب|جانب)"
+    r"|(?:المعايير|البنود|الجوانب) (?:(?:الثلاثه|الاربعه|الخمسه|السته) )?(?:كلها|جميعها|جميعا)"
 )
 TOTAL = re.compile(r"(?<!\w)(?:overall|total|average|mean|sum|المجموع|الاجمالي|المتوسط|المعدل|العام|النهائي)(?!\w)")
 CUE = re.compile(rf"(?<!\w)(?:{SCORE}|{GIVES})(?!\w)")
 PER_FIVE = re.compile(rf"(?<![\d.,/])({NUMBER}|{WORD})\s*(?:/|out of|من اصل|من)\s*(?:5|five|خمسه)(?![\w/.]*\d|\w)")
 # A bare number for what follows it.
 ALONE = rf"(?<![\d.,/\w])و?({NUMBER}|{WORD})[ \t*_]+"
-FOR = re.compile(rf"{ALONE}(?:for(?: each of| both)?|on|in terms of|في|علي|عن|لكل من|لكل)(?: the)?[ \t]+[*_\"'(]*\Z")
+FOR = re.compile(
+    rf"{ALONE}(?:(?:for|to)(?: each of| both)?|on|in terms of|في|علي|عن|لكل من|لكل)(?: the)?[ \t]+[*_\"'(]*\Z"
+)
 FOR_IT = re.compile(rf"{ALONE}\Z")
 AT_LINE_END = re.compile(rf"(?:[:=→(|]|[–—-]\s)\s*({NUMBER})\s*[)\]*|.\"'_]*\s*$")
 CELL = re.compile(rf"(?<=\|)[\s*_]*({NUMBER})[\s*_]*(?=\|)")

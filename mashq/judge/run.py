@@ -7,21 +7,29 @@ results: the same command asks only what is missing.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mashq.judge.asking import Case, Compared, Judge, Judged, JudgeSettings, open_judge
+from mashq.judge.card_words import name_of
+from mashq.judge.pairs import pair_results
+from mashq.judge.pairs_page import pair_lines, pairs_markdown
 from mashq.judge.rows import TABLE, lines_of, metrics_of, storable
 from mashq.judge.verdict import OVERALL
 from mashq.lm import Budget, public_name
 from mashq.metrics import mean_score
+from mashq.packaged import parsed
 from mashq.rows import MashqError, expected_got
+
+if TYPE_CHECKING:
+    from mashq.judge.card_step import Drawn
+    from mashq.judge.measures import JudgeCard
 
 __all__ = ["PAIRS", "card_of_samples", "judge_samples", "lines", "samples_of"]
 
@@ -61,7 +69,8 @@ def judge_samples(
 ) -> dict[str, Any]:
     """Judge every reply of an evaluation, or each system beside the baseline in both orders; returns the summary.
 
-    Writes `judged.parquet` (`rows.TABLE`) and `judged.json`, pairwise `pairs.parquet` (`PAIRS`) and `pairs.json`.
+    Writes `judged.parquet` (`rows.TABLE`) and `judged.json`, pairwise `pairs.parquet` (`PAIRS`), `pairs.json`
+    (`pairs.pair_results`), `pairs.md` and `pairs.ar.md`.
     `systems`: name -> the model that replied, where the evaluation does not say it or says another. The same samples
     and settings give the same bytes.
 
@@ -76,7 +85,7 @@ def judge_samples(
     )
     out.mkdir(parents=True, exist_ok=True)
     if pairwise:
-        return _pairs(judge, rows, _baseline(samples, models), out)
+        return _pairs(judge, rows, _baseline(samples, models), out, seed)
     found = judge.judged([_case(row) for row in rows])
     lines = [line for row, one in zip(rows, found, strict=True) for line in _lines(row, one)]
     pq.write_table(pa.Table.from_pylist(lines, TABLE), out / "judged.parquet", compression="zstd")
@@ -85,30 +94,42 @@ def judge_samples(
 
 
 def lines(summary: Mapping[str, Any]) -> list[str]:
-    """What `judge_samples` returned, for the terminal: a line a score or pair, then what to know of the judge."""
-    told = []
-    for one in summary.get("scores") or summary.get("pairs") or []:
-        said = ", ".join(f"{key} {value}" for key, value in one.items() if not isinstance(value, dict | list))
-        told.append(said)
-    return [*told, *(str(note) for note in summary.get("notes", []))]
+    """What `judge_samples` returned, for the terminal: the scores or pairs, then what to know of the judge."""
+    told = pair_lines(summary) if "pairs" in summary else [_score_line(one) for one in summary["scores"]]
+    return [*told, *(str(note) for note in summary["notes"])]
+
+
+def _score_line(one: Mapping[str, Any]) -> str:
+    """`tuned: fluency 3.52 [3.11, 3.90] (60 replies, 2 unread)`."""
+    value = "–" if one["value"] is None else f"{one['value']:.2f}"
+    interval = "" if one.get("low") is None else f" [{one['low']:.2f}, {one['high']:.2f}]"
+    counts = f"{one['asked']} replies" + (f", {one['unread']} unread" if one["unread"] else "")
+    return f"{one['system']}: {name_of(one['criterion'], 'en')} {value}{interval} ({counts})"
 
 
 def card_of_samples(
-    path: Path, settings: JudgeSettings, out: Path, *, say: Callable[[str], None], budget: Budget | None = None
+    path: Path,
+    settings: JudgeSettings,
+    out: Path,
+    *,
+    say: Callable[[str], None],
+    budget: Budget | None = None,
+    most: int = 0,
 ) -> list[str]:
     """Measure the judge on an evaluation's replies: `judge_card.json`, `judge_card.md` and `judge_card.ar.md` in `out`.
 
-    `say` is told how many requests the card takes before the first. Returns what to conclude, in English. Raises
-    MashqError as `judge_samples` and `judge_card` do.
+    `most`: so many replies at most, drawn by items evenly over the varieties; 0: all. `say` is told how many are judged
+    and how many requests the card takes before the first. Returns what to conclude, in English. Raises MashqError as
+    `judge_samples` and `judge_card` do.
     """
     from mashq.judge.card import judge_card, needs
-    from mashq.judge.card_page import card_json, card_markdown, conclusions
+    from mashq.judge.card_page import card_json, card_markdown
 
     samples = samples_of(path)
-    rows = _read(samples)
+    drawn, of = _drawn(_read(samples), most)
     judge = open_judge(settings, _evaluation(samples), ledger=out / "ledger.jsonl", budget=budget, progress=True)
-    cases, groups = [_case(row) for row in rows], [row["group"] or row["item"] for row in rows]
-    say(f"the card takes {needs(judge, cases, groups=groups)['total']:,} requests")
+    cases, groups = [one.case for one in drawn], [one.group for one in drawn]
+    say(f"the card takes {needs(judge, cases, groups=groups)['total']:,} requests, on {len(drawn)} of {of} replies")
     card = judge_card(judge, cases, groups=groups, name=public_name(settings.model))
     out.mkdir(parents=True, exist_ok=True)
     for name, text in (
@@ -117,7 +138,33 @@ def card_of_samples(
         ("judge_card.ar.md", card_markdown(card, "ar")),
     ):
         (out / name).write_text(text, encoding="utf-8")
-    return [f"{one.status}: {one.en}" for one in conclusions(card)]
+    return _told(card)
+
+
+def _drawn(rows: Sequence[Mapping[str, Any]], most: int) -> tuple[list[Drawn], int]:
+    """The replies that a card is made on, and how many there are."""
+    from mashq.judge.card_step import Drawn, draw_replies
+
+    known: dict[str, list[Drawn]] = {}
+    for row in rows:
+        one = Drawn(_case(row), row["system"], row["item"], row["group"] or row["item"])
+        known.setdefault(row["system"], []).append(one)
+    if not most or most >= len(rows):
+        return [one for several in known.values() for one in several], len(rows)
+    if most < len(known):
+        do = "A card takes every system's reply to an item."
+        raise MashqError(expected_got("judge: --replies", f"{len(known)} or more, one a system", str(most), do))
+    return draw_replies(known, most, 0), len(rows)
+
+
+def _told(card: JudgeCard) -> list[str]:
+    """What to conclude from a card, in English, under what it amounts to."""
+    from mashq.judge.card_page import conclusions, label_of
+
+    names, said = parsed("judge/words")["status"], list[str]()
+    for status, found in groupby(conclusions(card), key=lambda one: one.status):
+        said += [f"{names[status]['en']}:", *(f"  {one.en}" for one in found)]
+    return said or [label_of("nothing", "en")]
 
 
 def _read(samples: Path) -> list[dict[str, Any]]:
@@ -178,7 +225,7 @@ def _scores(judge: Judge, lines: Sequence[Mapping[str, Any]], seed: int) -> list
 # --- pairs -----------------------------------------------------------------------------------------------------------
 
 
-def _pairs(judge: Judge, rows: Sequence[Mapping[str, Any]], baseline: str, out: Path) -> dict[str, Any]:
+def _pairs(judge: Judge, rows: Sequence[Mapping[str, Any]], baseline: str, out: Path, seed: int) -> dict[str, Any]:
     by_item: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in rows:
         by_item.setdefault(row["item"], {})[row["system"]] = row
@@ -195,10 +242,12 @@ def _pairs(judge: Judge, rows: Sequence[Mapping[str, Any]], baseline: str, out: 
     found = judge.compared([(_case(one), _case(two)) for one, two in asked])
     lines = [line for (one, two), each in zip(asked, found, strict=True) for line in _pair_lines(one, two, each)]
     pq.write_table(pa.Table.from_pylist(lines, PAIRS), out / "pairs.parquet", compression="zstd")
-    names = (*judge.criteria, OVERALL)
-    systems = dict.fromkeys(line["system"] for line in lines)
-    told = [_won(lines, system, name) for system in systems for name in names]
-    return _written({**judge.about(), "baseline": baseline, "pairs": told}, out / "pairs.json")
+    signature = metrics_of(judge)[judge.criteria[0]].signature.partition("|")[2]  # of the judge, not of a criterion
+    told = pair_results(lines, (*judge.criteria, OVERALL), f"judge_pairs|{signature}", seed)
+    summary = _written({**judge.about(), "baseline": baseline, **told}, out / "pairs.json")
+    for name, language in (("pairs.md", "en"), ("pairs.ar.md", "ar")):
+        (out / name).write_text(pairs_markdown(summary, language), encoding="utf-8")
+    return summary
 
 
 def _pair_lines(one: Mapping[str, Any], two: Mapping[str, Any], each: Compared) -> list[dict[str, Any]]:
@@ -216,15 +265,6 @@ def _pair_lines(one: Mapping[str, Any], two: Mapping[str, Any], each: Compared) 
         }
         for name, verdict in each.verdicts.items()
     ]
-
-
-def _won(lines: Sequence[Mapping[str, Any]], system: str, name: str) -> dict[str, Any]:
-    """How a system fares against the baseline by one criterion; flips are counted among the ties."""
-    own = [line for line in lines if (line["system"], line["criterion"]) == (system, name)]
-    counts = Counter(line["verdict"] for line in own)
-    told = {"system": system, "criterion": name, "asked": len(own), "unread": counts[None]}
-    told |= {"wins": counts["second"], "ties": counts["tie"], "losses": counts["first"]}
-    return {**told, "flips": sum(bool(line["flip"]) for line in own)}
 
 
 def _written(summary: dict[str, Any], path: Path) -> dict[str, Any]:

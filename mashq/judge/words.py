@@ -59,7 +59,7 @@ TRAILING = re.compile(r",(?=\s*[}\]])")  # a comma before what closes: no JSON, 
 TEMPLATE = re.compile(r"\{[^{}]{0,800}?:\s*(?:\.{3}|…)[^{}]{0,800}\}")  # the form that was asked for, said again
 QUOTED_KEY = re.compile(r"(?<=[\"'“])([a-z_][a-z_ ]{4,40})(?=[\"'”]\s*[:=])")
 COMMENT = re.compile(
-    r"/\*(?:[^*]|\*(?!/)){0,300}\*/|(?<=[\d,\"}\]])[ \t]*//[^\n]*|[ \t]*\\\\[ \t]*$", re.M
+    r"/\*(?:[^*]|\*(?!/)){0,300}\*/|(?<=[\d,\"}\]])[ \t]*//[^\n]*|(?<=[\d,\"}\]])[ \t]+#[^\n]*|[ \t]*\\\\[ \t]*$", re.M
 )  # or LaTeX's row end
 DECIMAL_COMMA = re.compile(r"(?<=[:=|* \t–—→-])([1-5]),([05])(?![\d,\]])")  # as Arabic and French write 4.5
 # "5 - 1 (a slip) = 4": what a reckoning ends with holds.
@@ -203,6 +203,7 @@ def _stem(alias: str) -> str:
 @functools.lru_cache(maxsize=64)
 def vocabulary(plain: Plain) -> Vocabulary:
     stems = {_stem(alias): name for name, aliases, _ in reversed(plain) for alias in aliases}
+    stems |= {bare: name for stem, name in stems.items() if (bare := re.sub(r"(?<=\s)ال", "", stem)) not in stems}
     spelled = sorted(stems, key=len, reverse=True)
     patterns = (r"[\s_-]*".join(map(re.escape, re.split(r"[\s_-]+", stem))) for stem in spelled)
     joints = r"(?:و|ف)?(?:ال|لل|بال|ب|ل|كال)?"

@@ -83,6 +83,12 @@ KRIPPENDORFF = Yardstick(
     enough=0.667,
 )
 
+ADVICE = {
+    "low": "Make the guidelines clearer, look at where the raters differ, and do not rest a claim on these scores",
+    "no interval": "Rate items of more than one group",
+    "unsure": "Have more items rated",
+}
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -126,6 +132,11 @@ class Agreement:
         return "" if self.yardstick.suffices(self.low) else "unsure"
 
     @property
+    def advice(self) -> str:
+        """What to do about `trouble`; "" where there is none, or where its reason says it."""
+        return ADVICE.get(self.trouble, "")
+
+    @property
     def warning(self) -> str:
         """`trouble` as an English sentence with the measured value, the limit and what to do; "" for none."""
         trouble = self.trouble
@@ -136,13 +147,12 @@ class Agreement:
         least = self.yardstick.enough
         limit = f"the limit is {least:g}, '{self.yardstick.word(least)}' in {self.yardstick.source}"
         if trouble == "low":
-            do = "Make the guidelines clearer, look at where the raters differ, and do not rest a claim on these scores"
-            return f"Agreement is only {self.word}: {self._shown()}. {do} ({limit})."
+            return f"Agreement is only {self.word}: {self._shown()}. {self.advice} ({limit})."
         if trouble == "no interval":
-            return f"How sure it is cannot be said: {self._shown()}. Rate items of more than one group ({limit})."
+            return f"How sure it is cannot be said: {self._shown()}. {self.advice} ({limit})."
         assert self.low is not None
         word = self.yardstick.word(self.low)
-        return f"Agreement may be only {word}: {self._shown()}. Have more items rated ({limit})."
+        return f"Agreement may be only {word}: {self._shown()}. {self.advice} ({limit})."
 
     def _shown(self) -> str:
         interval = "no interval" if self.low is None else f"95 % interval {self.low:.2f} to {self.high:.2f}"

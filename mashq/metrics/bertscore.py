@@ -49,6 +49,7 @@ TOKENS_HELD = 250_000  # tokens whose vectors are held at a time: 0.8 GB at 768 
 class Match(NamedTuple):
     """Precision (of the reply's tokens), recall (of the reference's tokens) and their harmonic mean; -1..1, mostly > 0.
 
+    Rescaled ones are at most 1 and have no fixed least value: a cosine of -1 over a floor of 0.9 is -19.
     `nothing`: the reply or each reference has no token that counts, so all three are 0. `cut`: the reply or a reference
     was longer than the encoder's positions.
     """
@@ -113,7 +114,9 @@ def bertscore(
     def mean(part: str) -> Score:
         values = [getattr(item, part) for item in items]
         signature = _signature(part, opened, idf, baseline)
-        return mean_score(values, name=f"bertscore_{part}", signature=signature, groups=groups, seed=seed)
+        bounds = (-1.0, 1.0) if baseline is None else None
+        name = f"bertscore_{part}"
+        return mean_score(values, name=name, signature=signature, groups=groups, bounds=bounds, seed=seed)
 
     nothing, cut = sum(item.nothing for item in items), sum(item.cut for item in items)
     return BertScore(mean("precision"), mean("recall"), mean("f1"), nothing, cut)
@@ -158,15 +161,19 @@ def bertscore_items(
 
     `encoder` is an opened one, or a name with its `layer` (`open_token_encoder`). Classifying and separating tokens
     can be matched but have no weight. With `idf` a token's weight is log((n + 1) / (d + 1)), d of the n references of
-    this call having it; without, it is 1. A candidate without a token of weight scores 0, before rescaling.
+    this call having it (0 where all have it); without, it is 1. A candidate without a token of weight scores 0, before
+    rescaling.
 
     Each different text is encoded once as long as `TOKENS_HELD` tokens hold the call, else once in each part. With
     `held`, one for every call with this encoder, references are not encoded again for the next system.
 
-    Raises MashqError for an item without a reference, unequal lengths, an encoder named without its layer, and a
-    baseline that says it was made with another encoder or layer.
+    Raises MashqError for an item without a reference, unequal lengths, an encoder named without its layer, a baseline
+    that says it was made with another encoder or layer, and `idf` without two different references.
     """
     paired_references(candidates, references, "bertscore")
+    if idf and len({text for item in references for text in item}) < 2:
+        do = "With one of them every token's weight is log 1 = 0: leave idf out."
+        raise MashqError(expected_got("bertscore: idf", "at least 2 different references", "fewer", do))
     opened = _opened(encoder, layer)
     _refuse_other_encoders(baseline, opened)
     texts = list(dict.fromkeys([*candidates, *(text for item in references for text in item)]))
@@ -288,24 +295,26 @@ def _match(ours: np.ndarray, theirs: np.ndarray, our_weights: np.ndarray, their_
 def read_baseline(path: Path | str, layer: int) -> Baseline:
     """A layer's baseline from a file as bert_score publishes them: LAYER,P,R,F, a line a layer.
 
-    The first line is the header; where `write_baseline` wrote it, it names the encoder's weights. Lines that begin with
-    # are passed over. Raises MashqError where there is no such file, and where it has no such layer.
+    A header line begins with LAYER; where `write_baseline` wrote it, it names the encoder's weights. Lines that begin
+    with # are passed over. Raises MashqError where there is no such file, a line that is not LAYER,P,R,F, and where it
+    has no such layer.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         do = "Without a baseline numbers are not rescaled: leave it out."
         raise MashqError(expected_got(f"baseline {path}", "a file of lines LAYER,P,R,F", "no such file", do))
     known: dict[int, list[float]] = {}
-    head, *lines = path.read_text("utf-8", errors="replace").split("\n")
-    for number, line in enumerate(lines, start=2):
+    head, *lines = path.read_text("utf-8-sig", errors="replace").split("\n")
+    for number, line in enumerate([head, *lines], start=1):
         if not line.strip() or line.startswith(("#", "LAYER")):
             continue
         try:
             first, *rest = line.replace("\t", ",").split(",")
-            known[int(first)] = [float(value) for value in rest]
+            precision, recall, f1 = map(float, rest)
+            known[int(first)] = [precision, recall, f1]
         except ValueError as error:
             raise MashqError(expected_got(f"{path}, line {number}", "LAYER,P,R,F", repr(line[:60]))) from error
-    if len(known.get(layer, ())) != 3:
+    if layer not in known:
         got = f"layers {', '.join(map(str, sorted(known)))}" if known else "no layer"
         raise MashqError(expected_got(f"baseline {path.name}", f"P, R, F of layer {layer}", got))
     made_with = re.search(r"\bweights:([0-9a-f]+)", head)
@@ -352,7 +361,8 @@ def metrics(
             getattr(item, part) for item in items(tuple(replies), tuple(map(tuple, references)))
         ]
 
+    unit = "-1..1" if baseline is None else "up to 1"
     return {
-        name: Metric(name, part_of(part), _signature(part, opened, idf, baseline), True, "-1..1")
+        name: Metric(name, part_of(part), _signature(part, opened, idf, baseline), True, unit)
         for name, part in PARTS.items()
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from mashq.metrics.profile import ARABIC, Profile
+from mashq.metrics.profile import ARABIC, Profile, is_visible
 from mashq.metrics.score import Metric, paired_references, sign
 
 __all__ = ["bleu_items", "bleu_metric", "chrf_items", "metric"]
@@ -29,8 +29,8 @@ def chrf_items(replies: Sequence[str], references: Sequence[Sequence[str]], prof
     wanted = iter(profile.normal([text for texts in references for text in texts]))
     scores = []
     for reply, texts in zip(said, references, strict=True):
-        targets = [text for text in (next(wanted) for _ in texts) if text.strip()]
-        seen = reply.strip() and targets
+        targets = [text for text in (next(wanted) for _ in texts) if is_visible(text)]
+        seen = is_visible(reply) and targets
         scores.append(float(scorer.sentence_score(reply, targets).score) if seen else 0.0)
     return scores
 

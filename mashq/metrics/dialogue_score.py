@@ -179,7 +179,12 @@ def dialogue_score(
     columns |= {name: [getattr(one, name) for one in items] for name in WEIGHTS}
     return {
         name: mean_score(
-            values, name=name, signature=_signature(name, encoder, marked=bool(problem)), groups=groups, seed=seed
+            values,
+            name=name,
+            signature=_signature(name, encoder, marked=bool(problem)),
+            groups=groups,
+            bounds=(0.0, 1.0),
+            seed=seed,
         )
         for name, values in columns.items()
     }

@@ -101,8 +101,11 @@ def novel_counts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """n-grams of each reply that the training text does not have, and all its n-grams: two (replies, orders) arrays.
 
-    Repeated n-grams count each time, as in McCoy et al.
+    Repeated n-grams count each time, as in McCoy et al. Raises MashqError for an n that is not a whole number from 1.
     """
+    for n in orders:
+        if n < 1 or n != int(n):
+            raise MashqError(expected_got("novelty: orders", "whole numbers from 1", str(n), "n is a number of words."))
     novel = np.zeros((len(replies), len(orders)), dtype=np.int64)
     total = np.zeros_like(novel)
     for row, lengths in enumerate(index.copied_lengths(replies)):
@@ -123,7 +126,8 @@ def novelty(
 ) -> dict[int, Score]:
     """The share of novel n-grams for each n, over all replies, with its interval over groups.
 
-    An n for which no reply is long enough has no score and is left out. Raises MashqError where there is no reply.
+    An n for which no reply is long enough has no score and is left out. Raises MashqError where there is no reply,
+    and for an n below 1.
     """
     if not len(replies):
         raise MashqError(expected_got("novelty", "at least one reply", "none", "An empty set has no score."))
@@ -137,6 +141,7 @@ def novelty(
                 name=f"novelty{n}",
                 signature=sign(f"novelty{n}", "mccoy2023", index.profile.signature),
                 groups=groups,
+                bounds=(0.0, 1.0),
                 seed=seed,
             )
     return scores

@@ -73,8 +73,9 @@ def compare(
     """Compare the means of two systems' item scores; `a[i]` and `b[i]` are the same item.
 
     `bounds` are the least and the greatest value of an item, where they are known: `resample.interval` says what is
-    made of them. The test and the interval swap and draw whole groups. p is exact for up to 14 clusters that differ, otherwise
-    (k + 1) / (10,000 + 1) (Phipson and Smyth 2010). `wins` follow `higher_is_better`; `difference` and `effect` do not.
+    made of them. The test and the interval swap and draw whole groups. p is exact for up to 14 clusters that differ,
+    otherwise (k + 1) / (10,000 + 1) (Phipson and Smyth 2010). `wins` follow `higher_is_better`; `difference` and
+    `effect` do not.
 
     Raises MashqError for an empty set, unequal lengths, and a value that is not finite.
     """

@@ -18,6 +18,7 @@ from mashq.rows import MashqError, expected_got
 
 __all__ = ["bits_per_byte", "compare_bits_per_byte", "item_bits_per_byte", "perplexity"]
 
+NATS = (0.0, math.inf)  # the range of nats or bits per unit
 BITS_PER_BYTE = sign("bits_per_byte", "nats:reference+end", "bytes:utf8-reference")
 
 
@@ -31,11 +32,21 @@ def perplexity(
 ) -> Score:
     """exp(sum of nats / sum of tokens) with its interval; `tokenizer` is named in the signature.
 
-    Raises MashqError for an empty set, negative or non-finite nats, and an item without tokens.
+    Raises MashqError for an empty set, negative or non-finite nats, an item without tokens, and a perplexity beyond
+    all numbers (above e^709). Where only the interval's end is beyond them there is none (`interval_by` says so).
     """
     over, under = _counted(nats, tokens, "perplexity", "tokens")
     signature = sign("perplexity", "nats:reference+end", f"tokenizer:{tokenizer}")
-    return ratio_score(over, under, name="perplexity", signature=signature, groups=groups, seed=seed, transform=np.exp)
+    return ratio_score(
+        over,
+        under,
+        name="perplexity",
+        signature=signature,
+        groups=groups,
+        bounds=NATS,
+        seed=seed,
+        transform=np.exp,
+    )
 
 
 def bits_per_byte(
@@ -47,7 +58,7 @@ def bits_per_byte(
     """
     over, under = _counted(nats, target_bytes, "bits_per_byte", "bytes")
     return ratio_score(
-        over / math.log(2), under, name="bits_per_byte", signature=BITS_PER_BYTE, groups=groups, seed=seed
+        over / math.log(2), under, name="bits_per_byte", signature=BITS_PER_BYTE, groups=groups, bounds=NATS, seed=seed
     )
 
 

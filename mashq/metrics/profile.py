@@ -7,6 +7,7 @@ splits at vowel marks scores a vocalised text against its plain form near 0.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,11 +20,29 @@ import pyarrow.compute as pc
 
 from mashq import arabic
 
-__all__ = ["ARABIC", "LATIN", "LOOSE", "PROFILES", "STRICT", "Numbered", "Profile"]
+__all__ = ["ARABIC", "LATIN", "LOOSE", "PROFILES", "STRICT", "Numbered", "Profile", "is_visible"]
 
 _PLAIN = f"^[{arabic.LETTERS}]+$"
 _EDGES = ".,:;!?()[]\"'\N{ARABIC COMMA}\N{ARABIC SEMICOLON}\N{ARABIC QUESTION MARK}«»"
 _LATIN_WORD = re.compile(r"[a-z0-9]+")
+# Invisible operators (FUNCTION APPLICATION to INVISIBLE PLUS) and tags, which no form of `arabic` removes.
+_OPERATORS_AND_TAGS = f"[{chr(0x2061)}-{chr(0x2064)}{chr(0xE0000)}-{chr(0xE007F)}]"
+_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Cn", "Zs", "Zl", "Zp"))  # categories of characters without a shape
+_SEEN = (
+    "\N{ARABIC END OF AYAH}\N{ARABIC NUMBER SIGN}\N{ARABIC SIGN SANAH}\N{ARABIC FOOTNOTE MARKER}\N{ARABIC SIGN SAFHA}"
+)
+_FILLERS = re.compile(
+    f"[{chr(0x34F)}{chr(0x115F)}{chr(0x1160)}{chr(0x17B4)}{chr(0x17B5)}{chr(0x180B)}-{chr(0x180F)}"
+    f"{chr(0x3164)}{chr(0xFE00)}-{chr(0xFE0F)}{chr(0xFFA0)}{chr(0xE0100)}-{chr(0xE01EF)}]"
+)
+
+
+def is_visible(text: str) -> bool:
+    """Whether a text has a character that is seen: no space, control, invisible mark, filler or variation selector."""
+    return any(
+        character in _SEEN or (unicodedata.category(character) not in _UNSEEN and not _FILLERS.match(character))
+        for character in text
+    )
 
 
 @dataclass(frozen=True)
@@ -33,6 +52,7 @@ class Profile:
     `forms` are names of `arabic.FORMS`, which also fixes the order in which they are applied. `tokens` is "uax29" (the
     words of Unicode UAX #29 as `arabic.words` gives them: marks stay with their letter, punctuation is dropped) or
     "latin" (runs of a-z and 0-9: the default tokenizer of rouge_score without its stemmer; only for parity on English).
+    With the form "zero_width" invisible operators and tags are removed too. A lone surrogate is read as U+FFFD.
     """
 
     name: str
@@ -91,8 +111,21 @@ class Profile:
         return words, starts, sizes
 
     def _column(self, texts: Sequence[str]) -> pa.Array:
-        column = pa.array(texts, pa.large_string())
-        return arabic.normalise_column(column, self.forms) if self.forms else column
+        column = _as_column(texts)
+        if not self.forms:
+            return column
+        if "zero_width" in self.forms:
+            column = pc.replace_substring_regex(column, _OPERATORS_AND_TAGS, "")
+        return arabic.normalise_column(column, self.forms)
+
+
+def _as_column(texts: Sequence[str]) -> pa.Array:
+    """Texts for Arrow: two halves of a surrogate pair become their character, a half alone becomes U+FFFD."""
+    try:
+        return pa.array(texts, pa.large_string())
+    except UnicodeEncodeError:  # a model's JSON may spell half an emoji
+        sound = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
+        return pa.array(sound, pa.large_string())
 
 
 @dataclass(frozen=True)

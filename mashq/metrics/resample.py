@@ -180,11 +180,12 @@ def freedom(weights: np.ndarray) -> float:
     vary, however many small ones stand beside it. This is Satterthwaite's number for independent items (Bell and
     McCaffrey 2002, "Bias reduction in standard errors for linear regression with multi-stage samples", Survey
     Methodology 28:169-181): 1 / sum of the squared entries of a matrix with w_i on its diagonal and
-    w_i w_j / sqrt((1 - w_i)(1 - w_j)) off it. One more than it is the effective number of clusters, near Kish's 1 / sum of w^2.
+    w_i w_j / sqrt((1 - w_i)(1 - w_j)) off it. One more is the effective number of clusters, near Kish's 1 / sum of w^2.
     """
     squares = weights * weights
     off = squares / np.maximum(1 - weights, 1e-12)
-    return max(1.0, 1 / float(squares.sum() + off.sum() ** 2 - (off * off).sum()))
+    free = 1 / float(squares.sum() + off.sum() ** 2 - (off * off).sum())
+    return max(1.0, round(free, 9))  # k - 1 is not left to rounding
 
 
 def jackknife_error(pulls: np.ndarray, weights: np.ndarray) -> float:

@@ -19,7 +19,7 @@ import numpy as np
 
 from mashq.metrics import chrf, rouge
 from mashq.metrics.profile import ARABIC, LOOSE, PROFILES, STRICT, Profile
-from mashq.metrics.resample import bootstrap, cluster_codes, cluster_sums
+from mashq.metrics.resample import cluster_codes, cluster_sums, interval
 from mashq.metrics.score import Metric, Score, mean_score
 from mashq.rows import MashqError, expected_got, nearest
 
@@ -175,7 +175,7 @@ def sensitivity(
 
     `systems` holds one reply per item for each system, in the order of `references`; `groups` are the clusters of every
     interval, as in `mean_score`. Profiles are those of `PROFILES` by name, or one's own. The intervals of differences
-    are bootstraps of whole groups, paired by item.
+    are those of whole groups, paired by item (`resample.interval`); None where all items differ by the same.
 
     Raises MashqError for no system, unequal numbers of items, fewer than two profiles, two of one name, an unknown
     profile or metric, and as the metrics do (an item without a reference).
@@ -190,7 +190,14 @@ def sensitivity(
             metric = METRICS[name](profile)
             items = {system: np.array(metric.per_item(replies, references)) for system, replies in systems.items()}
             scores = {
-                system: mean_score(values, name=name, signature=metric.signature, groups=groups, seed=seed)
+                system: mean_score(
+                    values,
+                    name=name,
+                    signature=metric.signature,
+                    groups=groups,
+                    bounds=metric.bounds,
+                    seed=seed,
+                )
                 for system, values in items.items()
             }
             cells += [Cell(name, profile.name, system, score, _rank(score, scores)) for system, score in scores.items()]
@@ -251,8 +258,10 @@ def _difference(
     first, second = pair
     values = items[first] - items[second]
     sums = cluster_sums(codes, values, np.ones_like(values))  # (clusters, [sum, items])
-    low, high = bootstrap(sums, lambda totals: totals[:, 0] / totals[:, 1], seed=seed)
-    return Difference(metric, profile, first, second, float(values.mean()), low, high)
+    mean = float(values.mean())
+    pulls, weights = (sums[:, 0] - mean * sums[:, 1]) / len(values), sums[:, 1] / len(values)
+    found = interval(sums, lambda totals: totals[:, 0] / totals[:, 1], pulls, weights, seed=seed)
+    return Difference(metric, profile, first, second, mean, found.low, found.high)
 
 
 def _agreement(

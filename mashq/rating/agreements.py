@@ -1,4 +1,9 @@
-"""How far the raters of a study agree: a line for each criterion and variety, from the answers to real items alone."""
+"""How far the raters of a study agree: a line for each criterion and variety, from the answers to real items alone.
+
+Scores of replies and preferences between them are different questions though their criteria have one name, so they are
+never put together. Of checks the verdicts are compared, as names without an order: to correct a text is no middle
+between accepting and rejecting it.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +15,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mashq.metrics.agreement import Agreement, Ratings, measures, severity
+from mashq.metrics.agreement import Agreement, Ratings, alpha, exact, measures, severity
 from mashq.metrics.score import Score
+from mashq.rating.answers import VERDICTS
 from mashq.rating.store import Store
 from mashq.rows import MashqError
 
 __all__ = ["EVERY", "SCALES", "Agreed", "agreements", "agreements_of", "as_text", "counted"]
 
-SCALES = {"absolute": (1, 5), "pairwise": (-1, 1)}
+SCALES = {"absolute": (1, 5), "pairwise": (-1, 1), "check": (0, len(VERDICTS) - 1)}
+ASKED = {"absolute": "scores", "pairwise": "preferences", "check": "checks"}  # kind -> its word in a heading
 EVERY = "all"  # varieties together
 
 
@@ -26,11 +33,11 @@ class Agreed:
     """The raters' agreement on one criterion, in one variety or in all."""
 
     criterion: str
-    kind: str  # absolute | pairwise
+    kind: str  # absolute | pairwise | check
     variety: str
     items: int  # with at least one answer
     measures: tuple[Agreement, ...]
-    severity: dict[str, Score | None]  # of each rater, in points of the scale; None: shares no item
+    severity: dict[str, Score | None]  # of scores alone: of each rater, in points; None: shares no item
     simulated: bool
 
 
@@ -44,7 +51,7 @@ def agreements(store: Store, *, seed: int = 0, withdrawn: bool = False) -> list[
 
 def agreements_of(answers: pa.Table, *, seed: int = 0, withdrawn: bool = False) -> list[Agreed]:
     """`agreements` of answers as rows (`table.COLUMNS`)."""
-    rows = [row for row in counted(answers) if withdrawn or not row["withdrawn"]]
+    rows = [row for row in (*counted(answers), *_verdicts(answers)) if withdrawn or not row["withdrawn"]]
     if len({row["rater"] for row in rows}) < 2:
         raise MashqError("agree: expected answers of at least two raters, got fewer. Ask more raters, or wait.")
     found = []
@@ -63,6 +70,12 @@ def counted(answers: pa.Table) -> list[dict[str, Any]]:
     return answers.filter(pc.and_(pc.equal(answers["role"], "item"), pc.is_valid(answers["value"]))).to_pylist()
 
 
+def _verdicts(answers: pa.Table) -> list[dict[str, Any]]:
+    """The rows that say a verdict on a real item, with its place in `VERDICTS` as the value."""
+    rows = answers.filter(pc.and_(pc.equal(answers["role"], "item"), pc.equal(answers["kind"], "check"))).to_pylist()
+    return [{**row, "value": VERDICTS.index(row["said"])} for row in rows]
+
+
 def _agreed(rows: Sequence[Mapping[str, Any]], kind: str, criterion: str, variety: str, seed: int) -> Agreed:
     ratings = Ratings.of(
         [(row["item"], row["rater"], int(row["value"])) for row in rows],
@@ -70,8 +83,12 @@ def _agreed(rows: Sequence[Mapping[str, Any]], kind: str, criterion: str, variet
         groups={row["item"]: row["group"] or row["item"] for row in rows},
     )
     simulated, items = any(row["simulated"] for row in rows), len({row["item"] for row in rows})
-    told = measures(ratings, seed=seed)
-    return Agreed(criterion, kind, variety, items, told, severity(ratings, seed=seed), simulated)
+    if kind == "check":
+        told: tuple[Agreement, ...] = (alpha(ratings, level="nominal", seed=seed), exact(ratings, seed=seed))
+    else:
+        told = measures(ratings, seed=seed)
+    severe = severity(ratings, seed=seed) if kind == "absolute" else {}
+    return Agreed(criterion, kind, variety, items, told, severe, simulated)
 
 
 def as_text(found: Sequence[Agreed], *, as_json: bool = False) -> str:
@@ -79,14 +96,19 @@ def as_text(found: Sequence[Agreed], *, as_json: bool = False) -> str:
     if as_json:
         return json.dumps([asdict(one) for one in found], ensure_ascii=False, indent=1)
     lines = ["SIMULATED raters: these numbers say nothing about people."] if any(one.simulated for one in found) else []
+    advice: dict[str, None] = {}
     for one in found:
-        lines.append(f"{one.criterion} ({one.variety}, {one.items} items)")
+        lines.append(f"{one.criterion} ({ASKED[one.kind]}, {one.variety}, {one.items} items)")
         for measure in one.measures:
             value = "no value" if measure.value is None else f"{measure.value:6.3f}"
             between = "" if measure.low is None else f" [{measure.low:.3f}, {measure.high:.3f}]"
             lines.append(f"  {measure.name:<20} {value}{between} n={measure.n} {measure.word}".rstrip())
-        warnings = dict.fromkeys(measure.warning for measure in one.measures if measure.warning)
-        lines += [f"  ! {warning}" for warning in warnings]
-        said = (f"{rater} {score.value:+.2f}" for rater, score in one.severity.items() if score is not None)
-        lines.append(f"  severity: {', '.join(said)}")
-    return "\n".join(lines)
+        # What to do is the same for many coefficients, and is said once, after all of them.
+        advice |= {f"! {measure.advice}.": None for measure in one.measures if measure.advice}
+        warnings = (
+            measure.warning.replace(f". {measure.advice} (", " (") for measure in one.measures if measure.warning
+        )
+        lines += [f"  ! {warning}" for warning in dict.fromkeys(warnings)]
+        said = [f"{rater} {score.value:+.2f}" for rater, score in one.severity.items() if score is not None]
+        lines += [f"  severity: {', '.join(said)}"] if said else []
+    return "\n".join([*lines, *advice])

@@ -11,29 +11,24 @@ import functools
 import hashlib
 import hmac
 import importlib
-import json
 import math
 import re
 import sqlite3
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 import jinja2
 
 from mashq.packaged import parsed
-from mashq.rating.answers import MOST_SECONDS, MOST_TEXT, is_right
-from mashq.rating.corrections import corrections
-from mashq.rating.exports import to_csv, to_json, to_parquet
+from mashq.rating.answers import MOST_NOTE, MOST_SECONDS, MOST_TEXT, is_right
+from mashq.rating.downloads import downloads
 from mashq.rating.guard import Gate, Hosts, Limits
-from mashq.rating.label_studio import label_studio_tasks
-from mashq.rating.store import Rater, Shown, Store
+from mashq.rating.store import MOST_NAME, MOST_RATER_NOTE, Rater, Shown, Store
 from mashq.rating.study import Study
 from mashq.rows import MashqError
 
@@ -49,7 +44,12 @@ SHORT_LABEL = 12  # characters: five such labels stand beside each other on a ph
 WORDS_PER_MINUTE = 138  # silent reading of Arabic (IReST: Trauzettel-Klosinski and Dietz 2012, table 2)
 SECONDS_PER_QUESTION = 5  # our guess: to decide, once a text is read
 PLACES = {"here": "", "raters": "raters", "links": "links", "withdrawn": "withdrawn"}  # of the admin page
-MEDIA = {"csv": "text/csv; charset=utf-8", "json": "application/json", "parquet": "application/vnd.apache.parquet"}
+MEDIA = {
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "parquet": "application/vnd.apache.parquet",
+    "xml": "application/xml",
+}
 
 
 class Refused(Exception):
@@ -248,7 +248,7 @@ class Pages:
         except MashqError as error:
             if isinstance(error.__cause__, sqlite3.Error):
                 raise
-            return str(self.words[visit.lang]["unfit"]).format(why=error)
+            return str(self.words[visit.lang]["unfit"])  # none that our own page sends: the reason is ours, in English
         return ""
 
     @_reads
@@ -294,8 +294,14 @@ class Pages:
         raise Refused(404)
 
     def _fault(self, visit: Visit, shown: Shown, answer: Mapping[str, Any]) -> str:
-        """What a rater can mend: a criterion without an answer, a correction that changes nothing."""
+        """What a rater can mend: a criterion without an answer, a text too long, a correction that changes nothing."""
         say, titles = self.words[visit.lang], {one["name"]: one["title"] for one in self._criteria(visit.lang)}
+        for what, text, most in (
+            (say["note"], answer["note"], MOST_NOTE),
+            (say["correction"], answer.get("text", ""), MOST_TEXT),
+        ):
+            if len(text) > most:
+                return str(say["too_long"]).format(what=what, n=len(text), most=most)
         if shown.item.kind == "check":
             if not answer["verdict"]:
                 return str(say["missing"]).format(names=say["verdict"])
@@ -376,11 +382,29 @@ class Pages:
     def new_rater(self, request: Any, visit: Visit, fields: dict[str, str]) -> Any:
         """A new rater; the page that answers shows the link once."""
         name = fields.get("name", "")
+        if fault := self._unmade(visit, fields):
+            return self._admin(visit, fault=fault)
         try:
             token = self.store.add_rater(name, dialect=fields.get("dialect", ""), note=fields.get("note", ""))
         except MashqError as error:
-            return self._admin(visit, fault=str(error))
+            if isinstance(error.__cause__, sqlite3.Error):
+                raise
+            return self._admin(visit, fault=str(self.words[visit.lang]["name_unfit"]))
         return self._admin(visit, made={"name": name, "link": _address(request, token)})
+
+    def _unmade(self, visit: Visit, fields: Mapping[str, str]) -> str:
+        """Why no rater can be made of these fields, in the administrator's language; empty: one can."""
+        say, name = self.words[visit.lang], fields.get("name", "").strip()
+        for what, text, most in (
+            (say["name"], name, MOST_NAME),
+            (say["dialect"], fields.get("dialect", ""), MOST_NAME),
+            (say["remark"], fields.get("note", ""), MOST_RATER_NOTE),
+        ):
+            if len(text) > most:
+                return str(say["too_long"]).format(what=what, n=len(text), most=most)
+        if name in {rater.name for rater, _ in self.store.raters()}:
+            return str(say["name_taken"]).format(name=name)
+        return "" if name else str(say["name_unfit"])
 
     @_writes
     def new_link(self, request: Any, visit: Visit, fields: dict[str, str]) -> Any:
@@ -412,7 +436,7 @@ class Pages:
             links=links,
             raters=self.store.raters(),
             coverage=self.store.coverage(),
-            exports=[(name, visit.to(f"export/{name}")) for name in _exports(self.study)],
+            exports=[(name, visit.to(f"export/{name}")) for name in downloads(self.study, visit.lang)],
             made=made,
             fault=fault,
             form=visit.sign("form"),
@@ -422,7 +446,7 @@ class Pages:
     def export(self, request: Any, visit: Visit) -> Any:
         """A download of what was answered, or of the study as Label Studio's tasks."""
         name = request.path_params["name"]
-        made = _exports(self.study)
+        made = downloads(self.study, visit.lang)
         if name not in made:
             raise Refused(404)
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -524,10 +548,11 @@ def _seconds(fields: Mapping[str, str]) -> float:
 
 def _answer(shown: Shown, fields: Mapping[str, str]) -> dict[str, Any]:
     """The fields of an item's form -> an answer for the store; a score that is none is left out."""
-    note, kind = fields.get("note", ""), shown.item.kind
+    kind = shown.item.kind
+    note, text = (fields.get(name, "").replace("\r\n", "\n") for name in ("note", "text"))  # one line end, as typed
     if kind == "check":
         verdict = fields.get("verdict", "")
-        return {"verdict": verdict, "text": fields.get("text", "") if verdict == "correct" else "", "note": note}
+        return {"verdict": verdict, "text": text if verdict == "correct" else "", "note": note}
     if kind == "absolute":
         scores = {name: int(value) for name, value in _named(fields, "score.") if value in ("1", "2", "3", "4", "5")}
         return {"scores": scores, "note": note}
@@ -567,33 +592,3 @@ def _seconds_an_item(study: Study) -> float:
 
 def _file(name: str) -> bytes:
     return resources.files("mashq").joinpath("data", "rating", name).read_bytes()
-
-
-def _exports(study: Study) -> dict[str, Callable[[Store], bytes]]:
-    """Name of a download -> what makes its bytes. The CSV begins with a byte order mark, for spreadsheets."""
-    kinds = dict.fromkeys(item.kind for item in study.items if item.role != "practice")
-    made: dict[str, Callable[[Store], bytes]] = {
-        "answers.csv": lambda store: _written(lambda path: to_csv(store, path, bom=True)),
-        "answers.json": lambda store: _written(lambda path: to_json(store, path)),
-        "answers.parquet": lambda store: _written(lambda path: to_parquet(store, path)),
-    }
-    if "check" in kinds:
-        made["corrections.json"] = lambda store: _json(corrections(store).to_pylist())
-    for kind in kinds:
-        made[f"label-studio-{kind}.json"] = functools.partial(_tasks, kind)
-    return made
-
-
-def _tasks(kind: str, store: Store) -> bytes:
-    return _json(label_studio_tasks(store.study, kind))
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, indent=1, default=str).encode("utf-8", "replace")
-
-
-def _written(write: Callable[[Path], object]) -> bytes:
-    """What is written to a file, without the file."""
-    with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder) / "export")
-        return (Path(folder) / "export").read_bytes()

@@ -21,6 +21,7 @@ from mashq.rating.exports import written
 from mashq.rating.store import Store
 from mashq.rating.study import Item
 from mashq.rows import MashqError, nearest
+from mashq.sentences import mask
 from mashq.translate_fixed import ALL, KEY, by_sentence
 
 __all__ = ["CORRECTIONS", "Agreed", "Check", "agreed", "corrections", "lines", "write_corrections"]
@@ -89,13 +90,24 @@ class Check:
         """Sentences and what stands (or was rejected) for each; None where they do not go together."""
         return by_sentence(self.item.shown[0], self.item.shown[1] if self.text is None else self.text)
 
+    @property
+    def unused(self) -> str:
+        """Why translation cannot use what was agreed on; "" where it can, or where nothing was or it is a render."""
+        if self.item.template or self.verdict == DISPUTED:
+            return ""
+        if self.pairs is None:
+            return "source and text have not equally many sentences"
+        kept = () if self.text is None else (one for source, _ in self.pairs for one in mask(source).kept)
+        lost = [one for one in kept if one not in (self.text or "")]
+        return f"the text has lost {', '.join(lost)}" if lost else ""
+
 
 @dataclass(frozen=True)
 class Agreed:
     """What the raters of a study agree on.
 
     fixed: variety -> sentence -> its translation; rejected: variety -> sentence -> the translations that do not stand;
-    uncut: checks whose source and text have not equally many sentences, so that translation cannot use them;
+    unused: checks that were agreed on and that translation cannot use (`Check.unused`);
     contested: (variety, sentence) that checks agreed on, each for itself, with different texts.
     """
 
@@ -103,7 +115,7 @@ class Agreed:
     unanswered: int  # checks without an answer that counts
     fixed: Mapping[str, Mapping[str, str]]
     rejected: Mapping[str, Mapping[str, tuple[str, ...]]]
-    uncut: tuple[Check, ...]
+    unused: tuple[Check, ...]
     contested: tuple[tuple[str, str], ...]
 
     def of(self, verdict: str) -> list[Check]:
@@ -128,7 +140,8 @@ def agreed(store: Store) -> Agreed:
             given[row["id"]].append(row)
     items = _checks(store)
     checks = tuple(_decided(item, given[name]) for name, item in items.items() if given[name])
-    texts = [check for check in checks if not check.item.template and check.verdict != DISPUTED]
+    unused = tuple(check for check in checks if check.unused)
+    texts = [check for check in checks if not (check.item.template or check.verdict == DISPUTED or check.unused)]
     fixed, contested = _fixed([check for check in texts if check.text is not None])
     rejected: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
     for check in texts:
@@ -136,8 +149,7 @@ def agreed(store: Store) -> Agreed:
             if source and text and fixed.get(check.variety, {}).get(source) != text:
                 others = rejected[check.variety].get(source, ())
                 rejected[check.variety][source] = tuple(dict.fromkeys((*others, text)))
-    uncut = tuple(check for check in texts if check.pairs is None)
-    return Agreed(checks, len(items) - len(checks), fixed, dict(rejected), uncut, contested)
+    return Agreed(checks, len(items) - len(checks), fixed, dict(rejected), unused, contested)
 
 
 def _decided(item: Item, rows: Iterable[Mapping[str, Any]]) -> Check:
@@ -188,8 +200,8 @@ def write_corrections(store: Store, path: Path | str) -> tuple[Agreed, list[Path
     `path` (FIXED.yaml) is a file of fixed and of rejected translations, as `mashq translate --fixed` reads it; these
     stand before the engine and its translation memory, in which nothing is ever overwritten. Beside it
     FIXED.checks.yaml has every check with how many said what, and FIXED.templates.yaml the renders that do not stand,
-    by template. A file of an earlier time is written anew also where it holds nothing now. Raises MashqError for a simulated study, for one without checks or without
-    answers, and for a variety that translation does not know.
+    by template. A file of an earlier time is written anew also where it holds nothing now. Raises MashqError for a
+    simulated study, for one without checks or without answers, and for a variety that translation does not know.
     """
     path, name = Path(path), store.study.name
     if store.study.simulated:
@@ -258,9 +270,7 @@ def _told(check: Check) -> dict[str, Any]:
     }
     if check.corrected:
         told["corrections"] = [{"text": text, "raters": count} for text, count in check.corrected.items()]
-    if not item.template and check.verdict != DISPUTED and check.pairs is None:
-        told["not used"] = "the source and the text that people judged do not have equally many sentences"
-    return told
+    return {**told, "not used": check.unused} if check.unused else told
 
 
 def _by_template(renders: Iterable[Check]) -> dict[str, dict[str, list[dict[str, Any]]]]:
@@ -288,7 +298,8 @@ def lines(made: Agreed, files: Iterable[Path]) -> Iterator[str]:
     if made.renders:
         templates = ", ".join(dict.fromkeys(check.item.template for check in made.renders))
         yield f"  renders to mend in their templates ({templates}): {len(made.renders)}; then `mashq lint` them"
-    yield from _listed("NOT USED, source and text have not equally many sentences", made.uncut)
+    for why in dict.fromkeys(check.unused for check in made.unused):
+        yield from _listed(f"NOT USED, {why}", [check for check in made.unused if check.unused == why])
     yield from _listed("disputed, nothing was decided", made.of(DISPUTED))
     for variety, source in made.contested[:TOLD]:
         yield f"contested, different checks agreed on different texts ({variety}): «{source}»"

@@ -249,9 +249,11 @@ def _rows(study: Study, item: Item, rater: str, annotation: Mapping[str, Any], w
         raise MashqError(f"{where}: {error}") from error
     turn = dealing.flipped(study, EVERYONE, item)
     answer = turned(answer) if turn else answer
-    about = {"dialect": str(meta.get("dialect", "")), "withdrawn": meta.get("withdrawn") is True}
+    dialect, withdrawn = str(meta.get("dialect", "")), meta.get("withdrawn") is True
     when = _when(annotation, where)
-    for row in answer_rows(study, rater, item, answer, **about, seconds=seconds, when=when):
+    for row in answer_rows(
+        study, rater, item, answer, dialect=dialect, withdrawn=withdrawn, seconds=seconds, when=when
+    ):
         side = str(meta.get("side", "")) or ("second" if turn else "first")
         yield {**row, "side": side if item.kind == "pairwise" else ""}
 

@@ -1,4 +1,4 @@
-"""A rating study: its criteria, its items and its guidelines, from a file, evaluation samples or pairs to be checked.
+"""A rating study: its criteria, its items and its guidelines, from a file or from evaluation samples.
 
 A study never changes once raters have begun: the store keeps it whole. Which system wrote a text is in `Item.systems`
 and is never part of what a rater is given (`store.Shown`).
@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -36,7 +36,6 @@ __all__ = [
     "rubric",
     "sample_id",
     "study_of",
-    "study_of_checks",
     "study_of_samples",
 ]
 
@@ -379,32 +378,3 @@ def _plain(item: str, rows: Mapping[str, Mapping[str, Any]], systems: Sequence[s
         "variety": row["variety"] or "",
         "group": row["group"] or item,
     }
-
-
-def study_of_checks(pairs: Iterable[Mapping[str, str]], study: Mapping[str, Any]) -> Study:
-    """A study in which people accept, correct or reject what was proposed for a source.
-
-    A pair holds `source` and `proposed` (a sentence and its translation, a record and its render), and may hold
-    `system` (the engine), `variety`, `prompt` (what is asked of the rater), `group`, and of a render `template` and
-    `part`. Equal pairs are one item.
-    """
-    made: dict[str, dict[str, Any]] = {}
-    for place, pair in enumerate(pairs):
-        if not isinstance(pair.get("source"), str) or not isinstance(pair.get("proposed"), str):
-            raise MashqError(
-                expected_got(f"pairs[{place}]", "the texts 'source' and 'proposed'", ", ".join(pair) or "none")
-            )
-        system, variety = pair.get("system", ""), pair.get("variety", "")
-        render = [pair.get("template", ""), pair.get("part", "")]
-        own = render if any(render) else []  # translations keep the names that they always had
-        name = f"{draw('check', pair['source'], pair['proposed'], system, variety, *own):016x}"
-        made[name] = {
-            "id": name,
-            "kind": "check",
-            "prompt": pair.get("prompt", ""),
-            "shown": [pair["source"], pair["proposed"]],
-            "systems": [system] if system else [],
-            "variety": variety,
-            **{key: pair.get(key, "") for key in ("group", "template", "part")},
-        }
-    return study_of({**study, "items": [*study.get("items", ()), *made.values()]})

@@ -56,7 +56,7 @@ def _run(run: Run, seed: int, alone: bool, pooled: Mapping[str, int]) -> dict[st
         for step in run.of("contamination")
     }
     evaluations = [
-        {**evaluation_facts(step, read_evaluation(step), seed), "learnt_items": learnt.get(step.fingerprint)}
+        {**_evaluated(run, step, seed), "learnt_items": learnt.get(step.fingerprint)}
         for step in run.of("evaluation")
     ]
     scored = _scored(run, evaluations)
@@ -100,6 +100,10 @@ def _run(run: Run, seed: int, alone: bool, pooled: Mapping[str, int]) -> dict[st
         for evaluation in facts["evaluations"]:
             evaluation["not_shown"][:0] = ["not_judge"] if evaluation["judged"] else []
     return {**facts, "licences": _licences(run, models), "limits": _limits(facts)}
+
+
+def _evaluated(run: Run, step: Step, seed: int) -> dict[str, Any]:
+    return evaluation_facts(step, read_evaluation(step), seed, private=run.hides(step))
 
 
 def _scored(run: Run, evaluations: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -210,7 +214,7 @@ def _data(run: Run, step: Step, seed: int, scored: bool) -> dict[str, Any]:
         ],
         "tally": step.manifest.get("tally") or {},
         "scored": scored,
-        "private": step.private,
+        "private": run.hides(step),
         "kept": [] if scored else draw_rows(run, step, dropped=False, seed=seed),
         "dropped": draw_rows(run, step, dropped=True, seed=seed),
     }

@@ -44,7 +44,7 @@ def with_people(
             studies.setdefault(str(step.manifest["inputs"]["evaluation"]), told[step.name])
     found = []
     for step, facts in zip(run.of("evaluation"), evaluations, strict=True):
-        study = studies.get(step.fingerprint)
+        study = None if run.hides(step) else studies.get(step.fingerprint)
         drawn = facts["replies"]["items"]
         if study:
             order = [facts["baseline"], *(name for name in facts["systems"] if name != facts["baseline"])]

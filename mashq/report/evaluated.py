@@ -16,8 +16,12 @@ ALPHA = 0.05  # level of the verdicts, after Holm's correction
 LEAST_GROUPS = 20  # below this many clusters an interval is called rough
 
 
-def evaluation_facts(step: Step, evaluation: Evaluation, seed: int) -> dict[str, Any]:
-    """What an evaluation found, its headline, what stands against it, and the drawn replies."""
+def evaluation_facts(step: Step, evaluation: Evaluation, seed: int, *, private: bool = False) -> dict[str, Any]:
+    """What an evaluation found, its headline, what stands against it, and the drawn replies.
+
+    Of a `private` one, or one whose step says so, no text is given: no reply, no prompt and no span that was copied.
+    """
+    private = private or step.private
     scores = evaluation.scores
     names = [system["name"] for system in scores["systems"]]
     baseline = scores["baseline"]
@@ -45,7 +49,8 @@ def evaluation_facts(step: Step, evaluation: Evaluation, seed: int) -> dict[str,
             for entry in scores.get("comparisons") or []
         ],
         "health": scores.get("health") or [],
-        "copied": scores.get("copied") or [],
+        "copied": [{**one, "text": ""} if private else one for one in scores.get("copied") or []],
+        "private": private,
         "notes": scores.get("notes") or [],
         "seed": scores.get("seed"),
         "absent": scores.get("absent") or [],
@@ -56,7 +61,9 @@ def evaluation_facts(step: Step, evaluation: Evaluation, seed: int) -> dict[str,
     }
     order = [baseline, *others]
     better = bool(ranking and metrics[ranking]["higher_is_better"])
-    replies = draw_replies(evaluation.samples, systems=order, metric=ranking, higher_is_better=better, seed=seed)
+    replies = []
+    if not private:
+        replies = draw_replies(evaluation.samples, systems=order, metric=ranking, higher_is_better=better, seed=seed)
     return {**facts, **_summary(facts), "replies": {"metric": ranking, "items": replies}}
 
 

@@ -21,19 +21,19 @@ from mashq.report.cells import (
 )
 from mashq.report.evaluated import ALPHA
 from mashq.report.plots import Scale, Series, number, scale_over
+from mashq.report.room import FULL, Room
 from mashq.report.words import Words, isolate
 
-__all__ = ["MOST_SLICES", "EvaluationView"]
+__all__ = ["EvaluationView"]
 
-MOST_SLICES = 40  # rows of one slicing on the page; the rest is in report.json
 KINDS = 8  # colours of systems before they repeat
 
 
 class EvaluationView:
     """Turns an evaluation's facts into cells, plots and sentences."""
 
-    def __init__(self, words: Words):
-        self.words = words
+    def __init__(self, words: Words, room: Room = FULL):
+        self.words, self.room = words, room
 
     def view(self, evaluation: Mapping[str, Any]) -> dict[str, Any]:
         """One evaluation, as the template lays it out."""
@@ -41,13 +41,14 @@ class EvaluationView:
         kinds = {name: f"s{index % KINDS}" for index, name in enumerate(names)} | {"reference": "reference"}
         labels = {name: system_label(self.words, evaluation, name) for name in [*names, "reference"]}
         shared = {**evaluation, "kinds": kinds, "labels": labels, "order": names}
+        detailed = self._detailed(evaluation)
         return {
             **shared,
             "headline": [self._headline(shared, entry) for entry in evaluation["headline"]],
             "against": self._against(shared),
             "board": self.board(evaluation["board"], evaluation=shared),
             "macro_board": self.board(evaluation["macro_board"], evaluation=shared),
-            "blocks": [self._metric(shared, name) for name in evaluation["metrics"]],
+            "blocks": [self._metric(shared, name) for name in detailed],
             "pairs": self._pairs(shared),
             "copied": self._copied(shared),
             "notes_of_slices": self._slices_notes(shared),
@@ -56,7 +57,9 @@ class EvaluationView:
             "marked": any(_powerless(entry) for entry in evaluation["comparisons"]),
             "sensitivity": sensitivity.view(self.words, evaluation),
             "fertility": fertility.view(self.words, evaluation["fertility"]),
-            "crossings": crossings.view(self.words, evaluation),
+            "crossings": crossings.view(
+                self.words, {**evaluation, "metrics": {name: evaluation["metrics"][name] for name in detailed}}
+            ),
             "obedience": self._obedience(shared),
         }
 
@@ -213,6 +216,10 @@ class EvaluationView:
         ]
         return {"columns": columns, "rows": rows}
 
+    def _detailed(self, evaluation: Mapping[str, Any]) -> list[str]:
+        """The metrics that have tables by slice: all, where there is room."""
+        return list(evaluation["metrics"])[: self.room.metrics]
+
     def _metric(self, evaluation: Mapping[str, Any], metric: str) -> dict[str, Any]:
         """The scores of one metric by slice: one table a signature, dots on one scale."""
         mine = [entry for entry in evaluation["scores"] if entry["metric"] == metric]
@@ -243,9 +250,8 @@ class EvaluationView:
             values = list(dict.fromkeys(entry["slice"]["value"] for entry in mine))
             if len(values) == 1 and by not in ("all", "macro"):
                 continue
-            rows = [
-                row([entry for entry in mine if entry["slice"]["value"] == value]) for value in values[:MOST_SLICES]
-            ]
+            most = len(values) if by in ("all", "macro") else self.room.slices
+            rows = [row([entry for entry in mine if entry["slice"]["value"] == value]) for value in values[:most]]
             found.append({"by": by, "rows": rows, "hidden": len(values) - len(rows)})
         return found
 
@@ -273,7 +279,7 @@ class EvaluationView:
         """Every other system against the baseline, a forest plot for each metric."""
         found = []
         for system in evaluation["order"][1:]:
-            for metric in evaluation["metrics"]:
+            for metric in self._detailed(evaluation):
                 mine = [e for e in evaluation["comparisons"] if (e["a"], e["metric"]) == (system, metric)]
                 if not mine:
                     continue
@@ -342,7 +348,8 @@ class EvaluationView:
         places = places_of(evaluation["metrics"], metric) if metric else None
         names = evaluation["order"]
         ranked = any(item["pick"] == "best" for item in replies["items"])
-        items = [{**item, "sentences": self._told(evaluation, item, places)} for item in replies["items"]]
+        drawn = replies["items"][: self.room.replies]
+        items = [{**item, "sentences": self._told(evaluation, item, places)} for item in drawn]
         return {
             "items": items,
             "places": places,

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from mashq import arabic
 from mashq.report.cells import slice_text
 from mashq.report.lines import safe, table
+from mashq.report.parquet import reading
 from mashq.report.plots import number
 from mashq.report.words import Words
 
@@ -31,12 +32,11 @@ def of_samples(samples: Path, systems: Sequence[Mapping[str, Any]]) -> list[Line
 
     A system's tokenizer is named in `tokenizer`, else its `model` counts. Empty where no likelihood was asked for.
     """
-    names = pq.read_schema(samples).names
-    if not set(COLUMNS) <= set(names):
-        return []
+    with reading(samples):
+        names = pq.read_schema(samples).names
+        rows = pq.read_table(samples, columns=list(COLUMNS)).to_pylist() if set(COLUMNS) <= set(names) else []
     named = {str(one["name"]): str(one.get("tokenizer") or one.get("model") or one["name"]) for one in systems}
     first = {tokenizer: system for system, tokenizer in reversed(named.items())}  # one system speaks for a tokenizer
-    rows = pq.read_table(samples, columns=list(COLUMNS)).to_pylist()
     counted = [row for row in rows if row["target_tokens"] and row["target_bytes"] and row["reference"]]
     found: list[Line] = []
     for tokenizer in dict.fromkeys(named.values()):

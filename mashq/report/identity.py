@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from mashq.model_identity import NOTE, file_tokenizer_hash
+from mashq.report.parquet import reading
 from mashq.report.record import Run, Step, read_model, read_survey
 from mashq.report.samples import flat, shown
 from mashq.rows import MashqError, expected_got
@@ -255,7 +256,9 @@ def _counted(step: Step) -> tuple[int | None, int | None]:
     asked = said = 0
     known = False
     for path, _ in [*step.parts(), *step.parts(dropped=True)]:
-        for meta in pq.read_table(path, columns=["meta"]).column("meta").to_pylist():
+        with reading(path):
+            metas = pq.read_table(path, columns=["meta"]).column("meta").to_pylist()
+        for meta in metas:
             told = json.loads(meta or "{}")
             known = known or "new_tokens" in told
             asked, said = asked + (told.get("prompt_tokens") or 0), said + (told.get("new_tokens") or 0)

@@ -366,7 +366,7 @@ class _Markdown:
             if "slices" in values:
                 values["slices"] = self.pieces(values["slices"])
             lines.append(f"- {self.say('limit_' + limit['limit'], **values)}")
-        return [*lines, ""]
+        return [*lines, *([] if run["limits"] else [f"- {self.say('none')}"]), ""]
 
     def limit_value(self, name: str, value: Any) -> Any:
         """What is filled into a limit's sentence: a name for readers, or a text from data made harmless."""

@@ -26,9 +26,11 @@ from mashq.report.cells import (
     slice_text,
     slices_listed,
 )
-from mashq.report.evaluations import MOST_SLICES, EvaluationView
+from mashq.report.evaluations import EvaluationView
+from mashq.report.lines import seen
 from mashq.report.parts import views_of
 from mashq.report.plots import Series, number
+from mashq.report.room import FULL, SMALLER, Room
 from mashq.report.words import Words, isolate
 from mashq.rows import MashqError
 
@@ -45,6 +47,7 @@ def environment_of(words: Words) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_seen,
     )
     environment.globals.update(
         t=words.html, other=words.other, plain=words.plain, words=words, num=num, isolate=isolate
@@ -52,14 +55,27 @@ def environment_of(words: Words) -> jinja2.Environment:
     return environment
 
 
+def _seen(value: object) -> object:
+    """What is filled into a page, its control characters made harmless."""
+    if isinstance(value, Markup):
+        return Markup(seen(value))
+    return seen(value) if isinstance(value, str) else value
+
+
 def render(content: Mapping[str, Any], words: Words) -> str:
     """The whole page. Raises MashqError where it would be 5 MB or more.
 
-    Of runs that differ in their training seed alone, a page that would be too large shows the first in full.
+    Of runs that differ in their training seed alone, a page that would be too large shows the first in full; where that
+    is not enough it shows less of every run (`room`), and says how much.
     """
-    html = _rendered(content, words, content["runs"])
+    shown = content["runs"]
+    html = _rendered(content, words, shown, FULL)
     if len(html.encode()) >= MOST_BYTES and (few := seeds_page.first_runs(content)):
-        html = _rendered(content, words, few)
+        shown = few
+        html = _rendered(content, words, shown, FULL)
+    for room in SMALLER:
+        if len(html.encode()) >= MOST_BYTES:
+            html = _rendered(content, words, shown, room)
     size = len(html.encode())
     if size >= MOST_BYTES:
         raise MashqError(
@@ -68,11 +84,11 @@ def render(content: Mapping[str, Any], words: Words) -> str:
     return html
 
 
-def _rendered(content: Mapping[str, Any], words: Words, shown: Sequence[Mapping[str, Any]]) -> str:
-    """The page with the sections of these runs."""
+def _rendered(content: Mapping[str, Any], words: Words, shown: Sequence[Mapping[str, Any]], room: Room) -> str:
+    """The page with the sections of these runs, and as much of each as there is room for."""
     here = Path(__file__).parent
     style = (here / "page.css").read_text(encoding="utf-8")
-    view = _View(words)
+    view = _View(words, room)
     environment = environment_of(words)
     environment.globals.update(view=view, visible=identity_view.visible)
     return environment.get_template("page.html").render(
@@ -80,6 +96,7 @@ def _rendered(content: Mapping[str, Any], words: Words, shown: Sequence[Mapping[
         runs=[view.run(run, index) for index, run in enumerate(shown, 1)],
         over_seeds=seeds_page.view(words, content, shown),
         board=view.evaluations.board(content["board"], content["runs"]) if content["board"] else None,
+        less=room if room != FULL else None,
         style=Markup(style),
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )
@@ -91,8 +108,8 @@ def _rendered(content: Mapping[str, Any], words: Words, shown: Sequence[Mapping[
 class _View:
     """Turns content into the cells, plots and sentences that the template lays out."""
 
-    def __init__(self, words: Words):
-        self.words, self.evaluations = words, EvaluationView(words)
+    def __init__(self, words: Words, room: Room = FULL):
+        self.words, self.room, self.evaluations = words, room, EvaluationView(words, room)
 
     def run(self, run: Mapping[str, Any], index: int) -> dict[str, Any]:
         """One run with its plots."""
@@ -132,9 +149,12 @@ class _View:
             for by, values in data["tally"].items()
             if by in ("task", "variety", "source", "split") and len(values) > 1
         }
-        shown_reasons, hidden = reasons[:MOST_SLICES], max(0, len(reasons) - MOST_SLICES)
+        most = max(1, self.room.slices)
+        shown_reasons, hidden = reasons[:most], max(0, len(reasons) - most)
         return {
             **data,
+            **{kind: data[kind][: self.room.rows] for kind in ("kept", "dropped")},
+            "has_dropped": bool(data["dropped"]),
             "stack": plots.stack(parts, label=alt),
             "reasons": shown_reasons,
             "hidden_reasons": hidden,
@@ -150,7 +170,7 @@ class _View:
                 "rows": rows,
                 "bar": plots.bar(rows / most, kind="plain", label=number(rows)),
             }
-            for value, rows in order[:MOST_SLICES]
+            for value, rows in order[: max(1, self.room.slices)]
         ]
         return {"rows": rows, "hidden": len(order) - len(rows)}
 

@@ -6,7 +6,7 @@ Nothing here judges or formats. A file that is absent where its step says it mus
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ __all__ = [
     "Run",
     "Step",
     "evaluation_of",
+    "find_evaluation",
     "read_contamination",
     "read_evaluation",
     "read_model",
@@ -28,6 +29,7 @@ __all__ = [
     "read_tables",
 ]
 
+GAIN = "gain"  # the evaluation that a run is made for: the student before and after
 COUNTS = ("in", "made", "kept", "dropped", "merged", "unsampled")
 
 
@@ -85,6 +87,20 @@ class Run:
         """The steps that produce `rows`, `model`, `evaluation` or `survey`."""
         return (step for step in self.steps if step.produces == produces)
 
+    def hides(self, step: Step) -> bool:
+        """Whether no text of a step may be shown: it is private, or its replies answer rows of a private step.
+
+        Of an evaluation this holds where it holds of a step that it reads, its training text among them.
+        """
+        inputs = step.manifest.get("inputs") or {}
+        if step.produces == "evaluation":
+            read = list(inputs.values())
+        elif "student" in (step.manifest.get("settings") or {}):
+            read = [inputs.get("rows")]
+        else:
+            read = [inputs.get("replies")]  # a judge reads replies
+        return step.private or any(self.hides(other) for other in self.steps if other.fingerprint in read)
+
     def upstream(self, step: Step) -> list[Step]:
         """The steps of this run that `step` takes rows from, nearest first."""
         found: list[Step] = []
@@ -129,13 +145,59 @@ def read_run(path: Path) -> Run:
     return Run(path, str(record["recipe"]), str(record["name"]), record, steps)
 
 
-def evaluation_of(path: Path) -> Path:
-    """The folder of the one evaluation of a run's record. Raises MashqError where a run has none, or several."""
-    found = [step.folder for step in read_run(path).of("evaluation")]
-    if len(found) == 1:
-        return found[0]
-    got = f"{len(found)} ({', '.join(map(str, found[:4]))})" if found else "none"
-    raise MashqError(expected_got(str(path), "a run with one evaluation", got, "Name the evaluation's folder."))
+def evaluation_of(path: Path, name: str = "") -> tuple[Step, tuple[str, ...]]:
+    """The evaluation `name` of a run's record, and the names of the run's others.
+
+    Without a name the only one, or of several the one that is called `gain`. Raises MashqError where that is none.
+    """
+    found = {step.name: step for step in read_run(path).of("evaluation")}
+    chosen = name or (next(iter(found)) if len(found) == 1 else GAIN)
+    if chosen in found:
+        return found[chosen], tuple(other for other in found if other != chosen)
+    expected = f"the evaluation '{name}'" if name else "one evaluation, or one called 'gain'"
+    do = "Choose one with --evaluation NAME." if found else "It evaluates nothing: name another run."
+    raise MashqError(expected_got(f"run {path}", expected, ", ".join(found) or "none", do))
+
+
+def find_evaluation(runs: Path, named: str, evaluation: str = "", say: Callable[[str], None] = print) -> Path:
+    """The `samples.parquet` of the evaluation that `named` means: that file, its folder, the step's name, or a run.
+
+    A step is named as STEP (the latest) or STEP@FINGERPRINT; a run as for `make.find_record`, or by the folder of its
+    report. `say` is told which evaluation was taken of which run or step; nothing where a path says it. `evaluation`
+    chooses among those of a run (`evaluation_of`). Raises MashqError where none is meant.
+    """
+    path = Path(named).expanduser()
+    record = path.with_name(f"{path.name}.json")
+    samples = path / "samples.parquet" if path.is_dir() else path
+    if samples.suffix == ".parquet" and samples.is_file():
+        if evaluation:
+            raise MashqError(expected_got(f"--evaluation {evaluation}", "a run to choose it from", f"samples, {path}"))
+        return samples
+    if not (path.is_dir() and record.is_file()):
+        record = path if path.suffix == ".json" and path.is_file() else _record_of(runs, named)
+    if record.suffix == ".json":
+        step, others = evaluation_of(record, evaluation)
+        also = f"; others: {', '.join(others)} (--evaluation NAME)" if others else ""
+        say(f"evaluation '{step.name}' of {record}{also}")
+        return read_evaluation(step).samples
+    say(f"evaluation {record.parent.name}")
+    return record
+
+
+def _record_of(runs: Path, named: str) -> Path:
+    """The record of a run, or the samples of the latest evaluation step, of that name."""
+    from mashq.make import find_record
+
+    try:
+        return find_record(runs, named)
+    except MashqError as error:
+        folders = (runs / "steps").glob("*@*") if named else ()
+        found = [one / "samples.parquet" for one in folders if named in (one.name, one.name.partition("@")[0])]
+        found = [samples for samples in found if samples.is_file()]
+        if found:
+            return max(found, key=lambda samples: samples.stat().st_mtime)
+        expected = "a run or the name, folder or samples.parquet of an evaluation"
+        raise MashqError(expected_got(f"'{named}'", expected, f"none: {str(error).rstrip('.')}")) from error
 
 
 def _read_step(root: Path, entry: dict[str, Any], record: Path) -> Step:
@@ -196,6 +258,10 @@ def _read_json(path: Path, what: str) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MashqError(f"report: {path}: expected {what}, but there is no such file.") from error
+    except OSError as error:
+        raise MashqError(
+            expected_got(f"report: {path}", what, f"'{error.strerror}' where it was to be read")
+        ) from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise MashqError(f"report: {path}: expected {what} in JSON, got something else: {error}.") from error
     if not isinstance(value, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from mashq.report.parquet import read_samples, reading
 from mashq.report.record import Run, Step
 from mashq.rows import CONTENT
 
@@ -22,6 +24,11 @@ __all__ = ["MOST_SHOWN", "Pick", "draw_replies", "draw_rows", "flat", "replies_t
 MOST_SHOWN = 1_500  # characters of one text on the page; the rest is said as a number
 LONGEST_VALUE = 240  # characters of one setting
 ROWS_SHOWN = 3  # of kept and of dropped rows a step
+# /home/USER/data.csv, ~/data.csv, C:\\data.csv, peft:/models/one; one slash alone makes no path.
+WHOLE_PATH = re.compile(
+    r"(?P<kind>(?!file:)[a-z_]{2,}:)?(?:file://)?(?:~[\w.-]*[/\\]|(?:[A-Za-z]:)?[/\\][^/\\\n]+[/\\]+)(?:[^/\\\n]+[/\\]+)*"
+    r"(?P<name>[^/\\\s][^/\\\n]*)[/\\]?"
+)
 JUDGE = "judge_"  # how the metrics of a judge begin
 LEAST_JUDGED = 10  # replies; ranks of fewer say little
 
@@ -33,15 +40,30 @@ def shown(text: str | None, most: int = MOST_SHOWN) -> dict[str, Any]:
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> list[dict[str, Any]]:
-    """Nested values -> [{name: dotted, text, cut}] in their order; a list is shown as JSON, a long text is cut."""
+    """Nested values -> [{name: dotted, text, cut}] in their order; a list is shown as JSON, a long text is cut.
+
+    Of the path of a file only its name is shown: its folders name a machine, and often a person.
+    """
     found: list[dict[str, Any]] = []
     for name, value in tree.items():
         if isinstance(value, Mapping):
             found += flat(value, f"{prefix}{name}.")
         else:
+            value = _without_folders(value)
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
             found.append({"name": f"{prefix}{name}", **shown(text, LONGEST_VALUE)})
     return found
+
+
+def _without_folders(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_folders(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_folders(one) for one in value]
+    if isinstance(value, Path):
+        value = str(value)
+    found = WHOLE_PATH.fullmatch(value) if isinstance(value, str) else None
+    return f"{found['kind'] or ''}{found['name']}" if found else value
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -50,10 +72,10 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> list[dict[str, Any]]:
 def draw_rows(run: Run, step: Step, *, dropped: bool, seed: int, n: int = ROWS_SHOWN) -> list[dict[str, Any]]:
     """`n` kept or dropped rows of a step in their order, drawn by `seed` and the step's fingerprint.
 
-    A dropped row that stands unchanged in an earlier step has its content from there, where that step is in the run. Of
-    a private step none is drawn.
+    A dropped row that stands unchanged in an earlier step has its content from there, where that step may be shown. Of
+    a private step, and of one with replies to a private one, none is drawn.
     """
-    if step.private:
+    if run.hides(step):
         return []
     parts = step.parts(dropped)
     total = sum(rows for _, rows in parts)
@@ -70,7 +92,7 @@ def _rows_at(parts: Sequence[tuple[Path, int]], places: Sequence[int]) -> Iterab
     start, left = 0, list(places)
     for path, rows in parts:
         if left and left[0] < start + rows:
-            with pq.ParquetFile(path) as file:
+            with reading(path), pq.ParquetFile(path) as file:
                 group_start = start
                 for group in range(file.num_row_groups):
                     group_rows = file.metadata.row_group(group).num_rows
@@ -88,10 +110,11 @@ def _fill_content(run: Run, step: Step, rows: list[dict[str, Any]]) -> None:
     bare = {row["id"]: row for row in rows if all(row[name] is None for name in CONTENT)}
     for earlier in run.upstream(step):
         files = [str(path) for path, _ in earlier.parts()]
-        if not bare or not files:
+        if not bare or not files or run.hides(earlier):
             continue
         wanted = ds.field("id").isin(pa.array(list(bare), pa.binary(16)))
-        found = ds.dataset(files).to_table(columns=["id", *CONTENT], filter=wanted)
+        with reading(earlier.folder):
+            found = ds.dataset(files).to_table(columns=["id", *CONTENT], filter=wanted)
         for row in found.to_pylist():
             bare.pop(row.pop("id")).update(row)
 
@@ -149,7 +172,7 @@ def draw_replies(
     apart; where a judge scored the replies, the one whose judged rank is furthest from its rank by `metric`. Without a
     metric or a second system all items are random.
     """
-    table = pq.read_table(samples)
+    table = read_samples(samples, also=[metric] if metric else [])
     items = _light(table, metric, systems)
     picks = _ranked(items, systems, higher_is_better) if metric and len(systems) > 1 else []
     for found in (_apart(items, systems), _against_judge(items, systems, higher_is_better)):
@@ -166,7 +189,7 @@ def replies_to(
     samples: Path, picks: Sequence[Pick], *, systems: Sequence[str], metric: str | None
 ) -> list[dict[str, Any]]:
     """The items of `picks` as `draw_replies` gives them, their gains filled in; one that is no sample is left out."""
-    table = pq.read_table(samples)
+    table = read_samples(samples, also=[metric] if metric else [])
     items = _light(table, metric, systems)
     known = [replace(pick, gain=_gain(items[pick.item], systems)) for pick in picks if pick.item in items]
     return [_item_facts(table, pick, items[pick.item], systems, metric) for pick in known]

@@ -112,8 +112,15 @@ def test_an_empty_text_scores_0_and_is_counted(folders, family, reply, target):
 
 
 def test_a_token_that_every_reference_has_weighs_nothing(folders):
-    item = bertscore_items(["ذهبت"], [["ذهبت"]], str(folders["bert"]), 1, idf=True)[0]
-    assert item.nothing  # one reference: log(2 / 2) for each of its tokens
+    items = bertscore_items(["ذهبت", "كتاب"], [["ذهبت"], ["ذهبت كتاب"]], str(folders["bert"]), 1, idf=True)
+    assert items[0].nothing  # log(3 / 3) for each token of the reply
+    assert not items[1].nothing
+
+
+def test_weights_from_one_reference_are_refused_because_all_are_0(folders):
+    for targets in ([["ذهبت"]], [["ذهبت"], ["ذهبت"]]):
+        with pytest.raises(MashqError, match="bertscore: idf: expected at least 2 different references, got fewer"):
+            bertscore_items(["ذهبت"] * len(targets), targets, str(folders["bert"]), 1, idf=True)
 
 
 def test_a_long_text_is_cut_at_the_positions_and_counted(folders):
@@ -173,6 +180,27 @@ def test_a_baseline_rescales_and_stands_in_the_signature(folders, tmp_path):
     assert scaled.recall == pytest.approx((raw.recall - 0.4) / 0.6)
     assert "baseline:ar=0.5,0.4,0.3" in metrics(str(folders["bert"]), 1, baseline=baseline)["bertscore_f1"].signature
     assert "baseline:none" in metrics(str(folders["bert"]), 1)["bertscore_f1"].signature
+
+
+def test_a_rescaled_score_has_no_least_value_and_says_so(folders):
+    floor = Baseline("high", 0.9, 0.9, 0.9)
+    scaled = metrics(str(folders["bert"]), 1, baseline=floor)["bertscore_f1"]
+    assert (scaled.unit, scaled.bounds) == ("up to 1", None)
+    plain = metrics(str(folders["bert"]), 1)["bertscore_f1"]
+    assert (plain.unit, plain.bounds) == ("-1..1", (-1.0, 1.0))
+
+
+def test_a_baseline_without_a_header_keeps_its_first_layer(tmp_path):
+    file = tmp_path / "ar.tsv"
+    file.write_text("0,0.1,0.2,0.3\n1,0.5,0.4,0.3\n", "utf-8")
+    assert read_baseline(file, 0) == Baseline("ar", 0.1, 0.2, 0.3, layer=0)
+
+
+def test_a_layer_with_two_values_is_named_by_its_line(tmp_path):
+    file = tmp_path / "ar.tsv"
+    file.write_text("LAYER,P,R,F\n0,0.1,0.2,0.3\n2,0.5,0.4\n", "utf-8")
+    with pytest.raises(MashqError, match=r"ar\.tsv, line 3: expected LAYER,P,R,F, got '2,0\.5,0\.4'"):
+        read_baseline(file, 2)
 
 
 def test_without_a_baseline_for_the_layer_nothing_is_called_rescaled(tmp_path):

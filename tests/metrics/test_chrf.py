@@ -5,7 +5,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from mashq.metrics.chrf import bleu_items, bleu_metric, chrf_items, metric
-from mashq.metrics.profile import STRICT
+from mashq.metrics.profile import ARABIC, STRICT
 from mashq.rows import MashqError
 
 
@@ -28,6 +28,16 @@ def test_vocalised_equals_plain_in_the_arabic_profile_only():
 @pytest.mark.parametrize(("reply", "reference"), [("", ""), (" ", "نعم"), ("نعم", " ")])
 def test_an_empty_text_scores_0(reply, reference):
     assert chrf_items([reply], [[reference]]) == [0.0]
+
+
+@pytest.mark.parametrize("mark", [0x200F, 0xFEFF, 0xAD, 0x2063, 0xE0041, 0xFE0F, 0x34F])
+@pytest.mark.parametrize("profile", [ARABIC, STRICT])
+def test_a_text_of_invisible_marks_alone_scores_0(mark, profile):
+    assert chrf_items([chr(mark)], [[chr(mark)]], profile) == [0.0]
+
+
+def test_a_mark_that_is_seen_counts_though_unicode_calls_it_a_format_mark():
+    assert chrf_items(["\N{ARABIC END OF AYAH}"], [["\N{ARABIC END OF AYAH}"]]) == [100.0]
 
 
 def test_an_empty_reference_beside_a_full_one_does_not_matter():

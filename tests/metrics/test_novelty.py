@@ -104,3 +104,17 @@ def test_real_stories_copy_from_themselves_and_hardly_from_others(data):
     copies = longest_copied(stories[50:60], index)
     assert all(found.words == found.of for found in copies)
     assert np.median([found.words / found.of for found in longest_copied(stories[:50], index)]) < 0.2
+
+
+@pytest.mark.parametrize("order", [0, -1, 1.5])
+def test_an_n_that_is_no_number_of_words_is_refused(order):
+    index = TrainingIndex.of(["ذهب الولد"])
+    with pytest.raises(MashqError, match=f"novelty: orders: expected whole numbers from 1, got {order}"):
+        novelty(["ذهب الولد"], index, [order])
+
+
+def test_copied_words_alone_leave_open_how_many_are_new():
+    index = TrainingIndex.of(["ذهب الولد إلى المدرسة"])
+    score = novelty(["ذهب الولد", "إلى المدرسة"], index, [1])[1]
+    assert (score.value, score.low, score.interval_by) == (0.0, 0.0, "unseen-share")
+    assert score.high == pytest.approx(1 - 0.025**0.5)

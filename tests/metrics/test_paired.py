@@ -157,6 +157,52 @@ def test_the_smallest_detectable_difference_is_found_four_times_in_five():
     assert np.mean([result.smallest_detectable for result in results]) == pytest.approx(difference, rel=0.05)
 
 
+def grouped(sizes):
+    return [str(place) for place, size in enumerate(sizes) for _ in range(size)]
+
+
+def test_nothing_is_detectable_where_no_p_could_be_below_alpha():
+    generator = np.random.default_rng(4)
+    for clusters, told in ((5, False), (6, True)):
+        result = compare(generator.random(4 * clusters), np.zeros(4 * clusters), groups=grouped([4] * clusters))
+        assert (result.smallest_detectable is not None) == told
+    ties = compare([1.0, 0, 1, 0, 1, *[0] * 20], [0.0] * 25)  # three of 25 differ: p is 0.25 or more
+    assert ties.smallest_detectable is None
+
+
+def test_nothing_is_detectable_beside_a_large_and_three_small_clusters():
+    result = compare([1] * 1000 + [0] * 3, [0] * 1000 + [1] * 3, groups=["big"] * 1000 + ["x", "y", "z"])
+    assert (result.p, result.smallest_detectable, result.interval_by) == (1.0, None, "jackknife-t")
+    assert result.low < 0 < result.high
+
+
+def test_without_any_spread_there_is_neither_detectable_difference_nor_interval():
+    for a in (np.full(20, 0.5), np.full(20, 0.7)):
+        result = compare(a, np.full(20, 0.5))
+        assert (result.smallest_detectable, result.low, result.high) == (None, None, None)
+
+
+def test_ties_alone_leave_open_what_was_not_seen_where_the_range_is_known():
+    result = compare([1.0] * 12, [1.0] * 12, bounds=(0.0, 1.0))
+    assert (result.low, result.high) == (pytest.approx(-0.264648, abs=1e-6), pytest.approx(0.264648, abs=1e-6))
+    assert result.interval_by == "unseen-share"
+
+
+@pytest.mark.parametrize("sizes", [[4] * 7, [20, *[1] * 10], [100, *[1] * 19], [50, 30, 10, 5, *[1] * 10]])
+def test_what_is_detectable_is_found_four_times_in_five_in_unequal_clusters_too(sizes, monkeypatch):
+    monkeypatch.setattr(paired, "FLIPS", 400)
+    generator = np.random.default_rng(12)
+    names, places = grouped(sizes), np.repeat(np.arange(len(sizes)), sizes)
+
+    def draw():
+        return 0.8 * generator.normal(size=len(sizes))[places] + 0.5 * generator.normal(size=len(places))
+
+    told = [compare(draw(), np.zeros(len(places)), groups=names).smallest_detectable for _ in range(80)]
+    shift = float(np.mean(told))
+    found = np.mean([compare(draw() + shift, np.zeros(len(places)), groups=names).p < 0.05 for _ in range(300)])
+    assert 0.68 <= found <= 0.92
+
+
 def test_a_ratio_over_ones_is_a_mean():
     a, b = np.random.default_rng(0).random((2, 30))
     mean, ratio = compare(a, b), compare_ratio(a, b, np.ones(30))

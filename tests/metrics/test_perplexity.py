@@ -12,7 +12,8 @@ from mashq.rows import MashqError
 def test_a_uniform_choice_of_8_has_perplexity_8():
     score = perplexity([10 * math.log(8), 5 * math.log(8)], [10, 5], tokenizer="toy")
     assert score.value == pytest.approx(8.0)
-    assert (score.low, score.high) == pytest.approx((8.0, 8.0))
+    # Two equal items show no spread, and a perplexity has no greatest value: nothing tells how far off it is.
+    assert (score.low, score.high, score.interval_by) == (None, None, "none: no spread and no known range")
     assert "|tokenizer:toy|agg:ratio|ci:bootstrap1000|" in score.signature
 
 
@@ -59,3 +60,18 @@ def test_comparison_is_the_difference_of_the_scores():
     assert result.difference < 0
     assert (result.wins, result.losses) == (40, 0)
     assert result.p < 0.001
+
+
+def test_a_perplexity_beyond_all_numbers_is_refused_without_a_warning():
+    with pytest.raises(MashqError, match="perplexity: expected a ratio whose value is a number, got a ratio of 500000"):
+        perplexity([1e6, 1], [1, 1], tokenizer="toy")
+
+
+def test_an_interval_beyond_all_numbers_is_left_out_and_said():
+    score = perplexity([700.0, 650.0], [1, 1], tokenizer="toy")
+    assert score.value == pytest.approx(math.exp(675))
+    assert (score.low, score.high, score.interval_by) == (None, None, "none: beyond all numbers")
+
+
+def test_bits_of_few_texts_are_never_below_0():
+    assert bits_per_byte([0.5, 6.0], [10, 10]).low == 0.0

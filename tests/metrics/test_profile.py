@@ -65,3 +65,15 @@ def test_signature_names_forms_in_the_order_in_which_they_are_applied():
 def test_profiles_are_named_and_differ():
     assert all(profile.name == name for name, profile in PROFILES.items())
     assert len({profile.signature for profile in PROFILES.values()}) == len(PROFILES)
+
+
+def test_an_invisible_operator_or_tag_does_not_part_a_word_from_its_like():
+    for mark in (0x2061, 0x2063, 0xE0041):
+        assert ARABIC.words([f"كت{chr(mark)}اب"]) == [["كتاب"]]
+        assert STRICT.words([f"كت{chr(mark)}اب"]) != [["كتاب"]]
+
+
+def test_a_lone_surrogate_is_no_word_and_two_halves_are_their_character():
+    assert ARABIC.words(["نعم \ud83d لا", "نعم"]) == [["نعم", "لا"], ["نعم"]]
+    assert ARABIC.normal(["\ud83d\ude00", "\ud83d"]) == ["\N{GRINNING FACE}", "\N{REPLACEMENT CHARACTER}"]
+    assert LATIN.words(["a \udc00 b"]) == [["a", "b"]]

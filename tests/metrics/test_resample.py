@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from mashq.metrics.resample import bootstrap, checked, cluster_codes, cluster_sums, wilson
+from mashq.metrics.resample import (
+    FEW,
+    bootstrap,
+    checked,
+    cluster_codes,
+    cluster_sums,
+    freedom,
+    interval,
+    jackknife_error,
+    unseen_share,
+    wilson,
+)
 from mashq.rows import MashqError
 
 
@@ -63,3 +74,62 @@ def test_interval_of_a_normal_mean_is_that_of_student():
     half = 1.966 * values.std(ddof=1) / 20  # t at 399
     assert low == pytest.approx(values.mean() - half, abs=0.012)
     assert high == pytest.approx(values.mean() + half, abs=0.012)
+
+
+def mean_interval(values, weights=None, **settings):
+    """The interval of the mean of clusters with these means and these numbers of items."""
+    sizes = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
+    sums = np.stack([np.asarray(values) * sizes, sizes], axis=1)
+    mean = sums[:, 0].sum() / sizes.sum()
+    pulls = sizes * (np.asarray(values) - mean) / sizes.sum()
+    shares = sizes / sizes.sum()
+    return interval(sums, lambda totals: totals[:, 0] / totals[:, 1], pulls, shares, seed=0, **settings)
+
+
+def test_three_equal_clusters_get_students_interval_of_their_mean():
+    found = mean_interval([1.0, 2.0, 6.0])
+    half = 4.302653 * np.std([1, 2, 6], ddof=1) / np.sqrt(3)  # t at 0.975 with 2 degrees of freedom
+    assert (found.low, found.high) == (pytest.approx(3 - half, abs=1e-5), pytest.approx(3 + half, abs=1e-5))
+    assert found.by == "jackknife-t"
+
+
+def test_a_known_range_ends_the_interval_and_holds_the_value():
+    found = mean_interval([0.0, 1.0], bounds=(0.0, 1.0))
+    assert (found.low, found.high) == (0.0, 1.0)
+    assert mean_interval([0.0, 1.0]).low < -5
+
+
+def test_enough_clusters_are_bootstrapped_and_fewer_are_not():
+    values = np.random.default_rng(2).random(FEW)
+    assert mean_interval(values).by == "bootstrap"
+    assert mean_interval(values[1:]).by == "jackknife-t"
+
+
+def test_one_heavy_cluster_among_many_small_ones_counts_as_few():
+    values = np.random.default_rng(2).random(20)
+    assert mean_interval(values, [100, *[1] * 19]).by == "jackknife-t"
+    assert freedom(np.array([100, *[1] * 19]) / 119) == pytest.approx(1.39, abs=0.01)
+    assert freedom(np.full(12, 1 / 12)) == 11.0
+    assert freedom(np.array([0.9, 0.1])) == 1.0
+
+
+def test_jackknife_error_is_that_of_leaving_out_each_cluster_once():
+    values, sizes = np.array([0.2, 0.9, 0.4, 0.3]), np.array([10.0, 2.0, 1.0, 4.0])
+    whole = (values * sizes).sum() / sizes.sum()
+    left_out = [(values * sizes)[np.arange(4) != k].sum() / sizes[np.arange(4) != k].sum() for k in range(4)]
+    by_hand = np.sqrt(3 / 4 * sum((one - whole) ** 2 for one in left_out))
+    shares = sizes / sizes.sum()
+    assert jackknife_error(shares * (values - whole), shares) == pytest.approx(by_hand)
+
+
+def test_equal_clusters_leave_open_what_was_not_seen():
+    found = mean_interval([0.0] * 12, bounds=(0.0, 1.0))
+    assert (found.low, found.high, found.by) == (0.0, pytest.approx(1 - 0.025 ** (1 / 12)), "unseen-share")
+    middle = mean_interval([3.0] * 12, bounds=(1.0, 5.0))
+    assert (middle.low, middle.high) == pytest.approx((3 - 2 * unseen_share(12), 3 + 2 * unseen_share(12)))
+
+
+@pytest.mark.parametrize("bounds", [None, (0.0, float("inf"))])
+def test_equal_clusters_without_a_known_range_have_no_interval(bounds):
+    found = mean_interval([0.1] * 30, bounds=bounds)
+    assert (found.low, found.high, found.by) == (None, None, "none: no spread and no known range")

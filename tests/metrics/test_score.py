@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mashq import __version__
-from mashq.metrics.score import mean_score, ratio_score, sign
+from mashq.metrics.score import Metric, mean_score, ratio_score, sign
 from mashq.rows import MashqError
 
 RECIPE = sign("rougeL", "f", "tok:uax29")
@@ -149,3 +149,49 @@ def clustered(generator):
 def test_coverage_holds_with_groups_and_fails_when_they_are_ignored():
     assert 0.91 <= coverage(clustered) <= 0.985
     assert coverage(lambda generator: (clustered(generator)[0], None)) < 0.7
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_coverage_of_few_normal_items_is_near_95_percent(size):
+    # A percentile bootstrap of two items holds their mean half of the time, of three three quarters.
+    assert 0.92 <= coverage(lambda generator: (generator.normal(1, 1, size=size), None)) <= 0.98
+
+
+def unequal(generator):
+    sizes = [50, 30, 10, 5, *[1] * 10]
+    groups = [str(place) for place, size in enumerate(sizes) for _ in range(size)]
+    shared = np.repeat(generator.normal(0, 1, size=len(sizes)), sizes)
+    return 1 + shared + generator.normal(0, 0.5, size=len(groups)), groups
+
+
+def test_coverage_holds_with_clusters_of_very_different_sizes():
+    assert 0.92 <= coverage(unequal) <= 0.985
+
+
+def test_equal_items_have_a_wide_interval_where_the_range_is_known_and_none_elsewhere():
+    known = mean_score([0.0] * 12, name="x", signature=RECIPE, bounds=(0, 1))
+    assert (known.value, known.low, known.interval_by) == (0.0, 0.0, "unseen-share")
+    assert 0.2 < known.high < 0.3
+    unknown = mean_score([0.0] * 12, name="x", signature=RECIPE)
+    assert (unknown.low, unknown.high) == (None, None)
+    assert known.signature == unknown.signature
+
+
+def test_each_score_says_how_its_interval_was_made():
+    generator = np.random.default_rng(0)
+    made = [mean_score(generator.random(size), name="x", signature=RECIPE).interval_by for size in (1, 2, 11, 12)]
+    assert made == ["none: one cluster", "jackknife-t", "jackknife-t", "bootstrap"]
+    assert mean_score([1, 0], name="x", signature=YES_NO).interval_by == "wilson"
+
+
+def test_a_share_of_clusters_that_all_say_a_third_is_not_taken_for_certain():
+    # Rounding left a variance of 1e-33 here, and each item was counted as if it stood alone.
+    score = mean_score([1, 0, 0] * 30, name="x", signature=YES_NO, groups=[str(item // 3) for item in range(90)])
+    alone = mean_score([1, 0, 0] * 30, name="x", signature=YES_NO)
+    assert score.high - score.low > 1.5 * (alone.high - alone.low)
+
+
+def test_the_range_of_a_metric_is_read_from_its_unit():
+    units = ("0..1", "0 or 1", "-1..1", "1..5", "0..100", "up to 1", "bits/byte")
+    bounds = [Metric("x", lambda replies, references: [], "x", True, unit).bounds for unit in units]
+    assert bounds == [(0, 1), (0, 1), (-1, 1), (1, 5), (0, 100), None, None]

@@ -58,7 +58,9 @@ def test_ranks_and_means_are_those_of_the_metric_itself(turning):
     for profile in (STRICT, ARABIC, LOOSE):
         for name, made in (("rougeL", rouge.metric("rougeL", profile)), ("chrF++", chrf.metric(profile))):
             values = made.per_item([spelt(text) for text in SENTENCES], REFERENCES)
-            assert found[name, profile.name, "hasty"].score == mean_score(values, name=name, signature=made.signature)
+            assert found[name, profile.name, "hasty"].score == mean_score(
+                values, name=name, signature=made.signature, bounds=made.bounds
+            )
     assert [found["rougeL", profile, "careful"].rank for profile in turning.profiles] == [1, 2, 2]
     assert found["rougeL", "loose", "hasty"].score.value == 1.0
 

@@ -46,10 +46,38 @@ def test_agreement_is_that_of_the_answers_to_real_items(store_path):
 def test_the_verb_prints_values_warnings_and_severity(store_path, capsys):
     code, out, _ = verbs.run(capsys, "agree", str(store_path))
     assert code == 0
-    assert "fluency (all, 9 items)" in out and "severity:" in out and "no value" in out and "\n  ! " in out
+    assert "fluency (scores, all, 9 items)" in out and "severity:" in out and "no value" in out and "\n  ! " in out
     assert "SIMULATED" not in out
     code, out, _ = verbs.run(capsys, "agree", str(store_path), "--json")
     assert code == 0 and {one["criterion"] for one in json.loads(out)} == {"fluency", "coherence"}
+
+
+def test_kinds_of_items_are_apart_and_advice_is_given_once(tmp_path, capsys):
+    items = [*map(made.absolute, range(3)), *map(made.pairwise, range(3, 6)), *map(made.check, range(6, 9))]
+    with Store.create(tmp_path / "mixed.sqlite", made.study(items)) as store:
+        for name in ("a", "b"):
+            made.rate_all(store, made.added(store, name))
+        found = {(one.kind, one.criterion): one for one in agreements(store) if one.variety == "all"}
+    assert {kind for kind, _ in found} == {"absolute", "pairwise", "check"}
+    assert found["pairwise", "fluency"].severity == {} and found["absolute", "fluency"].severity
+    checks = found["check", "verdict"]
+    assert [measure.name for measure in checks.measures] == ["nominal alpha", "exact"] and checks.items == 3
+    _, out, _ = verbs.run(capsys, "agree", str(tmp_path / "mixed.sqlite"))
+    heads = [line for line in out.splitlines() if line.endswith(" items)")]
+    assert len(heads) == len(set(heads)) and "fluency (preferences, all, 3 items)" in heads
+    assert out.count("Make the guidelines clearer") == 1 and out.count("severity:") < len(heads)
+
+
+def test_verdicts_agree_as_names_without_an_order(tmp_path):
+    with Store.create(tmp_path / "checks.sqlite", made.study([made.check(place) for place in range(4)])) as store:
+        for name, verdicts in {"a": "arra", "b": "arar"}.items():
+            rater = made.added(store, name)
+            for place, said in enumerate(verdicts):
+                store.save(rater, f"c{place:02}", {"verdict": {"a": "accept", "r": "reject"}[said]}, 1)
+        alpha_, same = agreements(store)[0].measures
+    assert same.value == 0.5
+    triples = [(str(p), n, "ra".index(s)) for n, v in {"a": "arra", "b": "arar"}.items() for p, s in enumerate(v)]
+    assert alpha_.value == pytest.approx(alpha(Ratings.of(triples, scale=(0, 1)), level="nominal").value)
 
 
 def test_simulated_raters_are_called_so(tmp_path, capsys):

@@ -6,12 +6,10 @@ import xml.etree.ElementTree as xml
 
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from rating_examples import ATTENTION, PRACTICE, absolute, added, check, pairwise, rate_all, study
 
+from mashq.rating.corrections import corrections
 from mashq.rating.exports import (
-    agreed,
-    corrections,
     from_label_studio,
     label_studio_config,
     label_studio_tasks,
@@ -19,13 +17,10 @@ from mashq.rating.exports import (
     to_json,
     to_label_studio,
     to_parquet,
-    write_fixed,
 )
 from mashq.rating.store import Store
 from mashq.rating.table import COLUMNS
 from mashq.rows import MashqError
-from mashq.translate import fixed_for
-from mashq.translate_settings import fixed_translations
 
 MIXED = [*map(absolute, range(4)), *map(pairwise, range(4, 8)), *map(check, range(8, 11)), PRACTICE, *ATTENTION]
 
@@ -245,6 +240,23 @@ def test_a_pair_that_label_studio_showed_the_other_way_round_is_turned_back():
     assert seen == {True, False}
 
 
+def test_a_score_that_was_written_as_a_decimal_is_the_same_score():
+    made = study([absolute(1)])
+    decimal = [{**one, "value": {"rating": float(one["value"]["rating"])}} for one in RATED]
+    assert from_label_studio(made, annotated(made, decimal))["value"].to_pylist() == [4, 2]
+    half = [{**RATED[0], "value": {"rating": 4.5}}, RATED[1]]
+    with pytest.raises(MashqError, match=r"fluency: expected 1 to 5, got 4\.5"):
+        from_label_studio(made, annotated(made, half))
+
+
+def test_a_withdrawn_rater_comes_back_withdrawn(store):
+    store.withdraw(store.raters()[0][0])
+    rows = [row for row in store.answers().to_pylist() if row["kind"] == "check"]
+    back = from_label_studio(store.study, json.dumps(to_label_studio(store, "check")))
+    assert {(row["rater"], row["withdrawn"]) for row in rows} == {("سلمى", True), ("كريم", False)}
+    assert in_order(back).to_pylist() == in_order(type(back).from_pylist(rows, COLUMNS)).to_pylist()
+
+
 def test_skipped_annotations_count_for_nothing_and_the_last_one_stands():
     made = study([absolute(1)])
     (task,) = annotated(made, RATED)
@@ -286,83 +298,3 @@ def test_tasks_of_another_study_are_told():
     other = study([absolute(1)], name="أخرى")
     with pytest.raises(MashqError, match="task 0: expected an item of study 'قصص القطة', got mashq_item"):
         from_label_studio(study([absolute(1)]), annotated(other, RATED))
-
-
-# --- corrections -----------------------------------------------------------------------------------------------------
-
-
-def checked_by(tmp_path, verdicts, items=None, **more):
-    """A store in which each rater gave these verdicts: item -> a verdict, or the corrected text."""
-    items = items or [check(place) for place in range(3)]
-    store = Store.create(tmp_path / "c.sqlite", study(items, **more))
-    for place, said in enumerate(verdicts):
-        rater = added(store, f"r{place}")
-        for name, one in said.items():
-            verdict = one if one in ("accept", "reject") else "correct"
-            store.save(rater, name, {"verdict": verdict, "text": one if verdict == "correct" else ""}, 1)
-    return store
-
-
-def test_corrections_hold_what_stands(tmp_path):
-    with checked_by(tmp_path, [{"c00": "accept", "c01": "افتح الباب الأول.", "c02": "reject"}]) as store:
-        rows = corrections(store).to_pylist()
-    assert [(row["id"], row["verdict"], row["corrected"]) for row in rows] == [
-        ("c00", "accept", "افتح باب 0."),
-        ("c01", "correct", "افتح الباب الأول."),
-        ("c02", "reject", None),
-    ]
-    assert {(row["rater"], row["system"]) for row in rows} == {("r0", "opus")}
-    assert (rows[1]["source"], rows[1]["proposed"], rows[1]["variety"]) == ("Open door 1.", "افتح باب 1.", "egyptian")
-
-
-def test_what_most_raters_say_stands_and_a_tie_is_disputed(tmp_path):
-    said = [
-        {"c00": "افتح الباب.", "c01": "reject", "c02": "accept"},
-        {"c00": "افتح الباب.", "c01": "reject", "c02": "افتح الباب الثاني."},
-        {"c00": "accept", "c01": "accept"},
-    ]
-    with checked_by(tmp_path, said) as store:
-        made = agreed(store)
-    assert made.fixed == {"msa": {"Open door 0.": "افتح الباب."}}
-    assert made.rejected == {"egyptian": ("Open door 1.",)}
-    assert made.disputed == {"moroccan": ("Open door 2.",)}
-
-
-def test_what_raters_agree_on_stands_before_the_engine(tmp_path):
-    items = [check(0), check(1, variety=""), check(2, shown=["no: 'yes' # or {no}", "لا"])]
-    with checked_by(tmp_path, [{"c00": "افتح الباب.", "c01": "accept", "c02": "accept"}], items) as store:
-        made = write_fixed(store, tmp_path / "fixed.yaml")
-    assert set(made.fixed) == {"msa", "all", "moroccan"}
-    msa, moroccan = (fixed_translations(name, tmp_path / "fixed.yaml") for name in ("msa", "moroccan"))
-    assert fixed_for(msa, "Open door 0.") == "افتح الباب."
-    assert fixed_for(moroccan, "Open door 1.") == "افتح باب 1."
-    assert fixed_for(moroccan, "no: 'yes' # or {no}") == "لا"
-    assert fixed_for(msa, "no: 'yes' # or {no}") is None
-    assert "قصص القطة" in (tmp_path / "fixed.yaml").read_text("utf-8").splitlines()[0]
-    assert yaml.safe_load((tmp_path / "fixed.yaml").read_text("utf-8")) == made.fixed
-
-
-@pytest.mark.parametrize(
-    ("verdict", "more", "said"),
-    [
-        ("accept", {"simulated": True}, "its raters are programs"),
-        ("reject", {}, "no text was accepted or corrected"),
-        ("accept", {"items": [check(0, variety="msr")]}, "no variety 'msr'"),
-    ],
-)
-def test_corrections_that_go_into_no_translation_are_told(tmp_path, verdict, more, said):
-    with checked_by(tmp_path, [{"c00": verdict}], **more) as store, pytest.raises(MashqError, match=said):
-        write_fixed(store, tmp_path / "fixed.yaml")
-    assert not (tmp_path / "fixed.yaml").exists()
-
-
-def test_texts_of_any_form_come_back_from_the_file(tmp_path):
-    source, proposed = "a:\x85 '\N{LINE SEPARATOR}' #\n- \"b\"", "?\N{LINE SEPARATOR}باب: 'نعم'\n\n{}" + "ن" * 200
-    with checked_by(tmp_path, [{"c00": "accept"}], [check(0, shown=[source, proposed])]) as store:
-        write_fixed(store, tmp_path / "fixed.yaml")
-    assert fixed_translations("msa", tmp_path / "fixed.yaml")[source] == proposed
-
-
-def test_an_accepted_proposal_without_words_is_no_translation(tmp_path):
-    with checked_by(tmp_path, [{"c00": "accept"}], [check(0, shown=["A door.", " "])]) as store:
-        assert agreed(store).fixed == {}

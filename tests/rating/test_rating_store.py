@@ -323,18 +323,21 @@ def test_an_item_that_went_to_another_while_it_was_open_is_still_kept(tmp_path):
         assert each_rater(store)["a"] == {item.id for item in store.study.items}
 
 
-def test_what_a_rater_who_leaves_did_not_answer_goes_to_the_others(tmp_path):
+def test_the_items_of_a_rater_who_leaves_go_to_the_others(tmp_path):
     with Store.create(tmp_path / "s.sqlite", study(list(map(absolute, range(12))), raters_per_item=1)) as store:
         token = store.add_rater("a")
         one, two = store.rater_of(token), added(store, "b")
         rate_all(store, one, most=2)
         store.withdraw(one)
         assert store.rater_of(token) is None
-        assert store.progress(two).of == 10
+        # What a withdrawn rater answered does not count: those two items lack a rater, and are dealt anew.
+        assert store.coverage().answered == 0 and store.coverage().dealt == 1 and not store.coverage().short
+        assert store.progress(two).of == 12
         rate_all(store, two)
         answered = each_rater(store)
         assert len(answered["a"]) == 2
-        assert answered["a"] | answered["b"] == {item.id for item in store.study.items}
+        assert answered["b"] == {item.id for item in store.study.items}
+        assert store.coverage().answered == 1
         assert [(rater.name, rater.left) for rater, _ in store.raters()] == [("a", True), ("b", False)]
 
 

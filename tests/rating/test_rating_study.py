@@ -15,7 +15,8 @@ from rating_examples import ATTENTION, CRITERIA, PRACTICE, absolute, check, pair
 from mashq import packaged
 from mashq.rating import dealing
 from mashq.rating.answers import MOST_NOTE, MOST_TEXT, checked, clean, is_right, spent, turned
-from mashq.rating.study import Study, draw, read_study, rubric, study_of, study_of_checks, study_of_samples
+from mashq.rating.checks import study_of_checks
+from mashq.rating.study import Study, draw, read_study, rubric, study_of, study_of_samples
 from mashq.rows import MashqError
 
 NAMES = ["fluency", "coherence"]
@@ -163,7 +164,7 @@ def test_the_rubrics_that_mashq_carries_make_studies(name):
 
 
 def test_an_absent_rubric_is_told():
-    with pytest.raises(MashqError, match="rubric 'none': mashq carries none of this name"):
+    with pytest.raises(MashqError, match=r"rubric: expected dialogue or .*, got 'none'"):
         rubric("none")
 
 
@@ -239,6 +240,31 @@ def test_a_file_that_holds_no_samples_is_told(tmp_path):
     pq.write_table(pa.table({"item": ["a"]}), tmp_path / "x.parquet")
     with pytest.raises(MashqError, match=r"expected an evaluation's samples.parquet"):
         study_of_samples(tmp_path / "x.parquet", {"name": "s"})
+
+
+def test_samples_that_are_not_there_are_named_once(tmp_path):
+    with pytest.raises(MashqError, match=r"expected the samples of an evaluation \(samples.parquet\)") as told:
+        study_of_samples(tmp_path / "samples.parquet", {"name": "s"})
+    assert str(told.value).count("samples.parquet") == 1
+
+
+def test_a_check_need_not_ask_anything():
+    made = study_of({"name": "s", "items": [{"id": "a", "kind": "check", "shown": ["A door.", "باب."]}]})
+    assert (made.items[0].prompt, made.items[0].shown) == ("", ("A door.", "باب."))
+
+
+def test_a_wrong_kind_is_told_before_what_that_kind_lacks():
+    with pytest.raises(
+        MashqError, match=r"items\[0\]: kind: expected absolute or .*, got 'chek'. ?Did you mean 'check'"
+    ):
+        study_of({"name": "s", "items": [{"id": "a", "kind": "chek", "shown": ["A door.", "باب."]}]})
+
+
+def test_an_unknown_rubric_lists_those_there_are():
+    with pytest.raises(
+        MashqError, match=r"expected dialogue or medical or prompts or stories, got 'storys'.*'stories'"
+    ):
+        rubric("storys")
 
 
 def test_pairs_to_be_checked_are_one_item_each():

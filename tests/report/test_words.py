@@ -126,15 +126,16 @@ def test_a_run_with_a_contamination_check_alone_is_told_alike(content, lang):
     """Nothing was trained and nothing evaluated: page and Markdown say so, and show the check."""
     part = {"kind": "contamination", "step": "check", "items": 4, "contaminated": {"n": 1}, "clean": 3, "untold": 0}
     part |= {"verdict": "contaminated", "stages": [], "common_wording": [], "scores": None, "signature": "own|n:8"}
-    without = dict.fromkeys(("evaluations", "models", "surveys", "tables", "data"), [])
-    alone = {**content, "runs": [{**content["runs"][0], **without, "paper": None, "parts": [part], "limits": []}]}
+    without = {key: [] for key in ("evaluations", "models", "surveys", "tables", "data", "limits")}
+    alone = {**content, "runs": [{**content["runs"][0], **without, "paper": None, "parts": [part]}]}
     own = Words(lang)
     page, markdown = render(alone, own), report_markdown(alone, own)
     for key in ("no_comparison", "contamination_contaminated", "clean_items", "contamination", "licences_note"):
         assert own.plain(key) in page, key
         assert own.plain(key) in markdown, key
     assert "own|n:8" in page and "own|n:8" in markdown
-    assert own.plain("scores") not in markdown and own.plain("training") not in markdown
+    assert f"### {own.plain('scores')}" not in markdown and f"### {own.plain('training')}" not in markdown
+    assert markdown.rstrip().endswith(f"- {own.plain('none')}")
 
 
 def test_a_training_without_a_log_is_told_alike(content):
