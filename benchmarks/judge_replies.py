@@ -3,10 +3,10 @@
     python benchmarks/judge_replies.py                                            # prints the page
     python benchmarks/judge_replies.py --write docs/benchmarks/judge_replies.md
 
-The corpora are the tests'. judge_replies.txt is ours; judge_replies_of_others.txt is eight corpora, each written
-by a language model that had seen neither the parser nor another corpus. Each was read once by the parser of the day (`FIRST_SIGHT`, noted then), and
-the parser was mended for it afterwards. A reply is right where every criterion has its score, or none where none can be
-known; what is read otherwise is listed, invented numbers apart.
+The corpora are the tests'. judge_replies.txt is ours; judge_replies_of_others.txt is eight corpora, each written by a
+language model that had seen neither the parser nor another corpus. Each was read once by the parser of the day
+(`FIRST_SIGHT`, noted then), and the parser was mended for it afterwards. A reply is right where every criterion has its
+score, or none where none can be known; what is read otherwise is listed, invented numbers apart.
 """
 
 from __future__ import annotations

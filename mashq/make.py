@@ -20,7 +20,7 @@ from mashq.run import Made, Step, Store, manifest_of, needed, read_rows
 from mashq.settings import builtins, override, read_config
 from mashq.shards import write_json
 
-__all__ = ["Wish", "chosen_steps", "find_record", "find_rows", "first_rows", "make_recipe"]
+__all__ = ["Wish", "chosen_steps", "find_rows", "first_rows", "make_recipe"]
 
 
 @dataclass(frozen=True)
@@ -132,19 +132,6 @@ def _entry(made: Made) -> dict[str, Any]:
     }
 
 
-def find_record(runs: Path, name: str) -> Path:
-    """The run record that `name` means: a path, RECIPE/NAME, or a recipe's latest run."""
-    if name.endswith(".json") and Path(name).exists():
-        return Path(name)
-    if (exact := runs / f"{name}.json").exists():
-        return exact
-    records = sorted((runs / name).glob("*.json"), key=lambda path: path.stat().st_mtime)
-    if not records:
-        known = sorted({path.parent.name for path in runs.glob("*/*.json")})
-        raise MashqError(f"there is no run '{name}' in {runs} ({', '.join(known) or 'none'}).{nearest(name, known)}")
-    return records[-1]
-
-
 def first_rows(runs: Path, step: str, count: int, dropped: bool) -> list[Found]:
     """The first rows of a step given by name (its latest) or by name@fingerprint."""
     folder = _find_step(runs, step)
@@ -161,6 +148,8 @@ def find_rows(runs: Path, name: str) -> list[Path]:
 
     A run is given as for `find_record`, or by the folder of its report.
     """
+    from mashq.record import find_record, read_run
+
     path = Path(name)
     record = path.with_name(f"{path.name}.json") if path.is_dir() else path
     if path.suffix == ".parquet" or manifest_of(path) is not None:
@@ -171,7 +160,6 @@ def find_rows(runs: Path, name: str) -> list[Path]:
         except MashqError:
             return [path] if path.exists() else [_find_step(runs, name)]
     from mashq.report.card import final_steps
-    from mashq.report.record import read_run
 
     return [step.folder for step in final_steps(read_run(record))]
 

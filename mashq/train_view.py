@@ -23,7 +23,8 @@ import pyarrow.compute as pc
 
 from mashq import chat, targets
 from mashq.fertility import fertility, texts_of, tokenizer_of
-from mashq.make import find_record, find_rows
+from mashq.make import find_rows
+from mashq.record import find_record
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.run import manifest_of, read_rows
 from mashq.train.rows import Example, examples, hash_of, table_of
@@ -101,7 +102,7 @@ def find_training(runs: Path, name: str, step: str | None = None) -> Path:
                 expected_got(f"tokens: {name}", "a train step's folder or a run with one", "no plan.json in it")
             ) from None
         return found[0]
-    from mashq.report.record import read_run
+    from mashq.record import read_run
 
     trained = {one.name: one.folder for one in read_run(record).steps if (one.folder / "plan.json").is_file()}
     if step is not None:

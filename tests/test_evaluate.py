@@ -311,6 +311,19 @@ def test_missing_and_double_items_are_errors(tmp_path):
         run(tmp_path, table, {**systems, "tuned": [drop(systems["tuned"][0], ["failed"] * 8)]})
 
 
+def test_other_byte_counts_of_the_same_references_are_named_as_such(tmp_path):
+    table, systems = pair(4)
+    base, tuned = systems["base"][0], systems["tuned"][0]
+    place = base.column_names.index("meta")
+
+    def counted(rows, size):
+        meta = [json.dumps({**json.loads(one or "{}"), "target_bytes": size}) for one in rows["meta"].to_pylist()]
+        return rows.set_column(place, rows.schema.field("meta"), pa.array(meta, rows.schema.field("meta").type))
+
+    with pytest.raises(MashqError, match=r"target_bytes in system 'tuned': expected 10 as in 'base', .* same, got 11"):
+        run(tmp_path, table, {**systems, "base": [counted(base, 10)], "tuned": [counted(tuned, 11)]})
+
+
 def test_other_references_in_one_system_are_an_error(tmp_path):
     table, systems = pair(4)
     place = table.column_names.index("references")

@@ -6,8 +6,8 @@ import pytest
 from test_evaluate import REFERENCES, answered, prompts, run
 from test_evaluate_slices import metas, systems_of
 
-from mashq import evaluate_crossings
-from mashq.evaluate_crossings import FEWEST
+from mashq.evaluate import crossings as evaluate_crossings
+from mashq.evaluate.crossings import FEWEST
 from mashq.metrics import holm
 
 N = 44

@@ -18,7 +18,7 @@ def test_a_base_model_is_asked_by_ids_that_end_where_the_assistant_speaks():
     tokenizer = AutoTokenizer.from_pretrained(weights("gemma3-270m"))
     assert not tokenizer.chat_template
     judge = Judge(InProcess.of(None, tokenizer, "untaught"), JudgeSettings(model="gemma3-270m"))
-    request = judge._request(judge._absolute(STORY, judge.rubric.criteria), {"type": "object"}, 0)
+    request = judge._request(judge._absolute(STORY, judge.rubric.criteria), {"type": "object"}, 0, True)
     assert request.messages == ()
     assert request.decoding.greedy
     assert list(request.decoding.stop_ids) == chat.stop_ids(tokenizer, chat.frame_for(tokenizer))

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import verbs
 
-from mashq.report.record import evaluation_of, find_evaluation
+from mashq.rating.begin import Wanted, study_at
+from mashq.record import evaluation_of, find_evaluation
 from mashq.rows import MashqError
 
 DOCS = Path(__file__).parent.parent / "docs" / "how-to"
@@ -128,6 +129,13 @@ def test_an_evaluation_is_found_by_its_run_its_step_or_its_path(runs, named, mea
     found = find_evaluation(runs, *named, say=said.append)
     assert found.resolve() == (runs / meant / "samples.parquet").resolve()
     assert said == [] if Path(named[0]).exists() and "@" in named[0] else len(said) == 1
+
+
+@pytest.mark.parametrize(("chosen", "meant"), [("", "gain@a91"), ("obeyed", "obeyed@021")])
+def test_people_rate_the_same_evaluation_of_a_run_as_a_judge_does(runs, capsys, chosen, meant):
+    study = study_at("stories", runs, Wanted(evaluation=chosen))
+    assert study.name == meant
+    assert f"evaluation '{meant.partition('@')[0]}' of runs/stories/fc777bd8.json" in capsys.readouterr().out
 
 
 def test_which_evaluation_of_a_run_was_taken_is_said(runs):

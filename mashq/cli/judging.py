@@ -41,7 +41,7 @@ def judge(what: str, model: str, pairwise: bool, card: bool, out: Path, **asked:
     from mashq.judge import JudgeSettings
     from mashq.judge.run import card_of_samples, judge_samples, lines
     from mashq.lm.budget import BudgetSettings
-    from mashq.report.record import find_evaluation
+    from mashq.record import find_evaluation
     from mashq.rows import MashqError
 
     if pairwise and card:
@@ -73,6 +73,7 @@ def judge(what: str, model: str, pairwise: bool, card: bool, out: Path, **asked:
     help="Of a run: replies scored (absolute) or in pairs, sentences of a translation, renders of templates.",
 )
 @click.option("--rubric", default="dialogue", show_default=True, help="Of replies: the criteria.")
+@click.option("--evaluation", default="", help="Of a run: which one.  [default: the only one, or gain]")
 @click.option("--items", default=0, type=click.IntRange(0), help="So many. Default: all; 100 of check and render.")
 @click.option("--corrections", type=click.Path(path_type=Path), help="Write what was agreed on there; serve nothing.")
 @click.option("--export", type=click.Path(path_type=Path), help="Write every download to this folder; serve nothing.")
@@ -97,7 +98,8 @@ def rate(study: str, out: Path, raters: int, host: str, port: int, names: tuple[
     if study.endswith(".sqlite"):
         out = Path(study)
     else:
-        made = study_at(study, asked["runs"], Wanted(asked["kind"] or "", asked["rubric"], asked["items"]))
+        wanted = Wanted(asked["kind"] or "", asked["rubric"], asked["items"], asked["evaluation"])
+        made = study_at(study, asked["runs"], wanted)
 
     def ready(told: str) -> None:
         if not told.startswith("http"):

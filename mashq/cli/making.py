@@ -161,7 +161,7 @@ def report(run: Sequence[str], out: Path | None, lang: Literal["ar", "en", "both
 
     Example: mashq report quickstart --lang en
     """
-    from mashq.make import find_record
+    from mashq.record import find_record
     from mashq.report import write
 
     records = [find_record(runs, name) for name in run]

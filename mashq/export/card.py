@@ -12,9 +12,9 @@ from mashq.export.known import Known, file_names, language_code
 from mashq.export.survey import Survey, whole
 from mashq.export.taken import Taken
 from mashq.licences import uses
+from mashq.record import COUNTS
 from mashq.report.markdown import cell, code, safe, table, yaml_text
 from mashq.report.plots import number
-from mashq.report.record import COUNTS
 from mashq.templates import Dataset
 
 __all__ = ["Content", "front_matter", "size_category", "write_cards"]

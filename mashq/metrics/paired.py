@@ -239,6 +239,10 @@ def _smallest_detectable(columns: np.ndarray, pulls: np.ndarray, weights: np.nda
 
     With many clusters (t at 0.975 + t at 0.8) standard errors (Bloom 1995); with fewer than `SIMULATED` effective ones
     the test itself is simulated, because there a large cluster, or the coarse p of few swaps, changes what it can find.
+
+    The noise is taken to be what it is at the difference seen. Power was 72 to 81 % in simulations of normal
+    differences, but 61 and 71 % of 50 and 200 yes-or-no items, a fifth of them right: there a true difference makes
+    more noise than none (docs/benchmarks/statistics.md).
     """
     differ = int(np.any(columns[:, :2] != columns[:, 2:], axis=1).sum())
     if 2.0 ** (1 - differ) >= ALPHA:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from mashq import packaged
-from mashq.make import find_record
 from mashq.rating.checks import (
     FILES,
     pairs_of_file,
@@ -20,7 +19,7 @@ from mashq.rating.checks import (
     translates,
 )
 from mashq.rating.study import Study, read_study, study_of_samples
-from mashq.report.record import evaluation_of, read_run
+from mashq.record import find_evaluation, find_record, read_run
 from mashq.rows import MashqError, expected_got
 
 __all__ = ["KINDS", "Wanted", "study_at"]
@@ -33,9 +32,10 @@ CHECKS = 100  # of a translation or of renders, where no number is asked for: an
 class Wanted:
     """What to have rated of what `mashq rate` is given."""
 
-    kind: str = ""  # absolute or pairwise: replies; check: translated sentences; render; "": what there is
+    kind: str = ""  # replies: absolute or pairwise; translated sentences: check; render; "": what is there
     rubric: str = "dialogue"  # of replies: the criteria
     items: int = 0  # 0: all of an evaluation or a file, 100 of a translation or of renders
+    evaluation: str = ""  # of a run: which one; "" = the only one, or gain
 
 
 def study_at(place: str, runs: Path, wanted: Wanted) -> Study:
@@ -47,7 +47,8 @@ def study_at(place: str, runs: Path, wanted: Wanted) -> Study:
     """
     path = Path(place)
     if path.is_dir():
-        return _of_step(path, wanted)
+        record = path.with_name(f"{path.name}.json")  # beside the folder of a run's report
+        return _of_run(record, wanted) if record.is_file() and _is_record(record) else _of_step(path, wanted)
     if path.suffix in FILES and path.is_file():
         return _of_pairs(pairs_of_file(path, wanted.items), path.stem)
     if path.is_file() and (path.suffix != ".json" or not _is_record(path)):
@@ -70,9 +71,9 @@ def _is_record(path: Path) -> bool:
 
 
 def _of_run(record: Path, wanted: Wanted) -> Study:
-    kind = wanted.kind
-    folders = [step.folder for step in read_run(record).steps]
-    if kind in ("check", ""):
+    kind, run = wanted.kind, read_run(record)
+    folders = [step.folder for step in run.steps]
+    if kind == "check" or not (kind or any(run.of("evaluation"))):
         if translated := [folder for folder in folders if translates(folder)]:
             return _of_pairs(pairs_of_translation(translated[-1], wanted.items or CHECKS), translated[-1].name)
         if kind:
@@ -81,7 +82,7 @@ def _of_run(record: Path, wanted: Wanted) -> Study:
     if kind == "render":
         rendered = [folder for folder in folders if renders(folder)]
         return _of_pairs(pairs_of_renders(rendered, wanted.items or CHECKS), record.parent.name, "renders")
-    return _of_step(evaluation_of(record)[0].folder, wanted)
+    return _of_step(find_evaluation(record.parent.parent, str(record), wanted.evaluation).parent, wanted)
 
 
 def _of_step(folder: Path, wanted: Wanted) -> Study:

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from mashq.record import read_run
 from mashq.report.card import data_card
 from mashq.report.content import build
 from mashq.report.markdown import report_markdown
 from mashq.report.page import render
-from mashq.report.record import read_run
 from mashq.report.sweep import page_of, sweep_of, table_of
 from mashq.report.words import LANGUAGES, Lang, Words
 from mashq.rows import MashqError, expected_got

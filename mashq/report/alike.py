@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mashq.report.record import Run, Step
+from mashq.record import Run, Step
 from mashq.rows import MashqError
 
 __all__ = ["Making", "differences", "making"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from mashq.record import COUNTS, Run, Step, read_run
 from mashq.report.lines import cell, code, safe, table, yaml_text
 from mashq.report.plots import number
-from mashq.report.record import COUNTS, Run, Step, read_run
 from mashq.report.samples import draw_rows
 from mashq.rows import MashqError
 

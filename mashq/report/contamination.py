@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mashq.record import Step, read_contamination
 from mashq.report.cells import interval_text, p_text, places_of
 from mashq.report.lines import cell, code, left_to_right, safe, table
 from mashq.report.plots import number
-from mashq.report.record import Step, read_contamination
 from mashq.report.words import Words
 
 HEADING = "contamination"

@@ -11,12 +11,7 @@ from typing import Any
 
 from mashq import __version__
 from mashq.lm.toy import TOYS
-from mashq.report import fertility, identity, judging, papers, seeds
-from mashq.report.disagreements import with_people
-from mashq.report.evaluated import LEAST_GROUPS, board, evaluation_facts
-from mashq.report.parts import read_parts
-from mashq.report.plots import Series
-from mashq.report.record import (
+from mashq.record import (
     COUNTS,
     Model,
     Run,
@@ -27,6 +22,11 @@ from mashq.report.record import (
     read_survey,
     read_tables,
 )
+from mashq.report import fertility, identity, judging, papers, seeds
+from mashq.report.disagreements import with_people
+from mashq.report.evaluated import LEAST_GROUPS, board, evaluation_facts
+from mashq.report.parts import read_parts
+from mashq.report.plots import Series
 from mashq.report.samples import draw_rows, flat
 
 __all__ = ["build"]

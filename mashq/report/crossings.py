@@ -1,6 +1,6 @@
 """Two slicings crossed, as a grid: a system's value in each cell, its difference from the baseline, and the items.
 
-Cells are described and not tested (`mashq.evaluate_crossings`), so nothing here has a p or a verdict. A cell *leans* to
+Cells are described and not tested (`mashq.evaluate.crossings`), so nothing here has a p or a verdict. A cell *leans* to
 one side; it leans surely where it has enough items and the interval of its difference leaves zero out.
 """
 

@@ -16,9 +16,9 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
+from mashq.record import Run
 from mashq.report.lines import cell, left_to_right, safe, table
 from mashq.report.plots import number
-from mashq.report.record import Run
 from mashq.report.samples import Pick, replies_to
 from mashq.report.words import Words
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mashq.evaluate_crossings import FEWEST
+from mashq.evaluate.crossings import FEWEST
+from mashq.record import Evaluation, Step
 from mashq.report import crossings, fertility
-from mashq.report.record import Evaluation, Step
 from mashq.report.samples import draw_replies, flat
 
 __all__ = ["ALPHA", "LEAST_GROUPS", "board", "evaluation_facts", "verdict"]

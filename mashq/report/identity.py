@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from mashq.model_identity import NOTE, file_tokenizer_hash
+from mashq.record import Run, Step, read_model, read_survey
 from mashq.report.parquet import reading
-from mashq.report.record import Run, Step, read_model, read_survey
 from mashq.report.samples import flat, shown
 from mashq.rows import MashqError, expected_got
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from mashq.judge.card_page import interval_text, label_of, meaning, name_of, number_text, reason_of, unit_of
 from mashq.packaged import parsed
+from mashq.record import Step
 from mashq.report import plots
 from mashq.report.cells import p_text
 from mashq.report.lines import left_to_right, safe, table
-from mashq.report.record import Step
 from mashq.report.words import Words, apart
 from mashq.rows import MashqError, expected_got
 

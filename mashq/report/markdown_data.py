@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mashq.record import COUNTS
 from mashq.report import fertility
 from mashq.report.cells import models_by_notice, slice_text
 from mashq.report.lines import code, left_to_right, safe, table
 from mashq.report.plots import number
-from mashq.report.record import COUNTS
 from mashq.report.words import Words
 
 __all__ = ["licences", "made", "trained", "written"]

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from mashq.record import Run, Step
 from mashq.report import contamination, judging, people
-from mashq.report.record import Run, Step
 from mashq.report.words import Words
 
 __all__ = ["PARTS", "Part", "markdown_of", "read_parts", "views_of"]

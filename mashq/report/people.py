@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mashq.record import Step
 from mashq.report import disagreements
 from mashq.report.cells import interval_text, p_text
 from mashq.report.lines import left_to_right, safe, table
 from mashq.report.plots import number
-from mashq.report.record import Step
 from mashq.report.words import Words
 from mashq.rows import MashqError, expected_got
 

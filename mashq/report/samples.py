@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from mashq.record import Run, Step
 from mashq.report.parquet import read_samples, reading
-from mashq.report.record import Run, Step
 from mashq.rows import CONTENT
 
 __all__ = ["MOST_SHOWN", "Pick", "draw_replies", "draw_rows", "flat", "replies_to", "shown"]

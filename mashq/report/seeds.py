@@ -17,9 +17,9 @@ import numpy as np
 
 from mashq.lm.toy import TOYS
 from mashq.metrics import holm
+from mashq.record import Run, Step, read_evaluation
 from mashq.report.alike import Making, differences, making
 from mashq.report.evaluated import LEAST_GROUPS, verdict
-from mashq.report.record import Run, Step, read_evaluation
 from mashq.rows import MashqError
 from mashq.sweep import Read
 from mashq.sweep_results import Scores, read_scores, results

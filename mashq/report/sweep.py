@@ -19,11 +19,11 @@ import yaml
 from markupsafe import Markup, escape
 
 from mashq import __version__
+from mashq.record import Run, Step
 from mashq.report import plots
 from mashq.report.cells import interval_text, p_text, places_of, slice_text
 from mashq.report.page import environment_of
 from mashq.report.plots import LABELS_AT, Upright, number, scale_over
-from mashq.report.record import Run, Step
 from mashq.report.words import Words
 from mashq.rows import MashqError
 

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mashq.train import card as train_card
 from mashq.export.card import _hub_licence as hub_licence
 from mashq.export.known import Known
 from mashq.licences import uses
@@ -23,6 +22,7 @@ from mashq.report.markdown import safe, table, yaml_text
 from mashq.report.plots import number
 from mashq.rows import MashqError, expected_got
 from mashq.ship.trained import Before, Trained, steps_before
+from mashq.train import card as train_card
 
 __all__ = ["data_licences", "evaluations", "public", "published", "readme", "warnings", "write"]
 

@@ -184,10 +184,11 @@ def test_each_score_says_how_its_interval_was_made():
     assert mean_score([1, 0], name="x", signature=YES_NO).interval_by == "wilson"
 
 
-def test_a_share_of_clusters_that_all_say_a_third_is_not_taken_for_certain():
-    # Rounding left a variance of 1e-33 here, and each item was counted as if it stood alone.
-    score = mean_score([1, 0, 0] * 30, name="x", signature=YES_NO, groups=[str(item // 3) for item in range(90)])
-    alone = mean_score([1, 0, 0] * 30, name="x", signature=YES_NO)
+def test_clusters_of_one_and_the_same_share_are_not_taken_for_certain():
+    # 15 of 22 six times: 22 * (90 / 132) is not quite 15, and by that rounding each item was counted by itself.
+    answers = ([1] * 15 + [0] * 7) * 6
+    score = mean_score(answers, name="x", signature=YES_NO, groups=[str(item // 22) for item in range(132)])
+    alone = mean_score(answers, name="x", signature=YES_NO)
     assert score.high - score.low > 1.5 * (alone.high - alone.low)
 
 

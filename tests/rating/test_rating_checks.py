@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mashq import cli
@@ -87,6 +89,25 @@ def test_renders_stand_beside_their_records(runs):
         assert item.shown[0].startswith("proverb:\n") and "\n\nmeaning:\n" in item.shown[0]
         assert bool(item.prompt) is (item.part == "target")  # an answer is judged under its prompt
     assert made == study_at("prompts", runs, Wanted("render", items=8))
+
+
+def test_replies_of_a_run_are_those_of_its_evaluation(tmp_path):
+    gain = tmp_path / "steps" / "gain@ab"
+    gain.mkdir(parents=True)
+    (gain / "manifest.json").write_text('{"produces": "evaluation", "parts": [], "inputs": {}}', "utf-8")
+    lines = [{"item": "1", "system": name, "reply": name, **dict.fromkeys(("task", "variety", "group", "prompt"), "")}
+             for name in ("before", "after")]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(lines), gain / "samples.parquet")
+    scores = {"systems": [{"name": "before"}, {"name": "after"}], "baseline": "before", "scores": []}
+    (gain / "scores.json").write_text(json.dumps(scores), "utf-8")
+    (tmp_path / "tune" / "x").mkdir(parents=True)
+    record = {"recipe": "tune", "name": "x", "steps": [{"name": "gain", "folder": "steps/gain@ab"}]}
+    (tmp_path / "tune" / "x.json").write_text(json.dumps(record), "utf-8")
+    made = study_at(str(tmp_path / "tune" / "x.json"), tmp_path, Wanted(rubric="stories"))
+    assert {(item.kind, *item.shown) for item in made.items} == {("absolute", "before"), ("absolute", "after")}
+    for place in ("tune", "tune/x", "gain", str(gain), str(tmp_path / "tune" / "x")):
+        (pair,) = study_at(place, tmp_path, Wanted("pairwise", "stories")).items
+        assert pair.shown == ("before", "after")
 
 
 def test_what_holds_nothing_of_the_kind_is_told(runs, tmp_path):

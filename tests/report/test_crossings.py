@@ -8,11 +8,11 @@ import re
 import fake_run
 import pytest
 
+from mashq.record import read_run
 from mashq.report import crossings, evaluated
 from mashq.report.content import build
 from mashq.report.markdown import report_markdown
 from mashq.report.page import render
-from mashq.report.record import read_run
 from mashq.report.words import Words
 
 METRICS = {

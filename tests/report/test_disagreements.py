@@ -11,9 +11,9 @@ import pytest
 from markupsafe import escape
 from test_people_part import FACTS
 
+from mashq.record import Step, read_run
 from mashq.report import write
 from mashq.report.disagreements import furthest_from_judge, furthest_from_people, markdown, with_people
-from mashq.report.record import Step, read_run
 from mashq.report.samples import draw_replies
 from mashq.report.words import LANGUAGES, Words
 

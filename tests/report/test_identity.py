@@ -15,10 +15,10 @@ from browser import BROWSER, FLAGS
 from mashq import steps
 from mashq.lm import Decoding
 from mashq.model_identity import NOTE, tokenizer_hash
+from mashq.record import read_run
 from mashq.report import write
 from mashq.report.identity import read
 from mashq.report.identity_view import visible
-from mashq.report.record import read_run
 from mashq.report.words import LANGUAGES
 from mashq.rows import MashqError, file_hash
 from mashq.run import Made, Step, Store

@@ -11,9 +11,9 @@ from scripted_judges import KnownTexts, ScriptedJudge, example_cases
 
 from mashq.judge.card import judge_card
 from mashq.judge.card_page import card_json
+from mashq.record import Step
 from mashq.report import write
 from mashq.report.judging import markdown, read, view
-from mashq.report.record import Step
 from mashq.report.words import LANGUAGES, Words
 from mashq.rows import MashqError
 

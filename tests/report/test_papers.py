@@ -20,10 +20,10 @@ from mashq.packaged import parsed
 from mashq.rating.people import said_by_people
 from mashq.rating.study import sample_id
 from mashq.rating.table import COLUMNS
+from mashq.record import read_run
 from mashq.report import markdown, page, papers, words
 from mashq.report.content import build
 from mashq.report.paper_tables import SHAPES
-from mashq.report.record import read_run
 from mashq.rows import replace
 from mashq.run import Job, Step, Store
 from mashq.settings import builtins

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
+from mashq.record import Step
 from mashq.report import people
 from mashq.report.page import environment_of
 from mashq.report.parts import PARTS
-from mashq.report.record import Step
 from mashq.report.words import Words
 from mashq.rows import MashqError
 

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from mashq.record import read_run
 from mashq.report import data_card, page, words, write
 from mashq.report.content import build
 from mashq.report.evaluated import board
-from mashq.report.record import read_run
 from mashq.report.samples import draw_replies, draw_rows
 from mashq.rows import MashqError
 

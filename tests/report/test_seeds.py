@@ -14,10 +14,10 @@ import seed_runs
 import yaml
 from scipy import stats
 
+from mashq.record import read_run
 from mashq.report import page, write
 from mashq.report.alike import differences, making
 from mashq.report.content import build
-from mashq.report.record import read_run
 from mashq.report.seeds import not_shown, read
 from mashq.report.words import Words
 from mashq.rows import MashqError

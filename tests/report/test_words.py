@@ -10,6 +10,7 @@ import pytest
 from mashq.judge import probes
 from mashq.judge.card_page import reason_of
 from mashq.packaged import parsed
+from mashq.record import read_run
 from mashq.report import judging, words, write
 from mashq.report.cells import models_by_notice, own_cautions, pieces_by_slicing, shared_cautions, slices_listed
 from mashq.report.contamination import view
@@ -17,7 +18,6 @@ from mashq.report.content import build
 from mashq.report.evaluated import board
 from mashq.report.markdown import report_markdown
 from mashq.report.page import render
-from mashq.report.record import read_run
 from mashq.report.words import LANGUAGES, Words
 
 # Names that Arabic papers write in Latin letters too; everything else of that script stands in an element of its own.

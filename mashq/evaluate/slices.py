@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from mashq import arabic
-from mashq.evaluate_items import Items
+from mashq.evaluate.items import Items
 from mashq.lineage_origin import ORIGINS, said
 
 __all__ = ["FEWEST", "SLICES", "Cut", "by_task", "cuts", "labelled"]

@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from mashq.evaluate_items import Items
-from mashq.evaluate_measure import Measure
-from mashq.evaluate_scores import compare_two
-from mashq.evaluate_slices import labelled
+from mashq.evaluate.items import Items
+from mashq.evaluate.measure import Measure
+from mashq.evaluate.scores import compare_two
+from mashq.evaluate.slices import labelled
 from mashq.metrics.paired import FLIPS
 from mashq.metrics.resample import cluster_codes
 
@@ -41,7 +41,7 @@ CROSSED = (  # (rows, columns) of a grid
     ("task", "length"),
     ("variety", "length"),
 )
-FEWEST = 10  # items of a cell that may be named the worst; ten is also the least third of `evaluate_slices`
+FEWEST = 10  # items of a cell that may be named the worst; ten is also the least third of `slices`
 
 Measured = Mapping[tuple[str, str], Measure]  # (system, metric)
 

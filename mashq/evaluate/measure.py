@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mashq.evaluate_items import Items
+from mashq.evaluate.items import Items
 from mashq.metrics import Metric, Score, mean_score
 from mashq.metrics.perplexity import bits_per_byte, item_bits_per_byte, perplexity
 from mashq.metrics.resample import Bounds

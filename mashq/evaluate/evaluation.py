@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mashq import obedience
-from mashq.evaluate_crossings import crossed
-from mashq.evaluate_health import copied, health
-from mashq.evaluate_items import Answer, Items, answers_of, join
-from mashq.evaluate_measure import LIKELIHOOD, Measure, measure
-from mashq.evaluate_scores import compare_all, score_all
-from mashq.evaluate_slices import SLICES, cuts
+from mashq.evaluate.crossings import crossed
+from mashq.evaluate.health import copied, health
+from mashq.evaluate.items import Answer, Items, answers_of, join
+from mashq.evaluate.measure import LIKELIHOOD, Measure, measure
+from mashq.evaluate.scores import compare_all, score_all
+from mashq.evaluate.slices import SLICES, cuts
 from mashq.metrics import CATALOGUE, Metric
 from mashq.metrics.novelty import TrainingIndex
 from mashq.metrics.resample import cluster_codes
@@ -30,7 +30,7 @@ from mashq.metrics.sensitivity import METRICS as OVERLAP
 from mashq.metrics.sensitivity import sensitivity
 from mashq.rows import MashqError, expected_got, id_hex, nearest
 
-__all__ = ["LIKELIHOOD", "SLICES", "evaluate"]
+__all__ = ["evaluate"]
 
 NOT_ASKED = "not asked"  # how a judged row's reason begins for a criterion that does not apply to it
 JUDGE = "judge_"  # how the name of a judge's metric begins
@@ -63,7 +63,7 @@ def evaluate(
     too. `origins` (`lineage_origin.origins`) says of items, by id, whether they are native, translated or synthetic,
     where their rows do not; `absent` names systems that were not run: of each its label, its model and why.
     Holm's correction is made within each family: all items, each slicing, and the macro average. Crossings of two
-    slicings are described and not tested (`evaluate_crossings` says why). The same rows and seed give the same bytes.
+    slicings are described and not tested (`crossings` says why). The same rows and seed give the same bytes.
     Returns what `scores.json` holds.
 
     Raises MashqError for an unknown metric, slice or baseline, a system that answers an item twice or lacks an item

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mashq.rows import MashqError, expected_got
+from mashq.rows import MashqError, expected_got, nearest
 
 __all__ = [
     "COUNTS",
@@ -21,6 +21,7 @@ __all__ = [
     "Step",
     "evaluation_of",
     "find_evaluation",
+    "find_record",
     "read_contamination",
     "read_evaluation",
     "read_model",
@@ -145,6 +146,19 @@ def read_run(path: Path) -> Run:
     return Run(path, str(record["recipe"]), str(record["name"]), record, steps)
 
 
+def find_record(runs: Path, name: str) -> Path:
+    """The run record that `name` means: a path, RECIPE/NAME, or a recipe's latest run."""
+    if name.endswith(".json") and Path(name).exists():
+        return Path(name)
+    if (exact := runs / f"{name}.json").exists():
+        return exact
+    records = sorted((runs / name).glob("*.json"), key=lambda path: path.stat().st_mtime)
+    if not records:
+        known = sorted({path.parent.name for path in runs.glob("*/*.json")})
+        raise MashqError(f"there is no run '{name}' in {runs} ({', '.join(known) or 'none'}).{nearest(name, known)}")
+    return records[-1]
+
+
 def evaluation_of(path: Path, name: str = "") -> tuple[Step, tuple[str, ...]]:
     """The evaluation `name` of a run's record, and the names of the run's others.
 
@@ -162,7 +176,7 @@ def evaluation_of(path: Path, name: str = "") -> tuple[Step, tuple[str, ...]]:
 def find_evaluation(runs: Path, named: str, evaluation: str = "", say: Callable[[str], None] = print) -> Path:
     """The `samples.parquet` of the evaluation that `named` means: that file, its folder, the step's name, or a run.
 
-    A step is named as STEP (the latest) or STEP@FINGERPRINT; a run as for `make.find_record`, or by the folder of its
+    A step is named as STEP (the latest) or STEP@FINGERPRINT; a run as for `find_record`, or by the folder of its
     report. `say` is told which evaluation was taken of which run or step; nothing where a path says it. `evaluation`
     chooses among those of a run (`evaluation_of`). Raises MashqError where none is meant.
     """
@@ -186,8 +200,6 @@ def find_evaluation(runs: Path, named: str, evaluation: str = "", say: Callable[
 
 def _record_of(runs: Path, named: str) -> Path:
     """The record of a run, or the samples of the latest evaluation step, of that name."""
-    from mashq.make import find_record
-
     try:
         return find_record(runs, named)
     except MashqError as error:

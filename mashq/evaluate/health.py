@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mashq import arabic
-from mashq.evaluate_items import Items
+from mashq.evaluate.items import Items
 from mashq.metrics.health import check, summary
 from mashq.metrics.novelty import TrainingIndex, longest_copied, novelty
 

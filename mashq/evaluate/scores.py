@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mashq.evaluate_items import Items
-from mashq.evaluate_measure import Measure
-from mashq.evaluate_slices import Cut, by_task
+from mashq.evaluate.items import Items
+from mashq.evaluate.measure import Measure
+from mashq.evaluate.slices import Cut, by_task
 from mashq.metrics import Comparison, Score, compare, holm
 from mashq.metrics.paired import EXACT_CLUSTERS, FLIPS
 from mashq.metrics.perplexity import compare_bits_per_byte
