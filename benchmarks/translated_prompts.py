@@ -21,10 +21,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mashq import rows, translate_step
+from mashq import rows
 from mashq.run import Job, Step, Store, read_rows
 from mashq.translate import cut
-from mashq.translate_settings import TranslationSettings
+from mashq.translate import step as translate_step
+from mashq.translate.settings import TranslationSettings
 
 WHO = "The owner,My neighbour,A young waiter,The old doctor,Our teacher,The tall driver,A friend of mine,The manager"
 WHAT = "opened,repaired,described,forgot,painted,returned,carried,cleaned,praised,sold,broke,measured"

@@ -8,7 +8,7 @@ from mashq.memory import Memory
 from mashq.mt import open_engine
 from mashq.rows import MashqError
 from mashq.translate import Judge, Translator
-from mashq.translate_fixed import by_sentence, fixed_for, fixed_translations, is_rejected, rejected_translations
+from mashq.translate.fixed import by_sentence, fixed_for, fixed_translations, is_rejected, rejected_translations
 
 
 def written(folder: Path, text: str) -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mashq import calibrate, lineage, rows, sources, steps, translate_settings, translate_show, translate_step
+from mashq import calibrate, lineage, rows, sources, steps
 from mashq.engine import Engine
 from mashq.export import export
 from mashq.memory import FILE, Memory
@@ -22,8 +22,11 @@ from mashq.mt import Output, open_engine
 from mashq.rows import MashqError
 from mashq.run import Store, read_rows
 from mashq.translate import Bar, Rule, Translator
-from mashq.translate_rows import Shown, translated, work_of
-from mashq.translate_settings import TranslationSettings, fixed_translations
+from mashq.translate import settings as translate_settings
+from mashq.translate import show as translate_show
+from mashq.translate import step as translate_step
+from mashq.translate.rows import Shown, translated, work_of
+from mashq.translate.settings import TranslationSettings, fixed_translations
 
 
 def prompts(*asked, answers=None, choices=None, **columns):
@@ -454,7 +457,8 @@ RUN = """
     from pathlib import Path
     import numpy as np
     sys.path.insert(0, sys.argv[2])
-    from mashq import mt, quality, translate_step
+    from mashq import mt, quality
+    from mashq.translate import step as translate_step
     from mashq.mt.invented import Transliterate
     from mashq.quality import checks
     from mashq.run import Store
@@ -481,7 +485,7 @@ RUN = """
             print(json.dumps(["score", pairs]), file=log, flush=True)
             return np.array([0.5 + len(source) % 3 / 4 for source, _ in pairs], np.float32)
 
-    import mashq.translate_settings as opening
+    import mashq.translate.settings as opening
     opening.open_engine = lambda name, **_: Slow()
     opening.open_scorer = lambda name, **_: Rates()
     opening.threshold_of = lambda *_: quality.Threshold(0.7, "for a test")

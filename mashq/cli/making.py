@@ -132,9 +132,10 @@ def show(what: str, count: int, dropped: bool, runs: Path) -> None:
 
     Example: mashq show 3f9a1c
     """
-    from mashq import lineage, translate_show
+    from mashq import lineage
     from mashq.make import first_rows
     from mashq.sources.columnar import raw_row
+    from mashq.translate import show as translate_show
 
     hexadecimal = len(what) >= 4 and all(digit in "0123456789abcdef" for digit in what.lower())
     found = lineage.life(runs, what.lower(), raw_row) if hexadecimal else first_rows(runs, what, count, dropped)

@@ -99,8 +99,8 @@ def translate_(text: str, **options: Any) -> None:
 
     Example: mashq translate "Where is the old market? It closes at 5." --with transliterate
     """
-    from mashq.translate_settings import TranslationSettings, translator
-    from mashq.translate_show import of_text
+    from mashq.translate.settings import TranslationSettings, translator
+    from mashq.translate.show import of_text
 
     runs = options.pop("runs")
     opened = translator(TranslationSettings(**options), runs)

@@ -23,7 +23,7 @@ from mashq.rows import ID, SCHEMA, MashqError, expected_got, id_hex
 from mashq.run import manifest_of, read_rows
 from mashq.sentences import mask, unmask
 from mashq.templates.applying import fields_of
-from mashq.translate_rows import sentences_of
+from mashq.translate.rows import sentences_of
 
 __all__ = [
     "FILES",

@@ -22,7 +22,7 @@ from mashq.rating.store import Store
 from mashq.rating.study import Item
 from mashq.rows import MashqError, nearest
 from mashq.sentences import mask
-from mashq.translate_fixed import ALL, KEY, by_sentence
+from mashq.translate.fixed import ALL, KEY, by_sentence
 
 __all__ = ["CORRECTIONS", "Agreed", "Check", "agreed", "corrections", "lines", "write_corrections"]
 

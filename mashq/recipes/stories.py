@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mashq import arabic, rows, stories, story_writer, translate_step
+from mashq import arabic, rows, stories, story_writer
 from mashq import steps as shared
 from mashq.lm import Decoding
 from mashq.proof import ProofSettings, compared, once, proven
@@ -35,7 +35,8 @@ from mashq.synthesis import Asked
 from mashq.synthesis_step import WriterSettings, synthesised, wanted_rows
 from mashq.synthesis_survey import survey
 from mashq.train import TrainSettings
-from mashq.translate_settings import TranslationSettings
+from mashq.translate import step as translate_step
+from mashq.translate.settings import TranslationSettings
 
 VARIETIES = stories.RELEASED
 STORIES = "mashq-stories"  # the source of stories that a model writes

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mashq import rows, templates, translate_step
+from mashq import rows, templates
 from mashq import steps as shared
 from mashq.judge.asking import JudgeSettings
 from mashq.lm import Decoding
@@ -22,7 +22,8 @@ from mashq.sources import SourceSettings
 from mashq.steps import SplitSettings, StudentSettings
 from mashq.train import TrainSettings
 from mashq.translate import Rule
-from mashq.translate_settings import TranslationSettings
+from mashq.translate import step as translate_step
+from mashq.translate.settings import TranslationSettings
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from rating_examples import added, check, study
 from mashq.rating.corrections import agreed, corrections, lines, write_corrections
 from mashq.rating.store import Store
 from mashq.rows import MashqError
-from mashq.translate_fixed import fixed_for, fixed_translations, rejected_translations
+from mashq.translate.fixed import fixed_for, fixed_translations, rejected_translations
 
 
 def checked_by(tmp_path, verdicts, items=None, **more):

@@ -61,3 +61,18 @@ def test_page_fits_phones_and_desks(written, tmp_path):
     assert found is not None
     told = dict(pair.split(":") for pair in found.group(1).split())
     assert told == {str(width): str(width) for width in widths}
+
+
+def printed(tmp_path: Path, page: Path) -> int:
+    """Pages of paper."""
+    paper = tmp_path / f"{page.stem}.pdf"
+    browse(tmp_path, page, f"--print-to-pdf={paper}", "--no-pdf-header-footer")
+    return len(re.findall(rb"/Type /Page\b", paper.read_bytes()))
+
+
+def test_what_is_folded_is_printed_only_where_a_reader_opened_it(written, tmp_path):
+    text = (written / "report.html").read_text("utf-8")
+    (tmp_path / "opened.html").write_text(text.replace("<details", "<details open"), "utf-8")
+    folded, opened = printed(tmp_path, written / "report.html"), printed(tmp_path, tmp_path / "opened.html")
+    assert 0 < folded < opened
+    assert text.count('<p class="on-paper quiet">') == 1

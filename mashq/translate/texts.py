@@ -27,7 +27,7 @@ from mashq.mt.faults import fault
 from mashq.quality import Scorer
 from mashq.sentences import Piece, mask, parts, split, unmask
 from mashq.settings import check_limits
-from mashq.translate_fixed import REJECTED, fixed_for, is_rejected
+from mashq.translate.fixed import REJECTED, fixed_for, is_rejected
 
 __all__ = ["Bar", "Cut", "Judge", "Judged", "Rule", "Translator", "below", "cut", "fixed_for", "verdicts"]
 
@@ -120,7 +120,7 @@ class Translator:
     bar: Bar | None = None  # of the score that the rule is about; None: only faults and checks
     checks: tuple[Bar, ...] = ()  # a sentence that fails one fails whatever the rule
     fixed: Mapping[str, str] = field(default_factory=dict)  # sentence -> its translation, given by people
-    rejected: Mapping[str, frozenset[str]] = field(default_factory=dict)  # see `translate_fixed.is_rejected`
+    rejected: Mapping[str, frozenset[str]] = field(default_factory=dict)  # see `fixed.is_rejected`
     recent: dict[str, tuple[str, str | None, float]] = field(default_factory=dict)  # verdicts of this process
 
     def remember(self, sentence: str, verdict: tuple[str, str | None, float]) -> None:

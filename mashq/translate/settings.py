@@ -16,7 +16,7 @@ from mashq.mt.invented import ENGINES
 from mashq.quality import Scorer, open_scorer, threshold_of
 from mashq.rows import MashqError
 from mashq.translate import Bar, Rule, Translator
-from mashq.translate_fixed import FIXED, fixed_translations, rejected_translations
+from mashq.translate.fixed import FIXED, fixed_translations, rejected_translations
 
 __all__ = [
     "FIXED",

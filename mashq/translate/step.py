@@ -11,12 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from mashq import translate_rows, translate_settings
 from mashq.memory import FILE, Memory
 from mashq.run import Job, Step, read_rows
 from mashq.translate import Judge, Translator
-from mashq.translate_settings import TranslationSettings
-from mashq.translate_show import failures
+from mashq.translate import rows as translate_rows
+from mashq.translate import settings as translate_settings
+from mashq.translate.settings import TranslationSettings
+from mashq.translate.show import failures
 
 __all__ = ["survey", "translation"]
 
