@@ -29,7 +29,7 @@ __all__ = [
     "rejected_translations",
 ]
 
-FIXED = Path(__file__).parent / "data" / "fixed_translations.yaml"
+FIXED = Path(__file__).parent.parent / "data" / "fixed_translations.yaml"
 ALL = "all"  # in a file: for every variety
 REJECTED = "rejected: people rejected this translation"  # why a sentence has none
 KEY = "rejected"  # in a file, beside the varieties
