@@ -216,6 +216,7 @@ def _scores(judge: Judge, lines: Sequence[Mapping[str, Any]], seed: int) -> list
                 signature=metric.signature,
                 groups=groups if any(groups) else None,
                 seed=seed,
+                bounds=metric.bounds,
             )
             told = {"system": system, "criterion": name, "asked": len(asked), "unread": len(asked) - len(read)}
             found.append({**told, **(asdict(score) if score else {"value": None})})

@@ -33,6 +33,8 @@ from mashq.shards import write_json
 
 __all__ = ["people", "said_by_people"]
 
+SCALE = (1.0, 5.0)  # of a score
+PREFERRED = (0.0, 1.0)  # so that a preference, told against 0, may be -1 to 1
 RATED = ("absolute", "pairwise")  # a check is of a translation, not of a reply
 SAMPLES = ("id", "item", "system", "variety", "group", "reply")  # the columns that are read
 
@@ -283,6 +285,7 @@ def _means(rows: Sequence[Mapping[str, Any]], systems: Sequence[str], seed: int)
                     signature=sign("people", f"criterion:{criterion}", "scale:1-5", "of:raters-mean"),
                     groups=[one.group for one in some],
                     seed=seed,
+                    bounds=SCALE,
                 )
                 about = {"system": system, "criterion": criterion, "variety": variety}
                 made.append({**about, **_plain(score), "ratings": sum(one.raters for one in some)})
@@ -305,7 +308,7 @@ def _differences(
                 some = [one for one in ours if variety in (EVERY, one.variety)]
                 sides = [one.value for one in some], [theirs[one.item].value for one in some]
                 about = {"criterion": criterion, "a": system, "b": baseline, "variety": variety}
-                made.append({**about, **_compared(*sides, [one.group for one in some], seed)})
+                made.append({**about, **_compared(*sides, [one.group for one in some], seed, SCALE)})
     return _corrected(made)
 
 
@@ -317,12 +320,14 @@ def _preferences(rows: Sequence[Mapping[str, Any]], seed: int) -> list[dict[str,
             some = [one for one in replies if variety in (EVERY, one.variety)]
             sides = [one.value for one in some], [0.0] * len(some)
             about = {"criterion": criterion, "a": systems[0], "b": systems[1], "variety": variety}
-            made.append({**about, **_compared(*sides, [one.group for one in some], seed)})
+            made.append({**about, **_compared(*sides, [one.group for one in some], seed, PREFERRED)})
     return _corrected(made)
 
 
-def _compared(a: Sequence[float], b: Sequence[float], groups: Sequence[str], seed: int) -> dict[str, Any]:
-    one = compare(a, b, metric="people", groups=groups, seed=seed)
+def _compared(
+    a: Sequence[float], b: Sequence[float], groups: Sequence[str], seed: int, bounds: tuple[float, float]
+) -> dict[str, Any]:
+    one = compare(a, b, metric="people", groups=groups, seed=seed, bounds=bounds)
     kept = ("difference", "low", "high", "p", "n", "groups", "effect", "wins", "ties", "losses", "signature")
     # With few groups even a difference in the same direction in all of them cannot be significant.
     least = {"smallest": one.smallest_detectable, "least_p": min(1.0, 2.0 ** (1 - one.groups))}

@@ -266,7 +266,7 @@ def evaluation(
         _evaluation,
         settings,
         inputs,
-        version=3,
+        version=4,
         files=files,
         identity=identity,
         kind="folder",

@@ -227,7 +227,7 @@ def test_a_hostile_setting_does_not_run(root, three, tmp_path):
     text, markdown = path.read_text("utf-8"), (path.parent / "report.md").read_text("utf-8")
     assert "<script" not in text and "&lt;script&gt;" in text
     section = markdown[markdown.index("## البذور") : markdown.index("## quickstart/")]
-    assert "<script" not in section and "evil" in section
+    assert "<script" not in re.sub(r"`[^`\n]*`", "", section) and "evil" in section  # in a code span it is text
 
 
 @pytest.mark.parametrize(("seeds", "least"), [(2, 0.86), (3, 0.91), (5, 0.92)])
