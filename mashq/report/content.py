@@ -56,8 +56,7 @@ def _run(run: Run, seed: int, alone: bool, pooled: Mapping[str, int]) -> dict[st
         for step in run.of("contamination")
     }
     evaluations = [
-        {**_evaluated(run, step, seed), "learnt_items": learnt.get(step.fingerprint)}
-        for step in run.of("evaluation")
+        {**_evaluated(run, step, seed), "learnt_items": learnt.get(step.fingerprint)} for step in run.of("evaluation")
     ]
     scored = _scored(run, evaluations)
     data = [_data(run, step, seed, step.fingerprint in scored) for step in run.of("rows") if step.counts]
