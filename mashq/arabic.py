@@ -33,6 +33,7 @@ __all__ = [
     "normalise",
     "normalise_column",
     "resolve",
+    "whole",
     "word_spans",
     "words",
 ]
@@ -706,6 +707,14 @@ _WORD = regex.compile(
       (?: {ZWJ} \p{{Extended_Pictographic}} [\uFE0F\p{{Emoji_Modifier}}]? )*
     """
 )
+
+
+def whole(text: str) -> str:
+    """The text without lone surrogates: two halves that belong together become their character, a half alone U+FFFD.
+
+    No file and no request can hold a half; a model's JSON may spell one, of an emoji.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def words(text: str) -> list[str]:

@@ -121,7 +121,7 @@ def fertility(
     A text is Arabic or English by most of its letters (Latin script counts as English). `varieties`: one for each text;
     it says nothing of texts in other scripts. An empty text is passed over. Raises MashqError where no text is left.
     """
-    listed = [text.encode("utf-8", "replace").decode() for text in texts]  # a lone surrogate is no text to a tokenizer
+    listed = [arabic.whole(text) for text in texts]  # a lone surrogate is no text to a tokenizer
     told = list(varieties) if varieties is not None else [None] * len(listed)
     if len(told) != len(listed):
         raise MashqError(expected_got("fertility: varieties", f"{len(listed)}, one a text", str(len(told))))

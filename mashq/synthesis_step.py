@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from mashq import rows
+from mashq import arabic, rows
 from mashq.lm import Budget, Ledger, Model, Reply, Request, generate, key_of, licence, open_model, public_name
 from mashq.lm.budget import BudgetSettings
 from mashq.rows import MashqError
@@ -190,7 +190,7 @@ def _as_rows(several: Sequence[Written], known: dict[str, tuple[bytes, str | Non
 def _storable(value: Any) -> Any:
     """A field without lone surrogates, which no file can hold: a model's JSON may spell half an emoji."""
     if isinstance(value, str):
-        return value if value.isprintable() else value.encode("utf-8", "replace").decode()
+        return value if value.isprintable() else arabic.whole(value)
     if isinstance(value, Mapping):
         return {key: _storable(one) for key, one in value.items()}
     return [_storable(one) for one in value] if isinstance(value, list | tuple) else value

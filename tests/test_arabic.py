@@ -396,3 +396,8 @@ def test_arabic_share(text, share):
 @given(texts | runs)
 def test_arabic_share_is_a_share(text):
     assert 0.0 <= arabic_share(text) <= 1.0
+
+
+def test_a_whole_text_has_no_half_of_a_pair():
+    assert arabic.whole("قلم \ud83d\ude00 \ud83d") == "قلم \U0001f600 \ufffd"
+    assert arabic.whole("مَشْق") == "مَشْق"

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from mashq.judge import Case, JudgeSettings, open_judge
 from mashq.judge.fenced import fence, without_turns
 from mashq.judge.probes import packaged_parallel, packaged_vocalised
 
@@ -97,3 +98,9 @@ def test_fence_is_in_no_text():
     texts = ["نص", fence(["نص"])]
     assert fence(texts) not in "".join(texts)
     assert len(fence(texts)) == 16
+
+
+def test_half_an_emoji_is_no_reason_to_fail():
+    judge = open_judge(JudgeSettings(model="echo"), {})
+    [found] = judge.judged([Case(prompt="اكتب \ud83d جملة", reply="قصة \udc00\ud83d\ude00")])
+    assert "قصة \ufffd\U0001f600" in found.replies[0]

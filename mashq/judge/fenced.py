@@ -7,6 +7,8 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
+from mashq import arabic
+
 __all__ = ["fence", "without_turns"]
 
 # What some servers would read as the end of a turn or the beginning of another, if a text could spell it: the first
@@ -57,6 +59,10 @@ def _draws(text: str) -> Iterator[str]:
 
 
 def without_turns(text: str) -> str:
-    """A text in which no server can find the end of a turn: a space behind the first sign of each such mark."""
+    """A text in which no server can find the end of a turn: a space behind the first sign of each such mark.
+
+    Lone surrogates are replaced: no request can hold one.
+    """
+    text = arabic.whole(text)
     ends = [0, *(found.end() for found in TURN_MARK.finditer(text.translate(NARROW))), len(text)]
     return " ".join(text[start:end] for start, end in itertools.pairwise(ends))

@@ -120,12 +120,11 @@ class Profile:
 
 
 def _as_column(texts: Sequence[str]) -> pa.Array:
-    """Texts for Arrow: two halves of a surrogate pair become their character, a half alone becomes U+FFFD."""
+    """Texts for Arrow, without lone surrogates."""
     try:
         return pa.array(texts, pa.large_string())
-    except UnicodeEncodeError:  # a model's JSON may spell half an emoji
-        sound = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
-        return pa.array(sound, pa.large_string())
+    except UnicodeEncodeError:
+        return pa.array(list(map(arabic.whole, texts)), pa.large_string())
 
 
 @dataclass(frozen=True)

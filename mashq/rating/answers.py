@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mashq import arabic
 from mashq.rows import MashqError, expected_got, nearest
 
 if TYPE_CHECKING:
@@ -109,8 +110,7 @@ def clean(text: Any, most: int, what: str) -> str:
         raise MashqError(expected_got(what, "a text", type(text).__name__))
     if len(text) > most:  # before anything is done with it
         raise MashqError(expected_got(what, f"at most {most} characters", f"{len(text)}", "Shorten it."))
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # two halves that belong together are one
+    text = arabic.whole(text.replace("\r\n", "\n").replace("\r", "\n"))
     kept = (one for one in text if one in "\n\t" or unicodedata.category(one) != "Cc")
     return unicodedata.normalize("NFC", "".join(kept))
 
