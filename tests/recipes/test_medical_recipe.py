@@ -82,8 +82,8 @@ def test_red_flags_are_asked_and_never_learnt(page):
 
 def test_the_page_says_that_toys_prove_nothing_and_shows_no_identifier(page):
     text = page.read_text("utf-8")
-    assert "أوزان هذه النماذج عشوائية: <bdi>toy-bloom, toy-gpt2</bdi>" in text
-    assert "نماذج صغيرة بأوزان عشوائية" in text and "لا يُعرض منها شيء" in text
+    assert "نماذج أوزانها عشوائية: <bdi>toy-bloom, toy-gpt2</bdi>" in text
+    assert "نماذج صغيرة أوزانها عشوائية" in text and "لا يُعرض منها شيء" in text
     identifiers = {"phone", "email", "national_id"}
     planted = [
         (one.kind, post.text[one.start : one.end])

@@ -173,7 +173,7 @@ def test_tune_goes_from_an_own_file_to_a_report(student, tmp_path):
         "split.test=0.2",
     )
     page, _ = make("tune", tmp_path, *own, f"student.model={student}", *SHORT, "decoding.max_new_tokens=4")
-    check_report(page, "proverb-explanation", "CC0-1.0")
+    check_report(page, "شرح الأمثال", "CC0-1.0")
     assert steps_of(tmp_path)["asked"]["counts"]["kept"] == 36
 
 

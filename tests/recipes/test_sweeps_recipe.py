@@ -159,7 +159,7 @@ def test_the_page_says_what_came_out_in_both_languages(whole):
     html = page.read_text("utf-8")
     text = Markup(html.split("</style>")[1]).striptags()
     assert "هل ينفع المستوى؟" in text and '<html lang="ar" dir="rtl">' in html
-    assert "أفضل القيم في بتّات لكل بايت هي level: 10" in text
+    assert "أفضل القيم في البتّات لكل بايت هي level: 10" in text
     assert "أوزان عشوائية" not in text and "<script" not in html and "http" not in html.split("</style>")[1]
     assert text.count("أفضل") >= 4
     record = page.parent.with_suffix(".json")
