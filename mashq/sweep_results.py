@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mashq.metrics import holm
-from mashq.metrics.resample import LEVEL, cluster_codes
+from mashq.metrics.resample import LEVEL, cluster_codes, p_of_t, quantile_t
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.sweep import Read
 
@@ -97,11 +97,8 @@ def estimate(over: np.ndarray, under: np.ndarray, codes: np.ndarray) -> Estimate
     if found is None or found[0] == 0:
         return Estimate(value, None, None, None, None, 1.0)
     error, freedom = found
-    from scipy.special import stdtr, stdtrit  # with broken degrees of freedom
-
-    half = float(stdtrit(freedom, 1 - (1 - LEVEL) / 2)) * error
-    p = float(min(1.0, 2 * stdtr(freedom, -abs(value / error))))
-    return Estimate(value, error, freedom, value - half, value + half, p)
+    half = quantile_t(1 - (1 - LEVEL) / 2, freedom) * error
+    return Estimate(value, error, freedom, value - half, value + half, p_of_t(value / error, freedom))
 
 
 # --- reading what the cells left -------------------------------------------------------------------------------------
@@ -213,7 +210,7 @@ class _Matter:
     def of_seeds(self, a: int, b: int | None, places: np.ndarray) -> list[Estimate]:
         """Cell a, or a minus b, under each seed alone: what is known of it from the items."""
         seeds = range(self.over.shape[2])
-        return [replace(self, over=self.over[:, :, [one]]).estimate(a, b, places) for one in seeds]
+        return [replace(self, over=self.over[:, :, one : one + 1]).estimate(a, b, places) for one in seeds]
 
 
 def results(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +90,7 @@ def _subset_score(metric: str, rows: Sequence[_Row], signature: str, subset: str
     else:
         kind = BINARY if BINARY in signature.split("|") else ""
         score = mean_score(over, name=metric, signature=kind, groups=groups, seed=seed)
-    signed = extended(signature, f"subset:{subset}")
-    return Score(metric, score.value, score.low, score.high, score.n, signed, score.interval_by)
+    return replace(score, name=metric, signature=extended(signature, f"subset:{subset}"))
 
 
 def _score_facts(score: Score) -> dict[str, Any]:
@@ -155,7 +154,7 @@ def _gains(
             better = scores["metrics"][metric]["higher_is_better"]
             one = compare(left, right, metric=metric, groups=groups, higher_is_better=better, seed=seed)
         made.append((system, one))
-    adjusted = holm([one.p for _, one in made])
+    adjusted = holm([one.p for _, one in made if one.p is not None])  # every one is tested
     return [
         {"system": system, "baseline": baseline, "subset": subset, **asdict(one), "p_holm": p}
         for (system, one), p in zip(made, adjusted, strict=True)

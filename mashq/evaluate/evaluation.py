@@ -22,7 +22,7 @@ from mashq.evaluate.health import copied, health
 from mashq.evaluate.items import Answer, Items, answers_of, join
 from mashq.evaluate.measure import LIKELIHOOD, Measure, measure
 from mashq.evaluate.scores import compare_all, score_all
-from mashq.evaluate.slices import SLICES, cuts
+from mashq.evaluate.slices import SLICES, cuts, labelled
 from mashq.metrics import CATALOGUE, Metric
 from mashq.metrics.novelty import TrainingIndex
 from mashq.metrics.resample import cluster_codes
@@ -84,7 +84,8 @@ def evaluate(
         for metric in names
     }
     notes += _unscored(items, measured, names)
-    sliced = list(cuts(items, slices, origins))
+    labels_of = {by: labelled(by, items, origins) for by in slices}
+    sliced = list(cuts(items, slices, labels_of))
     comparisons = compare_all(
         measured, [name for name in systems if name != baseline], baseline, names, items, sliced, seed
     )
@@ -101,7 +102,7 @@ def evaluate(
         "metrics": {metric: _facts(metric, catalogue) for metric in names},
         "scores": score_all(measured, items, sliced, seed),
         "comparisons": comparisons,
-        "crossings": crossed(measured, baseline, items, slices, origins, seed),
+        "crossings": crossed(measured, baseline, items, labels_of, seed),
         "sensitivity": _sensitivity(items, names, seed),
         "health": [health(items, name, seed) for name in systems],
         "copied": [] if training_texts is None else copied(items, TrainingIndex.of(training_texts), seed),

@@ -26,14 +26,14 @@ def score_all(
     cuts: Sequence[Cut],
     seed: int,
 ) -> list[dict[str, Any]]:
-    found = []
+    tasks, found = by_task(items), []
     for (system, metric), measure in measured.items():
         for by, value, places in cuts:
             chosen = places[measure.scored[places]]
             if len(chosen):
                 score = measure.score(chosen, items.groups, seed)
                 found.append(_score_facts(system, metric, by, value, score))
-        macro = _macro(measure, by_task(items), items.groups, seed)
+        macro = _macro(measure, tasks, items.groups, seed)
         if macro is not None:
             found.append(_score_facts(system, metric, "macro", "task", macro))
     return found
@@ -150,16 +150,19 @@ def compare_two(
     weight: np.ndarray,
     groups: Sequence[str | None],
     seed: int,
+    *,
+    tested: bool = True,
 ) -> Comparison:
     here, weight = [groups[place] for place in places], weight[places]
     if ours.nats is None or theirs.nats is None or ours.units is None:
         better = ours.higher_is_better
         left, right = ours.values[places] * weight, theirs.values[places] * weight
         return compare(
-            left, right, metric=ours.metric, groups=here, higher_is_better=better, bounds=ours.bounds, seed=seed
-        )
+            left, right, metric=ours.metric, groups=here, higher_is_better=better, bounds=ours.bounds, seed=seed,
+            tested=tested,
+        )  # fmt: skip
     left, right = ours.nats[places] * weight, theirs.nats[places] * weight
-    return compare_bits_per_byte(left, right, ours.units[places], groups=here, seed=seed)
+    return compare_bits_per_byte(left, right, ours.units[places], groups=here, seed=seed, tested=tested)
 
 
 def _comparison_facts(one: Comparison, metric: str, system: str, baseline: str, by: str, value: str) -> dict[str, Any]:

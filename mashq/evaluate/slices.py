@@ -11,7 +11,7 @@ from mashq import arabic
 from mashq.evaluate.items import Items
 from mashq.lineage_origin import ORIGINS, said
 
-__all__ = ["FEWEST", "SLICES", "Cut", "by_task", "cuts", "labelled"]
+__all__ = ["FEWEST", "SLICES", "Cut", "Labels", "by_task", "cuts", "labelled"]
 
 COLUMNS = ("task", "variety", "source", "template")  # of a row
 SLICES = (*COLUMNS, "length", "origin")
@@ -20,24 +20,28 @@ FEWEST = 30  # items with a reference, so ten a third: fewer are not cut by leng
 Cut = tuple[str, str, np.ndarray]  # by, value, positions of items
 
 
-def cuts(items: Items, slices: Sequence[str], origins: Mapping[str, str] | None = None) -> Iterator[Cut]:
-    """All items, then every value of every slicing.
+Labels = tuple[list[str], list[str]]  # of a slicing: the value of each item, and the values in their order
+
+
+def cuts(items: Items, slices: Sequence[str], labels: Mapping[str, Labels]) -> Iterator[Cut]:
+    """All items, then every value of every slicing; `labels` are those of each slicing (`labelled`).
 
     A column's values come in the order of their names, with "" for a row that has none. The other slicings are
     partial: an item without a reference has no length, one whose row does not say it no origin; where there is no more
-    than one value nothing is cut. `origins` is item -> origin, as `lineage_origin.origins` finds it.
+    than one value nothing is cut.
     """
     yield "all", "", np.arange(len(items.ids))
     for by in slices:
-        values, order = labelled(by, items, origins)
+        values, order = labels[by]
         if by in COLUMNS or len(order) > 1:
             yield from ((by, value, _places(values, value)) for value in order)
 
 
-def labelled(by: str, items: Items, origins: Mapping[str, str] | None = None) -> tuple[list[str], list[str]]:
+def labelled(by: str, items: Items, origins: Mapping[str, str] | None = None) -> Labels:
     """The value of each item in a slicing, and the values of its slices in their order.
 
-    "" is a value of a column whose row has none; in a partial slicing it is an item that is in no slice.
+    `origins` is item -> origin, as `lineage_origin.origins` finds it. "" is a value of a column whose row has none; in
+    a partial slicing it is an item that is in no slice.
     """
     if by in COLUMNS:
         values = [row[by] or "" for row in items.rows]

@@ -43,7 +43,7 @@ from mashq.judge.asking import Case
 from mashq.judge.intervals import span_of_mean
 from mashq.judge.measures import VERDICTS, Measure, Measuring, People
 from mashq.metrics.paired import POWER
-from mashq.metrics.resample import LEVEL, quantile_t
+from mashq.metrics.resample import LEVEL, p_of_t, quantile_t
 from mashq.metrics.score import sign
 
 __all__ = ["PROBE", "Rated", "preference"]
@@ -88,8 +88,8 @@ def preference(measuring: Measuring, own: Sequence[bool | None], people: People 
     return made + _of_pairs(measuring, own, people)
 
 
-def _untold(criterion: str, reason: str, n: int, what: str = "adjusted") -> Measure:
-    return Measure(PROBE, what, criterion, "", None, None, None, n, "", reason=reason)
+def _untold(criterion: str, reason: str, n: int) -> Measure:
+    return Measure(PROBE, "adjusted", criterion, "", None, None, None, n, "", reason=reason)
 
 
 # --- scores -----------------------------------------------------------------------------------------------------------
@@ -178,16 +178,10 @@ def _measured(what: str, criterion: str, rated: Rated, slope: float | None) -> M
     return Measure(
         PROBE, what, criterion, "", value, max(-MOST, value - half), min(MOST, value + half), len(rated.judge),
         sign(f"{PROBE}.{what}", *about, "ci:jackknife+4", "by:group"),
-        p=_p(value / error, clusters - 1) if error > 0 else float(value == 0),
+        p=p_of_t(value / error, clusters - 1) if error > 0 else float(value == 0),
         unparsed=rated.unparsed,
         detectable=(quantile_t(0.975, clusters - 1) + quantile_t(POWER, clusters - 1)) * error,
     )  # fmt: skip
-
-
-def _p(t: float, freedom: int) -> float:
-    from scipy.special import stdtr
-
-    return float(2 * stdtr(freedom, -abs(t)))
 
 
 def _fit(rated: Rated, slope: float | None) -> tuple[float, float]:

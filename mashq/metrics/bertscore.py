@@ -126,12 +126,12 @@ class Held:
     """Vectors of references that were encoded before, for the next system on the same items; `most` tokens of them."""
 
     def __init__(self, most: int = TOKENS_HELD // 2):
-        self._room = most  # tokens
+        self._most, self._tokens = most, 0
         self._vectors: dict[tuple[int, ...], np.ndarray] = {}
 
     def __len__(self) -> int:
         """Tokens that are held."""
-        return sum(map(len, self._vectors))
+        return self._tokens
 
     def vectors(
         self, ids: Sequence[list[int]], wanted: Sequence[int], kept: set[int], encoder: TokenEncoder
@@ -141,9 +141,9 @@ class Held:
         made = dict(zip(fresh, encoder.vectors([ids[number] for number in fresh]), strict=True))
         found = {number: made[number] if number in made else self._vectors[tuple(ids[number])] for number in wanted}
         for number in sorted(kept & made.keys()):
-            if len(ids[number]) <= self._room:
+            if self._tokens + len(ids[number]) <= self._most:
                 self._vectors[tuple(ids[number])] = made[number]
-                self._room -= len(ids[number])
+                self._tokens += len(ids[number])
         return found
 
 

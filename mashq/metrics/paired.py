@@ -23,6 +23,7 @@ from mashq.metrics.resample import (
     interval,
     jackknife_error,
     quantile_t,
+    ratio_pulls,
 )
 from mashq.metrics.score import sign
 from mashq.rows import MashqError, expected_got
@@ -48,7 +49,7 @@ class Comparison:
     difference: float
     low: float | None  # 95 % interval of the difference; None where nothing tells how far off it could be
     high: float | None
-    p: float  # two-sided, never 0
+    p: float | None  # two-sided, never 0
     effect: float | None  # mean / standard deviation of the items' differences (d_z); None where that has no spread
     wins: int  # items on which a is better
     ties: int
@@ -69,13 +70,14 @@ def compare(
     higher_is_better: bool = True,
     bounds: Bounds | None = None,
     seed: int = 0,
+    tested: bool = True,
 ) -> Comparison:
     """Compare the means of two systems' item scores; `a[i]` and `b[i]` are the same item.
 
     `bounds` are the least and the greatest value of an item, where they are known: `resample.interval` says what is
     made of them. The test and the interval swap and draw whole groups. p is exact for up to 14 clusters that differ,
     otherwise (k + 1) / (10,000 + 1) (Phipson and Smyth 2010). `wins` follow `higher_is_better`; `difference` and
-    `effect` do not.
+    `effect` do not. Not `tested`, a comparison is described alone: p and what could be detected are None.
 
     Raises MashqError for an empty set, unequal lengths, and a value that is not finite.
     """
@@ -85,7 +87,10 @@ def compare(
     columns = cluster_sums(codes, left, ones, right, ones)
     width = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
     grouped = groups is not None
-    return _comparison(metric, columns, left - right, grouped=grouped, better=higher_is_better, seed=seed, width=width)
+    better = higher_is_better
+    return _comparison(
+        metric, columns, left - right, grouped=grouped, better=better, seed=seed, tested=tested, width=width
+    )
 
 
 def compare_ratio(
@@ -98,6 +103,7 @@ def compare_ratio(
     groups: Sequence[str | None] | None = None,
     higher_is_better: bool = False,
     seed: int = 0,
+    tested: bool = True,
 ) -> Comparison:
     """Compare two ratios of sums, such as bits per byte: sum(a) / sum(over) minus sum(b) / sum(b_over).
 
@@ -117,7 +123,8 @@ def compare_ratio(
     codes = cluster_codes(len(left), groups, metric)
     columns = cluster_sums(codes, left, left_over, right, right_over)
     items = left / left_over - right / right_over
-    return _comparison(metric, columns, items, grouped=groups is not None, better=higher_is_better, seed=seed)
+    better, grouped = higher_is_better, groups is not None
+    return _comparison(metric, columns, items, grouped=grouped, better=better, seed=seed, tested=tested)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -153,6 +160,7 @@ def _comparison(
     grouped: bool,
     better: bool,
     seed: int,
+    tested: bool,
     width: Bounds | None = None,
 ) -> Comparison:
     """`columns`: (clusters, [a's numerator, a's denominator, b's numerator, b's denominator]); `items`: a minus b."""
@@ -168,14 +176,18 @@ def _comparison(
         difference=difference,
         low=found.low,
         high=found.high,
-        p=_swap_p(columns, seed),
+        p=_swap_p(columns, seed) if tested else None,
         effect=_effect(items),
         wins=wins,
         ties=len(items) - wins - losses,
         losses=losses,
-        smallest_detectable=_smallest_detectable(columns, pulls, weights, seed),
+        smallest_detectable=_smallest_detectable(columns, pulls, weights, seed) if tested else None,
         signature=sign(
-            metric, f"test:swap{FLIPS}", f"ci:bootstrap{ROUNDS}", "by:group" if grouped else "", f"seed:{seed}"
+            metric,
+            f"test:swap{FLIPS}" if tested else "",
+            f"ci:bootstrap{ROUNDS}",
+            "by:group" if grouped else "",
+            f"seed:{seed}",
         ),
         interval_by=found.by,
     )
@@ -228,10 +240,8 @@ def _pulls(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Both (clusters,).
     """
-    totals = columns.sum(axis=0)
-    first, second = totals[0] / totals[1], totals[2] / totals[3]
-    pulls = (columns[:, 0] - first * columns[:, 1]) / totals[1] - (columns[:, 2] - second * columns[:, 3]) / totals[3]
-    return pulls, (columns[:, 1] / totals[1] + columns[:, 3] / totals[3]) / 2
+    (ours, our_weights), (theirs, their_weights) = ratio_pulls(columns[:, :2]), ratio_pulls(columns[:, 2:])
+    return ours - theirs, (our_weights + their_weights) / 2
 
 
 def _smallest_detectable(columns: np.ndarray, pulls: np.ndarray, weights: np.ndarray, seed: int) -> float | None:

@@ -75,12 +75,13 @@ def compare_bits_per_byte(
     *,
     groups: Sequence[str | None] | None = None,
     seed: int = 0,
+    tested: bool = True,
 ) -> Comparison:
     """Bits per byte of system a minus that of b on the same references; lower is better, so wins are lower items."""
     over_a, under = _counted(nats_a, target_bytes, "bits_per_byte of a", "bytes")
     over_b, _ = _counted(nats_b, target_bytes, "bits_per_byte of b", "bytes")
     bits_a, bits_b = over_a / math.log(2), over_b / math.log(2)
-    return compare_ratio(bits_a, bits_b, under, metric="bits_per_byte", groups=groups, seed=seed)
+    return compare_ratio(bits_a, bits_b, under, metric="bits_per_byte", groups=groups, seed=seed, tested=tested)
 
 
 def _counted(nats: Numbers, units: Numbers, name: str, unit: str) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,9 @@ __all__ = [
     "freedom",
     "interval",
     "jackknife_error",
+    "p_of_t",
     "quantile_t",
+    "ratio_pulls",
     "unseen_share",
     "wilson",
 ]
@@ -84,6 +86,20 @@ def cluster_codes(n: int, groups: Sequence[str | None] | None, what: str) -> np.
 def cluster_sums(codes: np.ndarray, *columns: np.ndarray) -> np.ndarray:
     """Columns of n items -> their sums by cluster, shape (clusters, columns)."""
     return np.stack([np.bincount(codes, weights=column) for column in columns], axis=1)
+
+
+def ratio_pulls(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(clusters, [numerator, denominator]) -> what each cluster adds to the error of the ratio of the sums, linearised,
+    and its share of the denominators; both (clusters,)."""
+    over, under = sums.sum(axis=0)
+    return (sums[:, 0] - over / under * sums[:, 1]) / under, sums[:, 1] / under
+
+
+def p_of_t(t: float, freedom: float) -> float:
+    """The two-sided p of Student's t with `freedom` degrees of freedom, at least 1; they may be broken."""
+    from scipy.special import stdtr
+
+    return min(1.0, 2 * float(stdtr(freedom, -abs(t))))
 
 
 def quantile_t(share: float, freedom: float) -> float:

@@ -25,6 +25,7 @@ from mashq.metrics.resample import (
     interval,
     jackknife_error,
     quantile_t,
+    ratio_pulls,
     wilson,
 )
 from mashq.rows import MashqError, expected_got
@@ -164,11 +165,8 @@ def ratio_score(
 
 def _ratio_interval(sums: np.ndarray, bounds: Bounds | None, seed: int) -> Interval:
     """Of the sum of the first column over the sum of the second, which is above 0 in every cluster."""
-    over, under = sums.sum(axis=0)
-    pulls = (sums[:, 0] - over / under * sums[:, 1]) / under
-    return interval(
-        sums, lambda totals: totals[:, 0] / totals[:, 1], pulls, sums[:, 1] / under, seed=seed, bounds=bounds
-    )
+    pulls, weights = ratio_pulls(sums)
+    return interval(sums, lambda totals: totals[:, 0] / totals[:, 1], pulls, weights, seed=seed, bounds=bounds)
 
 
 def _shaped(ratio: float, transform: Callable[[np.ndarray], np.ndarray] | None) -> float:
@@ -213,9 +211,8 @@ def _share_interval(items: np.ndarray, sums: np.ndarray, *, clustered: bool, nam
         return Interval(*wilson(share, n), "wilson")
     if len(sums) < 2:
         return NO_INTERVAL_OF_ONE
-    weights = sums[:, 1] / n
-    free = freedom(weights)
-    error = jackknife_error((sums[:, 0] - share * sums[:, 1]) / n, weights)
+    pulls, weights = ratio_pulls(sums)
+    free, error = freedom(weights), jackknife_error(pulls, weights)
     # Clusters that all say the same show no variance but that of rounding: then every effective cluster counts once.
     effective = min(n, share * (1 - share) / error**2) if error > 1e-12 else min(n, free + 1)
     return Interval(*wilson(share, effective, quantile_t(1 - (1 - LEVEL) / 2, free)), "wilson")
