@@ -166,8 +166,9 @@ def find_rows(runs: Path, name: str) -> list[Path]:
 
 def _find_step(runs: Path, step: str) -> Path:
     """The folder of a step given by name (its latest) or by name@fingerprint."""
-    folders = [path for path in (runs / "steps").glob(f"{step}*") if manifest_of(path) is not None]
-    folders = [path for path in folders if step in (path.name, path.name.split("@")[0])]
+    from mashq.record import steps_named
+
+    folders = [path for path in steps_named(runs, step) if manifest_of(path) is not None]
     if not folders:
         finished = [path for path in (runs / "steps").glob("*@*") if manifest_of(path) is not None]
         known = sorted({path.name.split("@")[0] for path in finished})

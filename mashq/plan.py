@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mashq.lm import Ledger, Request, key_of, open_model
-from mashq.lm.budget import CHARACTERS_PER_TOKEN
+from mashq.lm.budget import CHARACTERS_PER_TOKEN, BudgetSettings
 from mashq.rows import MashqError, expected_got
 from mashq.run import Step, Store, manifest_of, needed, read_rows
 from mashq.synthesis import Asked, Draft, Judging, Wanted, request_of
@@ -51,6 +51,18 @@ class Prices:
         for name in ("price_in", "price_out", "tokens_per_second", "local_tokens_per_second"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise MashqError(expected_got(f"plan: {name}", "0 or more", f"{getattr(self, name):g}"))
+
+    def or_of(self, budget: BudgetSettings | None) -> Prices:
+        """These, and the budget's for tokens where none are given."""
+        if budget is None:
+            return self
+        return replace(self, price_in=self.price_in or budget.price_in, price_out=self.price_out or budget.price_out)
+
+    def case(self, name: str, requests: float, tokens_in: float, tokens_out: float) -> Case:
+        """What so much costs and takes."""
+        money = (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
+        seconds = tokens_out / self.tokens_per_second if self.tokens_per_second else 0.0
+        return Case(name, round(requests), round(tokens_in), round(tokens_out), money, seconds)
 
 
 class Case(NamedTuple):
@@ -114,10 +126,7 @@ def planned(store: Store, step: Step, prices: Prices) -> Plan:
     some, some_wanted = first[::every], wanted[::every]
     prompt = sum(one.characters for one in some) / max(len(some), 1) / CHARACTERS_PER_TOKEN
     reply = prices.reply_tokens or asked.decoding.max_new_tokens // 2
-    budget = writing.settings.budget
-    prices = replace(
-        prices, price_in=prices.price_in or budget.price_in, price_out=prices.price_out or budget.price_out
-    )
+    prices = prices.or_of(writing.settings.budget)
     mends = asked.repair and getattr(writing.writer, "mends", True)
     questions = _questions(writing, some_wanted) if writing.settings.judge else 0.0
     cases = []
@@ -153,9 +162,7 @@ def _case(
     # A repair repeats the prompt and the reply and says what is wrong; a question repeats the text.
     tokens_in = first * prompt + repairs * (prompt + reply + MENDING) + judged * (reply + MENDING)
     tokens_out = (first + repairs) * reply + judged * VERDICT
-    money = (tokens_in * prices.price_in + tokens_out * prices.price_out) / 1e6
-    seconds = tokens_out / prices.tokens_per_second if prices.tokens_per_second else 0.0
-    return Case(name, round(first + repairs + judged), round(tokens_in), round(tokens_out), money, seconds)
+    return prices.case(name, first + repairs + judged, tokens_in, tokens_out)
 
 
 def _paid(ledger: Path, identity: str, requests: Sequence[Request]) -> int:

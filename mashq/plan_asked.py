@@ -22,7 +22,7 @@ from mashq.judge.probes import packaged_parallel
 from mashq.judge.rows import Asking, flattened
 from mashq.lm import Ledger, Request, key_of, public_name
 from mashq.lm.at_hand import has_door
-from mashq.lm.budget import CHARACTERS_PER_TOKEN, FRAME, Budget, Guess
+from mashq.lm.budget import CHARACTERS_PER_TOKEN, FRAME, Guess
 from mashq.lm.purse import Asked, Purse
 from mashq.plan import Case, Prices, table
 from mashq.run import Step, Store, before, manifest_of, needed, read_rows
@@ -81,18 +81,12 @@ class _Planning:
 
     def cases(self, loads: Sequence[Load], purse: Purse | None, learnt: float = 0.0) -> tuple[Case, ...]:
         """Loads as cases, at the prices of the purse where none are given."""
-        own = purse.settings if purse else None
-        price_in = self.prices.price_in or (own.price_in if own else 0.0)
-        price_out = self.prices.price_out or (own.price_out if own else 0.0)
+        prices = self.prices.or_of(purse.settings if purse else None)
         made = []
         for name, per_token, load in zip(NAMES[-len(loads) :], CHARACTERS[-len(loads) :], loads, strict=True):
             per_token = learnt if learnt and name == "expected" else per_token
             tokens_in = round(load.characters / per_token) + FRAME * load.requests
-            money = (tokens_in * price_in + load.tokens_out * price_out) / 1e6
-            speed = self.prices.tokens_per_second
-            made.append(
-                Case(name, load.requests, tokens_in, load.tokens_out, money, load.tokens_out / speed if speed else 0.0)
-            )
+            made.append(prices.case(name, load.requests, tokens_in, load.tokens_out))
         if purse is not None and len(made) == len(NAMES):
             self.totals.setdefault(id(purse), (purse, []))[1].append(tuple(made))
         return tuple(made)
@@ -159,18 +153,32 @@ def _in_all(purse: Purse, cases: Sequence[tuple[Case, ...]], unknown: Sequence[s
         yield from table(sums)
     budget = purse.open(ledger, [])
     if budget is not None:
-        over = [case.name for case in sums if not _holds(budget, case)]
+        over = [case.name for case in sums if not budget.fits(case.tokens_in, case.tokens_out, case.requests)]
         held = f"it does not hold the case: {', '.join(over)}" if over else f"it holds all of this{without}"
-        yield f"{purse.name}: {str(budget).removesuffix(f' ({purse.name})')} are spent; {held}"
+        yield f"{purse.name}: {budget.spent} are spent; {held}"
 
 
-def _holds(budget: Budget, case: Case) -> bool:
-    tokens_in, tokens_out = budget.spent_in + case.tokens_in, budget.spent_out + case.tokens_out
-    return (
-        (budget.requests is None or budget.spent_requests + case.requests <= budget.requests)
-        and (budget.tokens is None or tokens_in + tokens_out <= budget.tokens)
-        and (budget.money is None or budget.cost(tokens_in, tokens_out) <= budget.money)
-    )
+def _sent(
+    planning: _Planning,
+    step: Step,
+    asked: Sequence[Asked],
+    whom: str,
+    purse: Purse | None,
+    out: Sequence[int],
+    note: str = "",
+) -> Iterator[str]:
+    """The requests of a step that are known, and their cases; `out`: tokens of a reply in each."""
+    kept, paid, shared, guess = planning.to_send(asked)
+    yield f"{step.name}: {len(kept) + paid + shared:,} requests to {whom}"
+    if paid:
+        yield f"  {paid:,} have their reply in the ledger and cost nothing again"
+    if shared:
+        yield f"  {shared:,} are asked by a step above"
+    if note:
+        yield note
+    size = sum(one.characters for one in kept)
+    loads = [Load(len(kept), size, len(kept) * tokens) for tokens in out]
+    yield from table(planning.cases(loads, purse, guess.per_token))
 
 
 # --- replies ---------------------------------------------------------------------------------------------------------
@@ -198,20 +206,9 @@ def _replies(planning: _Planning, step: Step) -> Iterator[str]:
             f"{number * limit:,} tokens{time}"
         )
     else:
-        kept, paid, shared, guess = planning.to_send(asked_for_replies(step, planning.store.root))
         usual = planning.prices.reply_tokens or limit // 2
-        yield f"{step.name}: {len(kept) + paid + shared:,} requests to {public_name(spec)}"
-        yield from _left_out(paid, shared)
-        size = sum(one.characters for one in kept)
-        loads = [Load(len(kept), size, len(kept) * tokens) for tokens in (1, usual, limit)]
-        yield from table(planning.cases(loads, step.aside, guess.per_token))
-
-
-def _left_out(paid: int, shared: int) -> Iterator[str]:
-    if paid:
-        yield f"  {paid:,} have their reply in the ledger and cost nothing again"
-    if shared:
-        yield f"  {shared:,} are asked by a step above"
+        asked = asked_for_replies(step, planning.store.root)
+        yield from _sent(planning, step, asked, public_name(spec), step.aside, (1, usual, limit))
 
 
 # --- a judge ---------------------------------------------------------------------------------------------------------
@@ -225,22 +222,24 @@ def _judged(planning: _Planning, step: Step) -> Iterator[str]:
     if folders is not None:
         yield from _counted(planning, step, judge, folders, f"about the replies of {replies.name}")
         return
-    rows, sure = _rows_behind(replies)
-    if rows is None or not planning.is_made(rows):
+    asked, sure = _asked_behind(replies)
+    rows = asked.inputs["rows"] if asked else None
+    if asked is None or rows is None or not planning.is_made(rows):
         missing = rows or replies
         planning.not_known(step, step.aside.budget, missing)
         calls = f"up to {len(judge.criteria)} requests" if judge.settings.apart else "one request"
         yield f"{step.name}: {calls} to {who} for each reply of {replies.name}: not known until {missing.name} is made"
         return
-    yield from _from_rows(planning, step, judge, rows, sure)
+    yield from _from_rows(planning, step, judge, asked, sure)
 
 
-def _from_rows(planning: _Planning, step: Step, judge: Judge, rows: Step, sure: bool) -> Iterator[str]:
-    """The judge's requests where what will be replied to is made and the replies are not."""
+def _from_rows(planning: _Planning, step: Step, judge: Judge, asked: Step, sure: bool) -> Iterator[str]:
+    """The judge's requests where what will be replied to by `asked` is made and the replies are not."""
+    rows = asked.inputs["rows"]
     texts = [text for part in read_rows(planning.store.folder(rows)) for text in _without_reply(part)]
     requests = judge.requests(texts, framed=False)
     size, least = sum(one.characters for one in requests), {key_of("", one): one.characters for one in requests}
-    number, limit = len(requests), _reply_limit(step.inputs["replies"])
+    number, limit = len(requests), int(asked.settings["decoding"].max_new_tokens)
     usual, longest = limit / 2 * CHARACTERS[1], limit * CHARACTERS[0]  # characters of a reply
     by_case = (
         Load(len(least), sum(least.values()), len(least) * _said(judge, CHARACTERS[0])),
@@ -263,21 +262,14 @@ def _without_reply(rows: Any) -> Iterator[Text]:
         yield Text(flattened(row["messages"]), "", row["variety"] or "", (row["references"] or [None])[0] or "")
 
 
-def _rows_behind(replies: Step) -> tuple[Step | None, bool]:
-    """The rows that a system is asked; and whether each has one reply that is judged, or some may be left out."""
+def _asked_behind(replies: Step) -> tuple[Step | None, bool]:
+    """The step in which a system is asked; and whether each of its replies is judged, or some may be left out."""
     step, sure = replies, True
     while _kind(step) != "replies":
         if "replies" not in step.inputs:
             return None, False
         step, sure = step.inputs["replies"], False
-    return step.inputs["rows"], sure
-
-
-def _reply_limit(replies: Step) -> int:
-    step = replies
-    while _kind(step) != "replies":
-        step = step.inputs["replies"]
-    return int(step.settings["decoding"].max_new_tokens)
+    return step, sure
 
 
 def _said(judge: Judge, characters: float) -> int:
@@ -309,12 +301,8 @@ def _counted(planning: _Planning, step: Step, judge: Judge, folders: Mapping[str
     spec = step.aside.settings.model
     framed = has_door(spec)  # weights in this process would have to be loaded to frame what they are asked
     requests = requests_of(step, folders, judge, framed=framed)
-    kept, paid, shared, guess = planning.to_send([(judge.model.identity, one) for one in requests])
-    yield f"{step.name}: {len(kept) + paid + shared:,} requests to {public_name(spec)} {about}"
-    yield from _left_out(paid, shared)
-    if not framed:
-        yield "  its weights are in this process and were not read: what the ledger has is not known, and is counted"
-    size = sum(one.characters for one in kept)
+    asked = [(judge.model.identity, one) for one in requests]
     out = (_said(judge, CHARACTERS[0]), _said(judge, CHARACTERS[1]), judge.settings.max_new_tokens)
-    loads = [Load(len(kept), size, len(kept) * tokens) for tokens in out]
-    yield from table(planning.cases(loads, step.aside.budget, guess.per_token))
+    note = "  its weights are in this process and were not read: what the ledger has is not known, and is counted"
+    whom = f"{public_name(spec)} {about}"
+    yield from _sent(planning, step, asked, whom, step.aside.budget, out, "" if framed else note)

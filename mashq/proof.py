@@ -151,11 +151,8 @@ def once(steps: Sequence[Step]) -> list[Step]:
 
 
 def _check(settings: ProofSettings, labels: Mapping[str, str]) -> None:
-    for budget, name in (
-        (settings.judge.budget, "proof.judge.budget"),
-        (settings.others_budget, "proof.others_budget"),
-    ):
-        budget.open(name)  # refuses before anything is made
+    for purse in (settings.judge_purse, settings.others_purse):
+        purse.settings.open(purse.name)  # refuses before anything is made
     if settings.card < 0:
         raise MashqError(expected_got("proof.card", "0 or more replies", str(settings.card)))
     if settings.card and not settings.judge.model:

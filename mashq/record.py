@@ -28,6 +28,7 @@ __all__ = [
     "read_run",
     "read_survey",
     "read_tables",
+    "steps_named",
 ]
 
 GAIN = "gain"  # the evaluation that a run is made for: the student before and after
@@ -198,13 +199,17 @@ def find_evaluation(runs: Path, named: str, evaluation: str = "", say: Callable[
     return record
 
 
+def steps_named(runs: Path, name: str) -> list[Path]:
+    """The folders of the steps of a name, or of the one that NAME@FINGERPRINT means; finished or not, in no order."""
+    return [one for one in (runs / "steps").glob("*@*") if name in (one.name, one.name.partition("@")[0])]
+
+
 def _record_of(runs: Path, named: str) -> Path:
     """The record of a run, or the samples of the latest evaluation step, of that name."""
     try:
         return find_record(runs, named)
     except MashqError as error:
-        folders = (runs / "steps").glob("*@*") if named else ()
-        found = [one / "samples.parquet" for one in folders if named in (one.name, one.name.partition("@")[0])]
+        found = [one / "samples.parquet" for one in (steps_named(runs, named) if named else ())]
         found = [samples for samples in found if samples.is_file()]
         if found:
             return max(found, key=lambda samples: samples.stat().st_mtime)

@@ -57,15 +57,19 @@ class Budget:
         """Money spent so far."""
         return self.cost(self.spent_in, self.spent_out)
 
-    def hold(self, tokens_in: int, tokens_out: int) -> bool:
-        """Set tokens aside for a request, or say that they do not fit."""
+    def fits(self, tokens_in: int, tokens_out: int, requests: int = 1) -> bool:
+        """Whether so much fits beside what is spent and set aside."""
         total_in = self.spent_in + self._held_in + tokens_in
         total_out = self.spent_out + self._held_out + tokens_out
-        if self.tokens is not None and total_in + total_out > self.tokens:
-            return False
-        if self.money is not None and self.cost(total_in, total_out) > self.money:
-            return False
-        if self.requests is not None and self.spent_requests + self._held_requests >= self.requests:
+        return (
+            (self.tokens is None or total_in + total_out <= self.tokens)
+            and (self.money is None or self.cost(total_in, total_out) <= self.money)
+            and (self.requests is None or self.spent_requests + self._held_requests + requests <= self.requests)
+        )
+
+    def hold(self, tokens_in: int, tokens_out: int) -> bool:
+        """Set tokens aside for a request, or say that they do not fit."""
+        if not self.fits(tokens_in, tokens_out):
             return False
         self._held_in += tokens_in
         self._held_out += tokens_out
@@ -84,7 +88,9 @@ class Budget:
         self.spent_out += tokens_out
         self.spent_requests += 1
 
-    def __str__(self) -> str:
+    @property
+    def spent(self) -> str:
+        """What is spent of what is limited, in words."""
         parts = []
         if self.tokens is not None:
             parts.append(f"{self.spent_in + self.spent_out:,} of {self.tokens:,} tokens")
@@ -92,7 +98,10 @@ class Budget:
             parts.append(f"{self.spent_money:.2f} of {self.money:.2f} in money")
         if self.requests is not None:
             parts.append(f"{self.spent_requests:,} of {self.requests:,} requests")
-        return (" and ".join(parts) or "no limit") + (f" ({self.name})" if self.name else "")
+        return " and ".join(parts) or "no limit"
+
+    def __str__(self) -> str:
+        return self.spent + (f" ({self.name})" if self.name else "")
 
 
 @dataclass(frozen=True)

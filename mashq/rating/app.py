@@ -296,12 +296,9 @@ class Pages:
     def _fault(self, visit: Visit, shown: Shown, answer: Mapping[str, Any]) -> str:
         """What a rater can mend: a criterion without an answer, a text too long, a correction that changes nothing."""
         say, titles = self.words[visit.lang], {one["name"]: one["title"] for one in self._criteria(visit.lang)}
-        for what, text, most in (
-            (say["note"], answer["note"], MOST_NOTE),
-            (say["correction"], answer.get("text", ""), MOST_TEXT),
-        ):
-            if len(text) > most:
-                return str(say["too_long"]).format(what=what, n=len(text), most=most)
+        texts = ((say["note"], answer["note"], MOST_NOTE), (say["correction"], answer.get("text", ""), MOST_TEXT))
+        if fault := _too_long(say, *texts):
+            return fault
         if shown.item.kind == "check":
             if not answer["verdict"]:
                 return str(say["missing"]).format(names=say["verdict"])
@@ -395,13 +392,10 @@ class Pages:
     def _unmade(self, visit: Visit, fields: Mapping[str, str]) -> str:
         """Why no rater can be made of these fields, in the administrator's language; empty: one can."""
         say, name = self.words[visit.lang], fields.get("name", "").strip()
-        for what, text, most in (
-            (say["name"], name, MOST_NAME),
-            (say["dialect"], fields.get("dialect", ""), MOST_NAME),
-            (say["remark"], fields.get("note", ""), MOST_RATER_NOTE),
-        ):
-            if len(text) > most:
-                return str(say["too_long"]).format(what=what, n=len(text), most=most)
+        dialect, remark = (fields.get(key, "") for key in ("dialect", "note"))
+        texts = ((say["name"], name, MOST_NAME), (say["dialect"], dialect, MOST_NAME))
+        if fault := _too_long(say, *texts, (say["remark"], remark, MOST_RATER_NOTE)):
+            return fault
         if name in {rater.name for rater, _ in self.store.raters()}:
             return str(say["name_taken"]).format(name=name)
         return "" if name else str(say["name_unfit"])
@@ -588,6 +582,12 @@ def _seconds_an_item(study: Study) -> float:
     texts: Iterable[str] = (text for item in study.items for text in (item.prompt, *item.shown))
     words = sum(len(text.split()) for text in texts) / len(study.items)
     return words * 60 / WORDS_PER_MINUTE + SECONDS_PER_QUESTION * max(1, len(study.criteria))
+
+
+def _too_long(say: Mapping[str, Any], *texts: tuple[str, str, int]) -> str:
+    """The first of (what, text, most characters) that is longer than it may be, as a fault; "" for none."""
+    over = ((what, len(text), most) for what, text, most in texts if len(text) > most)
+    return next((str(say["too_long"]).format(what=what, n=n, most=most) for what, n, most in over), "")
 
 
 def _file(name: str) -> bytes:

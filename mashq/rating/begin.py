@@ -19,12 +19,11 @@ from mashq.rating.checks import (
     translates,
 )
 from mashq.rating.study import Study, read_study, study_of_samples
-from mashq.record import find_evaluation, find_record, read_run
+from mashq.record import find_evaluation, find_record, read_run, steps_named
 from mashq.rows import MashqError, expected_got
 
-__all__ = ["KINDS", "Wanted", "study_at"]
+__all__ = ["Wanted", "study_at"]
 
-KINDS = ("absolute", "pairwise", "check", "render")
 CHECKS = 100  # of a translation or of renders, where no number is asked for: an hour or so
 
 
@@ -55,7 +54,7 @@ def study_at(place: str, runs: Path, wanted: Wanted) -> Study:
         return read_study(path)
     if path.suffix in (".yaml", ".yml", ".sqlite", *FILES):
         raise MashqError(f"rate: there is no file {path}.")
-    made = [folder for folder in (runs / "steps").glob("*@*") if place in (folder.name, folder.name.split("@")[0])]
+    made = steps_named(runs, place)
     if made and not (runs / place).exists():
         return _of_step(max(made, key=lambda folder: folder.stat().st_mtime), wanted)
     return _of_run(find_record(runs, place), wanted)

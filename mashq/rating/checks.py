@@ -21,9 +21,9 @@ from mashq.memory import FILE, Memory
 from mashq.rating.study import Study, draw, study_of
 from mashq.rows import ID, SCHEMA, MashqError, expected_got, id_hex
 from mashq.run import manifest_of, read_rows
-from mashq.sentences import mask, unmask
 from mashq.templates.applying import fields_of
 from mashq.translate.rows import sentences_of
+from mashq.translate.show import remembered
 
 __all__ = [
     "FILES",
@@ -143,15 +143,13 @@ def pairs_of_translation(folder: Path, n: int) -> list[Pair]:
             row = rows.slice(place, 1)
             for sentence in sentences_of(row):
                 found.setdefault(sentence, id_hex(row.column("id")[0].as_py()))
-    masked = {sentence: mask(sentence) for sentence in found}
+    about = {"system": engine["name"], "variety": manifest["settings"]["variety"]}
     with Memory(root / FILE) as memory:
-        entries = memory.translations(engine["identity"], [one.text for one in masked.values()])
-    pairs = []
-    for (sentence, hidden), entry in zip(masked.items(), entries, strict=True):
-        text, lost = unmask(entry.text, hidden.kept) if entry else ("", "")
-        if entry and not entry.fault and not lost:
-            about = {"system": engine["name"], "variety": manifest["settings"]["variety"], "group": found[sentence]}
-            pairs.append({"source": sentence, "proposed": text, **about})
+        pairs = [
+            {"source": sentence, "proposed": text, **about, "group": found[sentence]}
+            for sentence, text, why in remembered(memory, engine, list(found))
+            if text is not None and not why
+        ]
     if not pairs:
         raise MashqError(expected_got(str(folder), "sentences that an engine translated", "none in its kept rows"))
     return _drawn(pairs, n)

@@ -6,6 +6,7 @@ rejected); anything else is disputed and decided by nobody here. Withdrawn rater
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,13 +17,13 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from mashq.mt import plain, varieties
+from mashq.mt import plain
 from mashq.rating.exports import written
 from mashq.rating.store import Store
 from mashq.rating.study import Item
-from mashq.rows import MashqError, nearest
+from mashq.rows import MashqError
 from mashq.sentences import mask
-from mashq.translate.fixed import ALL, KEY, by_sentence
+from mashq.translate.fixed import ALL, KEY, by_sentence, check_varieties
 
 __all__ = ["CORRECTIONS", "Agreed", "Check", "agreed", "corrections", "lines", "write_corrections"]
 
@@ -85,12 +86,12 @@ class Check:
         """The variety it is in: "all" where the item names none."""
         return self.item.variety or ALL
 
-    @property
+    @functools.cached_property
     def pairs(self) -> list[tuple[str, str]] | None:
         """Sentences and what stands (or was rejected) for each; None where they do not go together."""
         return by_sentence(self.item.shown[0], self.item.shown[1] if self.text is None else self.text)
 
-    @property
+    @functools.cached_property
     def unused(self) -> str:
         """Why translation cannot use what was agreed on; "" where it can, or where nothing was or it is a render."""
         if self.item.template or self.verdict == DISPUTED:
@@ -214,10 +215,7 @@ def write_corrections(store: Store, path: Path | str) -> tuple[Agreed, list[Path
     made = agreed(store)
     if not made.checks:
         raise MashqError(f"rating study '{name}': no check has an answer that counts yet. Wait for the raters.")
-    for variety in dict.fromkeys((*made.fixed, *made.rejected)):
-        if variety not in (ALL, *varieties()):
-            known = ", ".join((ALL, *varieties()))
-            raise MashqError(f"fixed translations: no variety '{variety}' ({known}).{nearest(variety, varieties())}")
+    check_varieties((*made.fixed, *made.rejected), "fixed translations")
     of = f"the raters of study {json.dumps(name, ensure_ascii=False)}"
     beside = path.with_suffix(".checks.yaml")
     files: dict[Path, tuple[str, Any]] = {}

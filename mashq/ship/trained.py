@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mashq.record import steps_named
 from mashq.rows import MashqError, expected_got
 
 __all__ = ["Before", "Trained", "named", "read", "steps_before"]
@@ -93,8 +94,7 @@ def named(runs: Path, name: str) -> Path | None:
     """
     if not name or Path(name).expanduser().exists() or set(name) & set("/*?[:"):
         return None
-    folders = [one for one in (runs / "steps").glob(f"{name}*") if name in (one.name, one.name.partition("@")[0])]
-    cards = [one / "card.json" for one in folders if (one / "card.json").is_file()]
+    cards = [one / "card.json" for one in steps_named(runs, name) if (one / "card.json").is_file()]
     return max(cards, key=lambda card: card.stat().st_mtime).parent if cards else None
 
 

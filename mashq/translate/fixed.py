@@ -7,7 +7,7 @@ writes it). Sources are compared in the plain form that engines are given (`mt.p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ __all__ = [
     "KEY",
     "REJECTED",
     "by_sentence",
+    "check_varieties",
     "fixed_for",
     "fixed_translations",
     "is_rejected",
@@ -151,7 +152,7 @@ def _read(path: Path) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, li
             f"fixed translations {path}: expected varieties (or all) -> sentences -> translations, such as\n"
             "  msa:\n    yes: نعم"
         )
-    _check_varieties(content, path)
+    check_varieties(content, f"fixed translations {path}")
     for part, table in content.items():
         for source, text in table.items():
             if not source.strip() or not text.strip():
@@ -171,12 +172,13 @@ def _rejected(content: Any, path: Path) -> dict[str, dict[str, list[str]]]:
             f"fixed translations {path}: {KEY}: expected varieties (or all) -> sentences -> lists of translations, "
             'such as\n  rejected:\n    msa:\n      "It rained.": ["سقط مطر."]'
         )
-    _check_varieties(content, path)
+    check_varieties(content, f"fixed translations {path}")
     return dict(content)
 
 
-def _check_varieties(content: Mapping[str, Any], path: Path) -> None:
-    for part in content:
-        if part not in (ALL, *varieties()):
-            known = ", ".join((ALL, *varieties()))
-            raise MashqError(f"fixed translations {path}: no variety '{part}' ({known}).{nearest(part, varieties())}")
+def check_varieties(parts: Iterable[str], where: str) -> None:
+    """Raise MashqError for what is no variety, nor `all`."""
+    known = (ALL, *varieties())
+    for part in parts:
+        if part not in known:
+            raise MashqError(f"{where}: no variety '{part}' ({', '.join(known)}).{nearest(part, varieties())}")

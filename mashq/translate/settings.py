@@ -19,7 +19,6 @@ from mashq.translate import Bar, Rule, Translator
 from mashq.translate.fixed import FIXED, fixed_translations, rejected_translations
 
 __all__ = [
-    "FIXED",
     "TranslationSettings",
     "files_of",
     "fixed_translations",

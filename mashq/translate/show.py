@@ -23,7 +23,7 @@ from mashq.translate import Bar, Judge, Translator, below, cut, fixed_for
 from mashq.translate.rows import sentences_of
 from mashq.translate.settings import fixed_translations
 
-__all__ = ["Side", "failures", "lines", "of_text", "sides"]
+__all__ = ["Side", "failures", "lines", "of_text", "remembered", "sides"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,23 @@ def _failed_check(models: Sequence[Mapping[str, Any]], sentence: str, text: str)
     return None
 
 
+def remembered(
+    memory: Memory, engine: Mapping[str, Any], sentences: Sequence[str]
+) -> Iterator[tuple[str, str | None, str | None]]:
+    """Each sentence, what the engine made of it (None: it was not asked), and what was wrong with that, if anything.
+
+    `engine` is what a step's manifest says of it.
+    """
+    masked = [mask(sentence) for sentence in sentences]
+    known = memory.translations(engine["identity"], [one.text for one in masked])
+    for sentence, hidden, entry in zip(sentences, masked, known, strict=True):
+        if entry is None:
+            yield sentence, None, None
+        else:
+            text, lost = unmask(entry.text, hidden.kept)
+            yield sentence, text, entry.fault or lost
+
+
 def _judged(
     memory: Memory,
     sentences: Sequence[str],
@@ -88,15 +105,12 @@ def _judged(
 ) -> Iterator[Side]:
     (engine,) = (model for model in models if model["role"] == "translated")
     scorer = next((model for model in models if model.get("column")), None)
-    masked = [mask(sentence) for sentence in sentences]
-    known = memory.translations(engine["identity"], [one.text for one in masked])
-    for sentence, hidden, entry in zip(sentences, masked, known, strict=True):
+    for sentence, text, why in remembered(memory, engine, sentences):
         given = fixed_for(fixed, sentence)
-        if given is not None or entry is None:
+        if given is not None or text is None:
             yield Side(sentence, given, unknown if given is None else "fixed")
             continue
-        text, lost = unmask(entry.text, hidden.kept)
-        said = entry.fault or lost or fault(sentence, text) or _failed_check(models, sentence, text)
+        said = why or fault(sentence, text) or _failed_check(models, sentence, text)
         if scorer and not said:
             (score,) = memory.scores(scorer["identity"], [(sentence, text)])
             said = f"{scorer['column']} {score[0]:.3f}" if score else "no score"
