@@ -25,8 +25,9 @@ from mashq.translate import Bar, Rule, Translator
 from mashq.translate import settings as translate_settings
 from mashq.translate import show as translate_show
 from mashq.translate import step as translate_step
+from mashq.translate.fixed import fixed_translations
 from mashq.translate.rows import Shown, translated, work_of
-from mashq.translate.settings import TranslationSettings, fixed_translations
+from mashq.translate.settings import TranslationSettings
 
 
 def prompts(*asked, answers=None, choices=None, **columns):

@@ -27,7 +27,7 @@ from mashq.encode import token_batches
 from mashq.licences import named
 from mashq.lm import public_name
 from mashq.lm.weights import _first_line, _hash_together, _listing, _need, _once, cache, licence, quiet, weights
-from mashq.mt import PLAIN, Output, targets
+from mashq.mt import Output, plain, targets
 from mashq.rows import MashqError, expected_got, nearest
 from mashq.settings import check_limits
 
@@ -166,7 +166,7 @@ class CTranslate:
     def _pieces(self, sentences: Sequence[str]) -> list[list[str]]:
         source, _ = self._sentencepiece
         if self.family.name == "marian":
-            sentences = [sentence.translate(PLAIN) for sentence in sentences]
+            sentences = [plain(sentence) for sentence in sentences]
         return source.encode(list(sentences), out_type=str)
 
     def _sources(self, sentences: Sequence[str]) -> list[list[str]]:

@@ -21,7 +21,6 @@ from mashq.translate.fixed import FIXED, fixed_translations, rejected_translatio
 __all__ = [
     "TranslationSettings",
     "files_of",
-    "fixed_translations",
     "models_of",
     "translator",
     "with_paths",

@@ -20,8 +20,8 @@ from mashq.rows import SCHEMA
 from mashq.run import manifest_of
 from mashq.sentences import mask, unmask
 from mashq.translate import Bar, Judge, Translator, below, cut, fixed_for
+from mashq.translate.fixed import fixed_translations
 from mashq.translate.rows import sentences_of
-from mashq.translate.settings import fixed_translations
 
 __all__ = ["Side", "failures", "lines", "of_text", "remembered", "sides"]
 
