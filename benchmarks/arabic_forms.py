@@ -96,6 +96,7 @@ PLAIN: list[tuple[str, Callable[[str], str]]] = [
     ("tatweel", lambda text: re.sub("\u0640", "", text)),
     ("tashkeel", lambda text: TASHKEEL.sub("", text)),
     ("nfc", _nfc),
+    ("madda", lambda text: _nfc(re.sub("\u0653", "", text))),  # what NFC left of it stands on no alef
     ("alef", lambda text: ALEF.sub("\u0627", ALEF_MARKS.sub("", text))),
     ("hamza", lambda text: re.sub("[\u0653-\u0655]", "", re.sub("\u0626", "\u064a", re.sub("\u0624", "\u0648", text)))),
     ("persian", _replacing(PERSIAN)),
@@ -115,6 +116,7 @@ PLAIN: list[tuple[str, Callable[[str], str]]] = [
 def plain(forms: Sequence[str]) -> Callable[[str], str]:
     """The plain implementation of a set of forms; "nfkc" implies "nfc"."""
     wanted = {*forms, "nfc"} if "nfkc" in forms else set(forms)
+    wanted |= {"madda"} if {"tashkeel", "nfc"} <= wanted else set()
     steps = [step for name, step in PLAIN if name in wanted]
 
     def run(text: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
+from judge_card_power import section
 from scripted_judges import KnownTexts, ScriptedJudge, example_cases
 from sheet import give, machine
 
@@ -225,6 +226,7 @@ def page(judges: int) -> str:
     """The whole page in Markdown."""
     start = time.process_time()
     found, requests = tallies(judges)
+    powers = section(judges)
     seconds = time.process_time() - start
     rows = [tally.row(name) for name, tally in found.items()]
     short = [name for name, tally in found.items() if "short" in tally.row(name)]
@@ -255,6 +257,7 @@ def page(judges: int) -> str:
             "",
             *METHOD,
             "",
+            *powers,
         ]
     )
 

@@ -265,12 +265,14 @@ def rated(store: Path, of: Study, raters: int, *, seed: int, browser: str = "") 
     """Have the study rated through its pages, the server killed once; what happened. Raises where an answer is lost."""
     links = dict(begun(store, of, raters=raters))
     criteria = [one.name for one in of.criteria]
+    with Store.open(store) as opened:
+        key = opened.key
     server = Server(store)
     server.start()
     at_work = []
     for number in range(raters):
         name = f"rater {number + 1}"
-        pages = {dealing.public_id(of, name, item): item for item in of.items}
+        pages = {dealing.public_id(of, name, item, key): item for item in of.items}
         at_work.append(AtWork(server, links[name], Habits(number, raters, seed), pages, criteria))
     began, dead = time.monotonic(), threading.Event()
     with Store.open(store) as opened:

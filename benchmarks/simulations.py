@@ -27,10 +27,11 @@ import numpy as np
 from scipy.special import betaincinv, ndtr, ndtri
 from sheet import give, machine
 
-from mashq.metrics import paired, resample
-from mashq.metrics.agreement import Ratings, alpha, kappa, spearman
-from mashq.metrics.paired import compare, holm
+from mashq.metrics import detectable, paired, resample
+from mashq.metrics.agreement import alpha, kappa, spearman
+from mashq.metrics.paired import compare, compare_strata, holm
 from mashq.metrics.perplexity import bits_per_byte, compare_bits_per_byte
+from mashq.metrics.ratings import Ratings
 from mashq.metrics.score import mean_score
 
 SEED = 20_261_122
@@ -67,8 +68,9 @@ POWERED = {  # clusters for the power of the smallest detectable difference: few
     **{f"{clusters} of 1": (1,) * clusters for clusters in (50, 200)},
     **DESIGNS,
 }
+TASKS = ((10, 90), (20, 200), (5, 20, 75), (30, 30, 40))  # items of each task, in means over tasks
 SHARES = (0.1, 0.7)  # of the variance of a difference that is the cluster's
-YES_ITEMS = (50, 200)  # with right and wrong answers
+YES_ITEMS = [(n, right) for right in (YES, 0.5, 0.9) for n in (20, 50, 200)]  # items, and the share that is right
 SEARCHED = 0.1  # share of the simulations that find the mean smallest detectable difference
 
 
@@ -111,13 +113,16 @@ SHAPES = {
 }
 
 
-def systems(generator: np.random.Generator, count: int, n: int, size: int) -> np.ndarray:
-    """Latent normal scores of two equally good systems on the same items: (2, count, n), each with variance 1."""
-    return systems_of(generator, count, [min(size, n - first) for first in range(0, n, size)])
+def sizes_of(n: int, size: int = 1) -> list[int]:
+    """How many of n items each cluster has; the last may be smaller."""
+    return [min(size, n - first) for first in range(0, n, size)]
 
 
-def systems_of(generator: np.random.Generator, count: int, sizes: Sequence[int]) -> np.ndarray:
-    """The same for clusters of these sizes."""
+def systems(generator: np.random.Generator, count: int, sizes: Sequence[int]) -> np.ndarray:
+    """Latent normal scores of two equally good systems on the same items, in clusters of these sizes: (2, count, n).
+
+    Each has variance 1.
+    """
     n, clusters = sum(sizes), len(sizes)
 
     def spread(shape: tuple[int, ...]) -> np.ndarray:
@@ -129,14 +134,9 @@ def systems_of(generator: np.random.Generator, count: int, sizes: Sequence[int])
     return shared + own + rest
 
 
-def groups(n: int, size: int) -> list[str] | None:
-    """The clusters of n items; None where each item is one of its own, as a user would leave them out."""
-    return None if size == 1 else [f"{item // size:03}" for item in range(n)]
-
-
-def names_of(sizes: Sequence[int]) -> list[str]:
-    """The clusters of items in clusters of these sizes."""
-    return [f"{cluster:03}" for cluster, size in enumerate(sizes) for _ in range(size)]
+def groups(sizes: Sequence[int]) -> list[str] | None:
+    """The cluster of each item; None where each item is one of its own, as a user would leave them out."""
+    return None if max(sizes) == 1 else [f"{cluster:03}" for cluster, size in enumerate(sizes) for _ in range(size)]
 
 
 @contextmanager
@@ -145,15 +145,15 @@ def resamples(rounds: int, flips: int, *, detectable: bool = False) -> Iterator[
 
     Without `detectable` the smallest detectable difference, which is slow and not looked at, is left out.
     """
-    before = paired.FLIPS, resample.bootstrap, paired._smallest_detectable
+    before = paired.FLIPS, resample.bootstrap, paired._detectable
     resample.bootstrap = partial(resample.bootstrap, rounds=rounds)
     paired.FLIPS = flips
     if not detectable:
-        paired._smallest_detectable = lambda *_: None
+        paired._detectable = lambda *_: None
     try:
         yield
     finally:
-        paired.FLIPS, resample.bootstrap, paired._smallest_detectable = before
+        paired.FLIPS, resample.bootstrap, paired._detectable = before
 
 
 def holds(found: object, true: float) -> bool:
@@ -169,7 +169,8 @@ Counts = dict[str, int]
 
 def means(generator: np.random.Generator, count: int, *, shape: str, n: int, size: int, told: bool = True) -> Counts:
     """Two equal systems: does the test reject, does the interval hold the mean, and the difference 0?"""
-    return counted(systems(generator, count, n, size), shape, groups(n, size) if told else None)
+    sizes = sizes_of(n, size)
+    return counted(systems(generator, count, sizes), shape, groups(sizes) if told else None)
 
 
 def counted(latent: np.ndarray, shape: str, by: list[str] | None) -> Counts:
@@ -188,13 +189,25 @@ def counted(latent: np.ndarray, shape: str, by: list[str] | None) -> Counts:
 def sized(generator: np.random.Generator, count: int, *, shape: str, design: str) -> Counts:
     """As `means`, in clusters of unequal sizes."""
     sizes = DESIGNS[design]
-    return counted(systems_of(generator, count, sizes), shape, names_of(sizes))
+    return counted(systems(generator, count, sizes), shape, groups(sizes))
+
+
+def over_tasks(generator: np.random.Generator, count: int, *, shape: str, tasks: Sequence[int]) -> Counts:
+    """Two equal systems' means over tasks, each task counting once: does the test reject, is the difference 0 held?"""
+    made, ends = SHAPES[shape], np.cumsum(tasks)
+    strata = np.split(np.arange(ends[-1]), ends[:-1])
+    counts = {"rejected": 0, "difference": 0}
+    for a, b in zip(*made.scores(systems(generator, count, sizes_of(sum(tasks)))), strict=True):
+        compared = compare_strata(a, b, strata, bounds=made.bounds)
+        counts["rejected"] += compared.p < ALPHA
+        counts["difference"] += holds(compared, 0.0)
+    return counts
 
 
 def power(generator: np.random.Generator, count: int, *, design: str, share: float) -> Counts:
     """How often the test finds the mean smallest detectable difference: normal differences, `share` the cluster's."""
     sizes = POWERED[design]
-    by, zeros = names_of(sizes), np.zeros(sum(sizes))
+    by, zeros = groups(sizes), np.zeros(sum(sizes))
 
     def draw(number: int) -> np.ndarray:
         shared = np.repeat(generator.normal(size=(number, len(sizes))), sizes, axis=-1)
@@ -207,14 +220,18 @@ def power(generator: np.random.Generator, count: int, *, design: str, share: flo
     return {"found": found, "shift, millionths": round(1e6 * shift)}
 
 
-def power_of_shares(generator: np.random.Generator, count: int, *, n: int) -> Counts:
-    """The same for right and wrong answers: one system is right more often by the difference."""
+def power_of_shares(generator: np.random.Generator, count: int, *, n: int, right: float) -> Counts:
+    """The same for right and wrong answers: one system comes nearer to half of them right by the difference."""
+    way = 1 if right <= 0.5 else -1
 
     def draw(number: int, more: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        a, b = systems(generator, number, n, 1)
-        return zip((a > ndtri(1 - YES - more)).astype(float), binary(b), strict=True)
+        a, b = systems(generator, number, sizes_of(n))
+        shares = (right + way * more, right)
+        return zip(
+            *((one > ndtri(1 - share)).astype(float) for one, share in zip((a, b), shares, strict=True)), strict=True
+        )
 
-    told = [compare(a, b).smallest_detectable for a, b in draw(round(count * SEARCHED), 0.0)]
+    told = [compare(a, b).smallest_detectable for a, b in draw(max(50, round(count * SEARCHED)), 0.0)]
     shift = float(np.mean([one for one in told if one is not None]))
     with resamples(2, FLIPS):
         found = sum(compare(a, b).p < ALPHA for a, b in draw(count, shift))
@@ -225,7 +242,7 @@ def unequal(generator: np.random.Generator, count: int, *, n: int) -> Counts:
     """Equal means but another spread: a is ROUGE-like, b lies evenly around the same mean."""
     counts = {"rejected": 0, "difference": 0}
     mean = SHAPES["rouge-like"].mean
-    latent = systems(generator, count, n, 1)
+    latent = systems(generator, count, sizes_of(n))
     for a, b in zip(rouge_like(latent[0]), 2 * mean * ndtr(latent[1]), strict=True):
         compared = compare(a, b)  # b has no range
         counts["rejected"] += compared.p < ALPHA
@@ -237,9 +254,10 @@ def bits(generator: np.random.Generator, count: int, *, n: int, size: int) -> Co
     """Bits per byte of two equal systems on references of very different lengths; the rate does not know the length."""
     counts = {"rejected": 0, "mean": 0, "difference": 0}
     deviation, median = BITS
-    rates = np.exp(deviation * systems(generator, count, n, size) - deviation**2 / 2)  # bits per byte, mean 1
+    sizes = sizes_of(n, size)
+    rates = np.exp(deviation * systems(generator, count, sizes) - deviation**2 / 2)  # bits per byte, mean 1
     lengths = np.ceil(median * np.exp(LENGTH * generator.normal(size=(count, n))))
-    by = groups(n, size)
+    by = groups(sizes)
     for a, b, length in zip(*(rates * lengths * math.log(2)), lengths, strict=True):
         compared = compare_bits_per_byte(a, b, length, groups=by)
         counts["rejected"] += compared.p < ALPHA
@@ -252,7 +270,7 @@ def family(generator: np.random.Generator, count: int, *, n: int) -> Counts:
     """Six metrics of two equal systems: is any found different, before and after Holm?"""
     counts = {"any": 0, "holm": 0}
     for _ in range(count):
-        common = systems(generator, 1, n, 1)[:, 0]  # (2, n)
+        common = systems(generator, 1, sizes_of(n))[:, 0]  # (2, n)
         latent = math.sqrt(COMMON) * common + math.sqrt(1 - COMMON) * generator.normal(size=(len(METRICS), 2, n))
         ps = [compare(*SHAPES[name].scores(both)).p for name, both in zip(METRICS, latent, strict=True)]
         counts["any"] += min(ps) < ALPHA
@@ -263,7 +281,7 @@ def family(generator: np.random.Generator, count: int, *, n: int) -> Counts:
 def rated(generator: np.random.Generator, count: int, n: int, size: int, level: str, raters: int = 3) -> np.ndarray:
     """Scores of raters, a tenth missing: (count, raters, n)."""
     share = RATERS[level]
-    true = systems(generator, count, n, size)[0]
+    true = systems(generator, count, sizes_of(n, size))[0]
     own = generator.normal(size=(raters, count, n))
     latent = math.sqrt(share) * true + math.sqrt(1 - share) * own
     scores = 1.0 + (latent > ndtri(1 - RARE)) if level == "rare" else ordinal(latent)
@@ -301,7 +319,7 @@ def of(name: str, scores: np.ndarray, by: list[str] | None = None) -> Ratings:
 
 def agreement(generator: np.random.Generator, count: int, *, n: int, size: int, level: str) -> Counts:
     """Do the intervals of agreement hold the true agreement? A data set without a value is counted apart."""
-    true, by = truths(level), groups(n, size)
+    true, by = truths(level), groups(sizes_of(n, size))
     names = asked(level, size)
     counts = dict.fromkeys(names, 0) | {f"no {name}": 0 for name in names}
     for scores in rated(generator, count, n, size, level):
@@ -316,8 +334,8 @@ def agreement(generator: np.random.Generator, count: int, *, n: int, size: int, 
 
 def rounds_matter(generator: np.random.Generator, count: int, *, n: int, size: int, level: str = "moderate") -> Counts:
     """The same data with the product's own numbers of resamples and with those used here."""
-    pairs = SHAPES["rouge-like"].scores(systems(generator, count, n, size))
-    scores, by = rated(generator, count, n, size, level), groups(n, size)
+    pairs = SHAPES["rouge-like"].scores(systems(generator, count, sizes_of(n, size)))
+    scores, by = rated(generator, count, n, size, level), groups(sizes_of(n, size))
     counts: Counts = {}
     for label, rounds, flips in (("ours", THEIR_ROUNDS, THEIR_FLIPS), ("here", ROUNDS, FLIPS)):
         with resamples(rounds, flips):
@@ -361,6 +379,11 @@ def parts() -> list[Part]:
         for shape in SHAPES
     ]
     few += [
+        Part(f"tasks {shape} {named(tasks)}", partial(over_tasks, shape=shape, tasks=tasks))
+        for tasks in TASKS
+        for shape in SHAPES
+    ]
+    few += [
         Part(
             f"power {design} share {share}",
             partial(power, design=design, share=share),
@@ -371,7 +394,10 @@ def parts() -> list[Part]:
         for share in SHARES
         if len(set(POWERED[design])) > 1 or share == SHARES[-1]  # equal clusters: the share changes only the scale
     ]
-    few += [Part(f"power binary {n}", partial(power_of_shares, n=n), rounds=2, detectable=True) for n in YES_ITEMS]
+    few += [
+        Part(f"power binary {n} {right}", partial(power_of_shares, n=n, right=right), rounds=2, detectable=True)
+        for n, right in YES_ITEMS
+    ]
     return few + [part for n in ITEMS for part in parts_of(n)]
 
 
@@ -499,14 +525,9 @@ class Page:
         return lines
 
 
-def clusters(n: int, size: int) -> int:
-    """How many clusters n items make; the last may be smaller."""
-    return -(-n // size)
-
-
 def _paired(counts: Counts, n: int, size: int) -> dict[str, object]:
     return {
-        "clusters": clusters(n, size),
+        "clusters": len(sizes_of(n, size)),
         "false alarms, %": wrong(counts, "rejected"),
         "difference held, %": covered(counts, "difference"),
         **({"score held, %": covered(counts, "mean")} if "mean" in counts else {}),
@@ -538,6 +559,22 @@ def page_of_sizes(page: Page) -> list[str]:
     return page.table(columns, rows)
 
 
+def named(tasks: Sequence[int]) -> str:
+    """`5, 20 and 75`."""
+    return f"{', '.join(map(str, tasks[:-1]))} and {tasks[-1]}"
+
+
+def page_of_tasks(page: Page) -> list[str]:
+    """Means over tasks of unequal sizes."""
+    rows = []
+    for shape in SHAPES:
+        for tasks in TASKS:
+            if counts := page.found.get(f"tasks {shape} {named(tasks)}"):
+                cells = {**_paired(counts, sum(tasks), 1), "tasks": len(tasks)}
+                rows.append((f"{shape}, tasks of {named(tasks)} items", cells))
+    return page.table(("tasks", "clusters", "false alarms, %", "difference held, %"), rows)
+
+
 def page_of_power(page: Page) -> list[str]:
     """How often what is called detectable is found."""
     rows: list[tuple[str, dict[str, object]]] = []
@@ -547,9 +584,9 @@ def page_of_power(page: Page) -> list[str]:
             alike = len(set(POWERED[design])) == 1
             label = f"clusters: {design}" + ("" if alike else f", {share:.0%} of the variance theirs")
             rows.append((label, _power(counts, POWERED[design])))
-    for n in YES_ITEMS:
-        if counts := page.found.get(f"power binary {n}"):
-            rows.append((f"binary, n = {n}", _power(counts, (1,) * n)))
+    for n, right in YES_ITEMS:
+        if counts := page.found.get(f"power binary {n} {right}"):
+            rows.append((f"binary, {right:.0%} right, n = {n}", _power(counts, (1,) * n)))
     return page.table(("clusters", "effective", "mean smallest detectable", "found, %"), rows)
 
 
@@ -558,7 +595,7 @@ def _power(counts: Counts, sizes: Sequence[int]) -> dict[str, object]:
         "clusters": len(sizes),
         "effective": f"{resample.freedom(np.array(sizes) / sum(sizes)) + 1:.1f}",
         "mean smallest detectable": f"{counts['shift, millionths'] / 1e6:.3f}",
-        "found, %": Cell(counts["found"], counts["simulations"], paired.POWER, at_least=True),
+        "found, %": Cell(counts["found"], counts["simulations"], detectable.POWER, at_least=True),
     }
 
 
@@ -603,7 +640,7 @@ def page_of_rounds(page: Page) -> list[str]:
 
 def correlation(shape: str) -> tuple[float, float]:
     """Of two items' scores in one cluster, and of two systems' scores on one item; from a large sample."""
-    latent = systems(np.random.default_rng(SEED), 100_000, 2, 2)
+    latent = systems(np.random.default_rng(SEED), 100_000, [2])
     a, b = SHAPES[shape].scores(latent)
     return float(np.corrcoef(a[:, 0], a[:, 1])[0, 1]), float(np.corrcoef(a[:, 0], b[:, 0])[0, 1])
 
@@ -645,7 +682,7 @@ def falls_short(page: Page) -> list[str]:
     """Every cell that misses its promise by more than its error, the worst first; and tests that cannot reject."""
     lines = [f"* {text}" for _, text in sorted(page.short, reverse=True)]
     powerless = [f"{n} items" for n in FEW_ITEMS if 2 / 2**n >= ALPHA] + [
-        f"{n} items in clusters of {size}" for n in ITEMS for size in SIZES if 2 / 2 ** clusters(n, size) >= ALPHA
+        f"{n} items in clusters of {size}" for n in ITEMS for size in SIZES if 2 / 2 ** len(sizes_of(n, size)) >= ALPHA
     ]
     if powerless:
         lines.append(
@@ -699,9 +736,10 @@ def page_text(found: dict[str, Counts], simulations: int) -> str:
     sections |= {
         "Ratios: bits per byte": page_of_pairs(page, "bits"),
         "Clusters of unequal sizes": page_of_sizes(page),
+        "Means over tasks, each task counting once": page_of_tasks(page),
         "Power of the smallest detectable difference": [
-            f"A difference that is called detectable promises to be found in {paired.POWER:.0%} of the data sets at "
-            f"least. With fewer than {paired.SIMULATED} effective clusters the test itself is simulated to find it.",
+            f"A difference that is called detectable promises to be found in {detectable.POWER:.0%} of the data sets "
+            f"at least. With fewer than {detectable.SIMULATED} effective clusters the test itself is simulated for it.",
             "",
             *page_of_power(page),
         ],

@@ -64,8 +64,10 @@ TATWEEL = "\N{ARABIC TATWEEL}"
 LETTERS = _span(
     (0x0621, 0x063A), (0x0641, 0x064A)
 )  # the letters of Arabic proper, hamza seats and alef maksura included
-# Marks that make a letter another letter: not tashkeel. NFC joins them to alef, waw and ya.
-SEAT_MARKS = "\N{ARABIC MADDAH ABOVE}\N{ARABIC HAMZA ABOVE}\N{ARABIC HAMZA BELOW}"
+# Marks that make a letter another letter: not tashkeel. NFC joins them to alef, waw and ya. A madda that no alef takes
+# up (عَلَىٰٓ, قَالُوٓا۟) is the madd of recitation; only after NFC can the two be told apart.
+MADDA = "\N{ARABIC MADDAH ABOVE}"
+SEAT_MARKS = f"{MADDA}\N{ARABIC HAMZA ABOVE}\N{ARABIC HAMZA BELOW}"
 # Short vowels, tanwin, shadda, sukun, dagger alef, and the marks of Quranic recitation (Mn of the Arabic blocks without
 # SEAT_MARKS; small waw and small ya, which are letters to Unicode, are written in vocalised text only).
 TASHKEEL = _span(
@@ -130,7 +132,7 @@ FORMS: dict[str, str] = {
     "bidi": "bidirectional controls removed",
     "zero_width": "zero-width marks, soft hyphens and byte order marks removed; joiners inside an emoji are kept",
     "tatweel": "tatweel removed",
-    "tashkeel": "vowel and recitation marks removed; combining hamza and madda are kept",
+    "tashkeel": "vowel and recitation marks removed; combining hamza is kept, and madda but where nfc leaves it loose",
     "alef": "أ إ آ ٱ to ا",
     "hamza": "ؤ to و, ئ to ي, loose combining hamza and madda removed; ء is kept",
     "persian": "letters of Persian and Urdu keyboards to Arabic: ک ی ے ہ ھ ە ۀ ۃ to ك ي ي ه ه ه ه ة",
@@ -282,6 +284,7 @@ class _Plan:
     joiners: bool
     remove: re.Pattern[str] | None
     compose: bool
+    madda: bool
     seats: bool
     folds: tuple[_Fold, ...]
     shorten: bool
@@ -299,6 +302,8 @@ class _Plan:
             text = self.remove.sub("", text)
         if self.compose:
             text = unicodedata.normalize("NFC", text)
+        if self.madda and MADDA in text:  # a hamza behind it then comes to stand on the letter
+            text = unicodedata.normalize("NFC", text.replace(MADDA, ""))
         if self.seats and any(mark in text for mark in SEAT_MARKS):
             text = _SEATED_ALEF.sub(r"\1", text)
         for fold in self.folds:
@@ -333,6 +338,7 @@ def _plan(given: str | tuple[str, ...]) -> _Plan:
         joiners="zero_width" in forms,
         remove=re.compile(f"[{''.join(remove)}]") if remove else None,
         compose="nfc" in forms or "nfkc" in forms,
+        madda="tashkeel" in forms and ("nfc" in forms or "nfkc" in forms),
         seats="alef" in forms,
         folds=tuple(_Fold(fold) for fold in folds if fold),
         shorten="elongation" in forms,
@@ -685,10 +691,10 @@ def _strings(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 # --- words -----------------------------------------------------------------------------------------------------------
 
-# Word boundaries of Unicode UAX #29, with these differences, each for running Arabic text: punctuation and white space
-# are no words; a full stop joins Latin letters and digits only ("example.com", "3.5"), because a space is often missing
-# after an Arabic sentence; a colon joins nothing; marks without a letter are no word; every Han or Hiragana character
-# is a word; an emoji sequence is a word.
+# Word boundaries of Unicode UAX #29, tailored; `words` says how. A full stop joins Latin letters and digits only,
+# because a space is often missing after an Arabic sentence. Signatures name this tailoring `uax29-ar1`: who changes
+# which words the pattern finds gives it the next number (`mashq.metrics.profile`) and changes the page that lists them,
+# docs/how-to/read-a-signature.md.
 _JOINING = "\u00ad\u061c\u180e\u200c-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff"  # Format and Extend without a glyph
 _BODY = r"[\p{L}\p{N}--[\p{Han}\p{Hiragana}]]"
 _REST = r"[\p{L}\p{N}\p{M}_--[\p{Han}\p{Hiragana}]]"
@@ -718,10 +724,27 @@ def whole(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in order: a vocalised word is one word, punctuation is none.
+    """The words of a text in order: a vocalised word is one word, punctuation is none. No words give an empty list.
 
-    Numbers keep their decimal marks (٣٫٥, 1,000.5), joiners and bidi marks inside a word stay in it, an emoji is a
-    word. After UAX #29; differences stand above the pattern. A text without words gives an empty list.
+    Numbers keep their decimal marks (٣٫٥, 1,000.5). They are the words of Unicode UAX #29 but for this (`uax29-ar1`,
+    with an example of each in docs/how-to/read-a-signature.md):
+
+    * A full stop joins Latin letters, and digits, only: ساعدني.setModel is two words, example.com and 3.5 are one.
+    * Colon, middle dot and the rest of MidLetter join nothing (ي·ت is two words); nor do an opening quotation mark ‘
+      and the full stops and apostrophes of other widths.
+    * Of the signs in numbers, comma, ٬ and ٫ join digits, and ٫ joins nothing else (ا٫ة is two words); ، ; ⁄ and the
+      rest of MidNum join nothing: ١،٢ is two words.
+    * An end of ayah and the other signs before numbers are no part of a word; nor is a low line at its beginning. Other
+      connectors and the narrow no-break space part words.
+    * A mark on a joining sign parts a word; a digit with a mark is to an apostrophe what a letter is.
+    * Joiners, soft hyphens and bidi marks stay inside a word and are dropped at its end; other invisible format
+      characters and colours of skin part it.
+    * Superscripts, fractions and circled numbers join like digits (م² is one word); Katakana and the letters that UAX
+      #29 leaves to dictionaries (Thai, Lao, Khmer, Burmese ...) join like letters.
+    * A Han or Hiragana character is a word, also 々. 进制 is two words, as in UAX #29 without a dictionary.
+    * Hebrew has no rules of its own; letter-like signs (Ⓐ, ˂) and the punctuation that Armenian and Syriac write inside
+      a word part it.
+    * An emoji is a word, with its joiners, flags and keycaps; pictures from U+2600 on are emoji.
     """
     return _WORD.findall(text)
 

@@ -46,6 +46,7 @@ from mashq.detection import (
     threshold_at,
 )
 from mashq.encode import EMBEDDED, Encoder, open_encoder
+from mashq.places import folder_place
 from mashq.quality import PRECISIONS, Scorer, open_scorer
 from mashq.quality.embedding import Cosine, Margin, pair_columns
 from mashq.rows import MashqError, expected_got
@@ -350,12 +351,13 @@ def run(
 ) -> Calibration:
     """Calibrate scorers by name on a file of pairs and write the results into `out`.
 
-    Scorers with a margin take their anchors from `anchors`, or from the pairs themselves. Raises MashqError as
-    `read_pairs`, `open_scorer` and `calibrate` do.
+    Scorers with a margin take their anchors from `anchors`, or from the pairs themselves. Raises MashqError for an
+    `out` that cannot be written to, and as `read_pairs`, `open_scorer` and `calibrate` do.
     """
     if not scorers:
         raise MashqError(expected_got("calibrate: scorers", "at least one", "none", "Give --scorer cosine:e5."))
     sample = read_pairs(pairs, settings.good_at)
+    out = folder_place(out, "calibrate")
     encoders = _Encoders()
     opened = [_opened(spec, anchors or pairs, encoders) for spec in dict.fromkeys(scorers)]
     near = sample.good is None and "near_sentence" in settings.kinds

@@ -14,6 +14,7 @@ from typing import Any
 from mashq import __version__, recipes
 from mashq.engine import Engine
 from mashq.lineage import Found
+from mashq.places import folder_place
 from mashq.provenance import machine
 from mashq.rows import MashqError, nearest
 from mashq.run import Made, Step, Store, manifest_of, needed, read_rows
@@ -57,6 +58,7 @@ def make_recipe(wish: Wish, say: Callable[[str], None] = print, dry_run: bool = 
         for line in _plan(store, chosen):
             say(line)
         return None
+    folder_place(wish.runs, "make", "--runs")
     force = frozenset(step.name for step in chosen) if wish.force else frozenset()
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     made = [store.make(step, force) for step in chosen]

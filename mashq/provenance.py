@@ -6,8 +6,10 @@ import ast
 import functools
 import hashlib
 import importlib.util
+import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -19,9 +21,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Meter", "code_hashes", "commit", "machine", "package_versions"]
+from mashq.rows import file_hash
+
+__all__ = ["Meter", "code_hashes", "commit", "lasting_hash", "machine", "package_versions"]
 
 PACKAGES = ("daft", "pyarrow", "numpy", "jinja2", "torch", "transformers", "peft", "xllamacpp", "babel", "sacrebleu")
+BYTES = (".safetensors", ".parquet")  # lasting byte for byte, whatever step left them
+TOLD = (".json", ".csv", ".tsv")  # what a step found, told as data; pages and plots are drawn from it
+DATED = ("model", "sweep")  # beside weights and cells these tell of times, machines and paths
+ADDRESS = re.compile(r"((?:\w+:)?)https?://[^/#\s]+([/#]\S*)?")  # where a model is asked
 
 
 def code_hashes(work: Callable[..., Any]) -> dict[str, str]:
@@ -201,3 +209,29 @@ def _processor() -> str:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or "unknown"
+
+
+def lasting_hash(path: Path, produces: str) -> str | None:
+    """Hash of what a file of a folder step says whenever and wherever the step is made; None where nothing is lasting.
+
+    `produces` is the step's kind of result. Of JSON the content counts, without the hosts of models' addresses: a judge
+    that is served elsewhere says the same.
+    """
+    if path.suffix in BYTES or path.name == "scores.json":
+        return file_hash(path)
+    if produces in DATED or path.suffix not in TOLD:
+        return None
+    if path.suffix != ".json":
+        return file_hash(path)
+    content = json.dumps(_without_hosts(json.loads(path.read_text("utf-8"))), sort_keys=True)
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def _without_hosts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_hosts(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_hosts(one) for one in value]
+    if isinstance(value, str) and (found := ADDRESS.fullmatch(value)):
+        return f"{found[1]}{found[2] or ''}"
+    return value

@@ -22,6 +22,7 @@ __all__ = [
     "evaluation_of",
     "find_evaluation",
     "find_record",
+    "read_card",
     "read_contamination",
     "read_evaluation",
     "read_model",
@@ -231,12 +232,17 @@ def _read_step(root: Path, entry: dict[str, Any], record: Path) -> Step:
     return Step(str(entry["name"]), folder, fingerprint, bool(entry.get("reused")), seconds, manifest, drift)
 
 
+def read_card(step: Step) -> dict[str, Any]:
+    """`card.json` of a training step; one that was not written is empty."""
+    path = step.folder / "card.json"
+    return _read_json(path, "a model's card") if path.is_file() else {}
+
+
 def read_model(step: Step) -> Model:
     """Card and log of a training step; a log or card that was not written is empty."""
-    card_path, log_path, readme = (step.folder / name for name in ("card.json", "log.jsonl", "README.md"))
-    card = _read_json(card_path, "a model's card") if card_path.is_file() else {}
+    log_path, readme = step.folder / "log.jsonl", step.folder / "README.md"
     log = tuple(_read_lines(log_path)) if log_path.is_file() else ()
-    return Model(card, log, readme if readme.is_file() else None)
+    return Model(read_card(step), log, readme if readme.is_file() else None)
 
 
 def read_survey(step: Step) -> dict[str, Any]:

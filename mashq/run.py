@@ -25,7 +25,7 @@ import filelock
 import pyarrow as pa
 
 from mashq.engine import Engine, give_back_memory
-from mashq.provenance import Meter, code_hashes, commit, machine, package_versions
+from mashq.provenance import Meter, code_hashes, commit, lasting_hash, machine, package_versions
 from mashq.rows import MashqError, file_hash, read_part
 from mashq.settings import builtins
 from mashq.shards import (
@@ -251,7 +251,7 @@ class Store:
     def _work(self, step: Step, job: Job) -> dict[str, Any]:
         if step.kind == "folder":
             facts = step.work(job) or {}
-            return {"facts": facts, "parts": [], "outputs": _outputs(job.folder), "counts": None}
+            return {"facts": facts, "parts": [], "counts": None, **_outputs(job.folder, step.produces)}
         slices = [] if step.kind == "stream" else self._slices(step, job)
         if step.kind == "stream":
             parts = stream_parts(step.work(job), job, step.rows_per_part, job._seen)
@@ -283,14 +283,15 @@ def _manifest(
     step: Step, result: dict[str, Any], meter: Meter, code: dict[str, str], inputs: dict[str, Made]
 ) -> dict[str, Any]:
     content = [(part["name"], part["hash"], part["dropped_hash"]) for part in result["parts"]]
-    content += [(output["name"], output["hash"], None) for output in result["outputs"] if output["lasting"]]
+    content += [(name, value, None) for name, value in result.get("lasting", {}).items()]
     return {
         "step": step.name,
         "version": step.version,
         "fingerprint": step.fingerprint,
         "produces": step.produces,
         "private": step.private,
-        "hash": hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest(),
+        # Of all that is the same whenever and wherever it is made; None where nothing is.
+        "hash": hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest() if content else None,
         "settings": builtins(step.settings),
         "identity": builtins(dict(step.identity)),
         "inputs": {name: made.step.fingerprint for name, made in inputs.items()},
@@ -318,18 +319,18 @@ def _hashes(inputs: Mapping[str, Made]) -> dict[str, str]:
     return {name: made.manifest["hash"] for name, made in inputs.items()}
 
 
-def _outputs(folder: Path) -> list[dict[str, Any]]:
-    """The files of a folder step. Logs and cards hold times, so only what is `lasting` enters the step's hash."""
+def _outputs(folder: Path, produces: str) -> dict[str, Any]:
+    """The files of a folder step, and name -> hash of what of them is `lasting`, which enters the step's hash."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = [(path, path.relative_to(folder)) for path in files]
-    return [
-        {
-            **{"name": str(name), "bytes": path.stat().st_size, "hash": file_hash(path)},
-            **{"lasting": path.suffix in (".safetensors", ".parquet") or name.name == "scores.json"},
-        }
-        for path, name in names
-        if name.parts[0] not in (".progress", "manifest.json")
+    names = {str(path.relative_to(folder)): path for path in files}
+    kept = {name: path for name, path in names.items() if Path(name).parts[0] not in (".progress", "manifest.json")}
+    hashes = {name: lasting_hash(path, produces) for name, path in kept.items()}
+    lasting = {name: value for name, value in hashes.items() if value is not None}
+    outputs = [
+        {"name": name, "bytes": path.stat().st_size, "hash": file_hash(path), "lasting": name in lasting}
+        for name, path in kept.items()
     ]
+    return {"outputs": outputs, "lasting": lasting}
 
 
 def _check_sizes(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -347,8 +348,11 @@ def _prepare(folder: Path, made_by: dict[str, Any], force: bool) -> bool:
     if folder.exists() and (force or not same or (folder / "manifest.json").exists()):
         shutil.rmtree(folder)
     resumed = note.exists()
-    for partial in folder.rglob("*.partial"):
-        partial.unlink()
+    for partial in list(folder.rglob("*.partial")):
+        if partial.is_dir():  # weights that were not in place yet
+            shutil.rmtree(partial)
+        else:
+            partial.unlink(missing_ok=True)  # it may have lain in such a folder
     write_json(note, made_by)
     return resumed
 

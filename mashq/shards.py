@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ __all__ = [
     "stream_parts",
     "sum_parts",
     "write_json",
+    "write_whole",
 ]
 
 COUNTS = ("in", "made", "kept", "dropped", "merged", "unsampled")
@@ -254,6 +256,17 @@ def counts_line(counts: Mapping[str, int] | None) -> str:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON beside its place and then put it there, so that a reader finds all of it or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{id(value)}.partial")
-    partial.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")
+    with write_whole(path, f".{id(value)}") as partial:
+        partial.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")
+
+
+@contextmanager
+def write_whole(path: Path, mark: str = "") -> Iterator[Path]:
+    """A path beside `path` to write to; the file there takes its place when the block ends, all of it or nothing.
+
+    The folder must exist. A block that ends with an error leaves what stood at `path`. `mark` tells apart those who
+    write one path at one time.
+    """
+    partial = path.with_name(f"{path.name}{mark}.partial")
+    yield partial
     partial.replace(path)

@@ -28,8 +28,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mashq.metrics import holm
+from mashq.metrics.paired import least_p
 from mashq.metrics.resample import LEVEL, cluster_codes, p_of_t, quantile_t
 from mashq.rows import MashqError, expected_got, nearest
+from mashq.shards import write_whole
 from mashq.sweep import Read
 
 __all__ = ["ALPHA", "Estimate", "Scores", "crossed", "linearised", "read_scores", "results", "write"]
@@ -48,7 +50,7 @@ class Estimate:
     freedom: float | None  # degrees of freedom of that error
     low: float | None  # 95 % interval
     high: float | None
-    p: float  # two-sided test of 0; 1 where nothing can be tested
+    p: float  # two-sided test of 0; 1 where nothing can be tested, or nothing differs
 
 
 def crossed(z: np.ndarray) -> tuple[float, float] | None:
@@ -89,13 +91,16 @@ def linearised(over: np.ndarray, under: np.ndarray, codes: np.ndarray) -> tuple[
 
 
 def estimate(over: np.ndarray, under: np.ndarray, codes: np.ndarray) -> Estimate:
-    """The score or difference of these items under these seeds; see the module's text."""
+    """The score or difference of these items under these seeds; see the module's text.
+
+    Where all of them say the same there is no error to learn how far off it may be from, hence no interval: items that
+    were not seen may be otherwise. A difference is tested then by swapping groups alone, as `metrics.compare` does.
+    """
     value, z = linearised(over, under, codes)
-    if np.abs(over).max(initial=0.0) == 0:
-        return Estimate(0.0, 0.0, None, 0.0, 0.0, 1.0)
     found = crossed(z)
-    if found is None or found[0] == 0:
-        return Estimate(value, None, None, None, None, 1.0)
+    if found is None or found[0] <= _TIE * np.abs(z).max(initial=abs(value)):
+        groups = 0 if found is None or value == 0 else len(z)
+        return Estimate(value, None, None, None, None, least_p(groups) if groups else 1.0)
     error, freedom = found
     half = quantile_t(1 - (1 - LEVEL) / 2, freedom) * error
     return Estimate(value, error, freedom, value - half, value + half, p_of_t(value / error, freedom))
@@ -405,6 +410,5 @@ def write(found: Mapping[str, Any], out: Path) -> None:
     table = pa.table({name: pa.array([line.get(name) for line in lines]) for name in columns})
     pq.write_table(table, out / "cells.parquet", compression="zstd")
     text = json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    partial = out / "sweep.json.partial"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(out / "sweep.json")
+    with write_whole(out / "sweep.json") as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -21,7 +21,7 @@ from mashq.rows import MashqError
 from mashq.run import Job, Step
 from mashq.synthesis import Asked, Judging, Synthesis, Wanted, Writer, Written
 
-__all__ = ["BudgetSettings", "WriterSettings", "Writing", "synthesised", "wanted_of", "wanted_rows"]
+__all__ = ["WriterSettings", "Writing", "synthesised", "wanted_of", "wanted_rows"]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, sparse
 
+from mashq.places import file_place
 from mashq.rows import MashqError, expected_got, file_hash
 from mashq.variety.features import fold, folded_text, marker_matrix, matrix, word_hashes
 from mashq.variety.model import FORMAT, MOST_WEIGHT, LinearModel, calibrated
@@ -165,11 +166,13 @@ def train(
     The folds' scores set the calibration; among them the trusted standard rows set how much evidence a dialect needs.
     tell: called with a line of progress.
 
-    Raises MashqError without scikit-learn, for a faulty file, and where fewer than two labels have rows.
+    Raises MashqError without scikit-learn, for an `out` that cannot be written, for a faulty file, and where fewer
+    than two labels have rows.
     """
     settings = settings or TrainingSettings()
     tell = tell or _silent
     _sklearn()
+    out = file_place(out, "variety train")
     rows, words, labels = _gathered(files)
     tell(f"{len(rows):,} rows, {len(words):,} words of a lexicon, {len(labels)} labels")
     columns = matrix([without_names(row.text) for row in rows], settings.bits)

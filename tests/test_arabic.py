@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import regex
 from bench import bench
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mashq import arabic
 from mashq.arabic import arabic_share, normalise, normalise_column, resolve, word_spans, words
+from mashq.metrics.profile import Profile
 from mashq.rows import MashqError
 
 HERE = Path(__file__).parent
@@ -61,6 +63,8 @@ MANY = [
     tuple(name for name in arabic.FORMS if name not in ("digits_arabic", "unpunctuated", "tashkeel", "nfkc")),
     ("nfc", "alef", "hamza", "spaces", "elongation"),
     ("nfc", "ya"),
+    ("nfc", "tashkeel"),
+    ("nfkc", "tatweel", "tashkeel", "hamza"),
     (),
 ]
 
@@ -165,6 +169,31 @@ def test_search_profile_joins_spellings():
     one = normalise("  إلى المَدْرَسَةِ\nرقم ٣٫٥ ﷺ!! جميييل", "search")
     assert one == normalise("الي المدرسه رقم 3.5 صلى الله عليه وسلم!! جمييل", "search")
     assert one == "الي المدرسه رقم 3.5 صلي الله عليه وسلم!! جمييل"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("عَلَىٰ\u0653", "على"),
+        ("قَالُو\u0653ا\u06df", "قالوا"),
+        ("لِلْمَلَٰ\u0653ئِكَةِ", "للملئكة"),
+        ("أُو\u06dfلَٰ\u0653ئِكَ", "أولئك"),
+        ("يَٰ\u0653أَيُّهَا", "يأيها"),
+        ("سِي\u0653\u0640\u064e\u0654تْ", "سئت"),  # the hamza comes to stand on the letter
+        ("جَا\u0653ءَ القرا\u0653ن", "جآء القرآن"),  # with alef it is a letter
+        ("ا\u0654 ا\u0655 و\u0654 ي\u0654 ل\u0654", "أ إ ؤ ئ ل\u0654"),  # combining hamza is kept
+    ],
+)
+def test_with_nfc_the_madd_of_recitation_goes_with_the_marks(text, expected):
+    _agree([text, "نص", text * 3], ("nfc", "tatweel", "tashkeel"))
+    assert normalise(text, ("nfc", "tatweel", "tashkeel")) == expected
+
+
+def test_without_nfc_or_without_tashkeel_madda_stays():
+    text = "قا\u0653لو\u0653ا"
+    assert normalise(text, ("tashkeel",)) == text  # before NFC it may be half of آ
+    for forms in ("clean", ("nfc",), ("nfc", "tatweel")):
+        assert normalise(text, forms) == "قآلو\u0653ا"
 
 
 def test_tashkeel_is_marks_and_the_two_small_letters():
@@ -346,6 +375,37 @@ WORDS = [
 @pytest.mark.parametrize(("text", "expected"), WORDS)
 def test_words(text, expected):
     assert words(text) == expected
+
+
+def _tailoring():
+    """(text, words of UAX #29, words of mashq) of every row of the page that lists the differences."""
+    page = (HERE.parent / "docs" / "how-to" / "read-a-signature.md").read_text("utf-8")
+    seen = re.sub(r"\[U\+([0-9A-F]+)\]", lambda match: chr(int(match[1], 16)), page)
+    for line in seen.partition("| kind | text |")[2].splitlines()[2:]:
+        if not line.startswith("|"):
+            return
+        _, text, uax, ours = (re.findall("`([^`]*)`", cell) for cell in re.split(r"(?<!\\)\|", line)[1:-1])
+        yield text[0], uax, ours
+
+
+@pytest.mark.parametrize(("text", "uax", "ours"), list(_tailoring()))
+def test_every_difference_from_uax_29_is_as_the_page_says(text, uax, ours):
+    assert words(text) == ours != uax
+
+
+def test_the_page_lists_differences_and_names_their_version():
+    assert len(list(_tailoring())) >= 29
+    page = (HERE.parent / "docs" / "how-to" / "read-a-signature.md").read_text("utf-8")
+    assert f"`tok:{Profile('x', ()).tokens}`" in page
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.sampled_from("ابتءىگپaZé19٠١۱ -/(),؛؟!\n«»؛…"), max_size=14))
+@example("don't 1,250.75 example.com U.S.A ٣٫٥")
+def test_running_text_has_the_words_of_uax_29(text):
+    """By `regex`, whose boundaries are those of UAX #29 where no mark stands on a sign."""
+    pieces = regex.split(r"(?wV1)\b", text)
+    assert words(text) == [piece for piece in pieces if any(map(str.isalnum, piece))]
 
 
 @settings(max_examples=300, deadline=None)

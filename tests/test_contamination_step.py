@@ -89,6 +89,34 @@ def test_other_rows_are_clean_and_rows_that_only_validate_teach_nothing(tmp_path
     assert (told["contaminated"]["n"], facts["verdict"]) == (0, "clean")
 
 
+def fewer(rows, job):
+    """The replies without those to the items that `settings` names by number."""
+    job.unsampled += len(job.settings)
+    return rows.filter(pa.array([n not in job.settings for n in range(rows.num_rows)]))
+
+
+def test_an_evaluation_of_some_items_counts_no_others(tmp_path):
+    gain = run_of((4, 10))
+    labels = {"before": "b", "after": "a"}
+    some = {name: Step(f"{name}-some", fewer, [0, 1, 5], {"replies": one}) for name, one in gain.inputs.items()}
+    told, facts = found(tmp_path, steps.evaluation("gain-some", some, labels, ["rougeL"]))
+    assert (told["items"], told["contaminated"]["n"], told["clean"]) == (3, 1, 2)
+    assert (facts["items"], facts["clean"]) == (3, 2)
+    assert {one["subset"]: one["n"] for one in told["scores"]["gains"]} == {"all": 3, "clean": 2}
+    whole, _ = found(tmp_path / "whole", gain)
+    assert (whole["items"], whole["contaminated"]["n"], whole["clean"]) == (6, 2, 4)
+
+
+def test_the_digest_tells_one_check_from_another(tmp_path):
+    """Both are clean, so that their tables of items are the same; the stages of the two differ."""
+    first, second = (Store(tmp_path).make(contamination("c", run_of(rows))) for rows in ((6, 11), (6, 12)))
+    items = [pq.read_table(one.folder / "items.parquet") for one in (first, second)]
+    assert items[0].equals(items[1])
+    assert first.manifest["hash"] != second.manifest["hash"]
+    again = Store(tmp_path / "again").make(contamination("c", run_of((6, 11))))
+    assert again.manifest["hash"] == first.manifest["hash"]
+
+
 def test_an_earlier_stage_counts_too(tmp_path):
     gain = run_of((6, 12))
     model = gain.inputs["after"].inputs["trained"]

@@ -9,7 +9,7 @@ import pytest
 
 from mashq.evaluate import evaluate
 from mashq.metrics import CATALOGUE, holm
-from mashq.rows import MashqError, child_ids, conform, drop, source_ids
+from mashq.rows import MashqError, child_ids, conform, drop, replace, source_ids
 
 REFERENCES = ["عاصمة مصر هي القاهرة", "عملة الكويت هي الدينار", "لغة البرازيل هي البرتغالية", "عاصمة تونس هي تونس"]
 TASKS = ["capital", "currency", "language", "capital"]
@@ -119,8 +119,9 @@ def test_perplexity_names_its_tokenizer(tmp_path):
 
 def test_what_is_written_is_what_is_returned_and_the_same_twice(tmp_path):
     table, systems = pair(12)
-    first = run(tmp_path / "a", table, systems)
-    run(tmp_path / "b", table, {name: [tables[0].slice(7), tables[0].slice(0, 7)] for name, tables in systems.items()})
+    first = run(tmp_path / "a", table, systems, training_texts=REFERENCES[:2])
+    halves = {name: [tables[0].slice(7), tables[0].slice(0, 7)] for name, tables in systems.items()}
+    run(tmp_path / "b", table, halves, training_texts=REFERENCES[:2])
     files = [tmp_path / side / "evaluation" / name for name in ("scores.json", "samples.parquet") for side in "ab"]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert files[2].read_bytes() == files[3].read_bytes()
@@ -276,7 +277,29 @@ def test_health_and_copying(tmp_path):
     assert set(copied) == {"base", "tuned", "reference"}
     assert (copied["tuned"]["longest"], copied["tuned"]["of"]) == (4, 4)
     assert copied["base"]["longest"] == 0
-    assert copied["reference"]["novelty"]["1"]["value"] < 1
+    assert copied["reference"]["novelty"]["training+context"]["1"]["value"] < 1
+    assert copied["base"]["novelty"]["training"]["4"]["value"] == 1
+    assert copied["base"]["novelty"]["training+context"]["4"]["value"] == pytest.approx(2 / 57)  # the loop says 2 of 57
+    assert "|against:training+context|" in copied["base"]["signatures"]["training+context"]
+    assert copied["base"]["signatures"]["longest"].startswith("longest_copied|against:training|")
+
+
+def test_every_turn_before_a_reply_is_its_context(tmp_path):
+    asked = ["أين البحر الكبير", "هناك", "وأين الجبل العالي"]
+    turns = [{"role": role, "content": text} for role, text in zip(("user", "assistant", "user"), asked, strict=True)]
+    table = replace(prompts(1), messages=[turns], references=[["وأين الجبل العالي البعيد"]])
+    systems = {
+        "base": [answered(table, "base", ["البحر الكبير قريب"])],
+        "tuned": [answered(table, "tuned", ["الجبل العالي"])],
+    }
+    scores = run(tmp_path, table, systems, training_texts=["قريب"])
+    shares = {
+        entry["system"]: {name: by_n["1"]["value"] for name, by_n in entry["novelty"].items()}
+        for entry in scores["copied"]
+    }
+    assert shares["base"] == pytest.approx({"training+context": 0, "training": 2 / 3, "context": 1 / 3})
+    assert shares["tuned"] == {"training+context": 0, "training": 1, "context": 0}
+    assert shares["reference"] == {"training+context": 0.25, "training": 1, "context": 0.25}
 
 
 def test_every_metric_of_the_catalogue_can_be_asked_for(tmp_path):

@@ -1,6 +1,5 @@
 """A judging model: what it is shown, what no text can do to it, what is asked twice, whom it may not judge."""
 
-import importlib.util
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from loopback import Act, completion, serving
 
 from mashq import rows
 from mashq.judge import Case, Compared, Judge, JudgeSettings, Judging, open_judge
@@ -486,26 +486,15 @@ def test_metric_names_its_recipe():
 # --- the step, a server, and a kill ----------------------------------------------------------------------------------
 
 
-def loopback():
-    path = Path(__file__).parent / "lm" / "loopback.py"
-    spec = importlib.util.spec_from_file_location("loopback_for_judges", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def judging(server, delay_s=0.0):
+def judging(delay_s=0.0):
     """A server that answers as asked by the schema, a level by the number of the story."""
 
     def plan(number, body):
         schema = body["response_format"]["json_schema"]["schema"]
         level = 1 + int(re.findall(r"قصة رقم (\d+)", body["messages"][-1]["content"])[-1]) % 5
-        text = json.dumps(dict.fromkeys(schema["required"], level))
-        said = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}]}
-        return server.Act(body=json.dumps(said).encode(), delay_s=delay_s)
+        return Act(body=completion(json.dumps(dict.fromkeys(schema["required"], level))), delay_s=delay_s)
 
-    return server.serving(plan, models=("judge",))
+    return serving(plan, models=("judge",))
 
 
 def _given(job):
@@ -519,7 +508,7 @@ def made(root, url, n=6, **settings):
 
 
 def test_step_asks_a_server_once_by_schema_and_greedily(tmp_path):
-    with judging(loopback()) as server:
+    with judging() as server:
         done = made(tmp_path, server.url)
         assert len(server.asked) == 5
         assert all(body["temperature"] == 0 for body in server.asked)
@@ -543,7 +532,7 @@ print(test_judge.made(Path(sys.argv[1]), sys.argv[2], 16).manifest["hash"])
 
 def test_killed_judge_asks_nothing_twice_and_ends_the_same(tmp_path):
     command = [sys.executable, "-c", RUN.format(here=str(Path(__file__).parent))]
-    with judging(loopback(), delay_s=0.02) as server:
+    with judging(delay_s=0.02) as server:
         process = subprocess.Popen([*command, str(tmp_path / "killed"), server.url], stdout=subprocess.PIPE)
         end = time.monotonic() + 60
         while len(server.asked) < 6 and process.poll() is None and time.monotonic() < end:

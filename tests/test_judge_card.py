@@ -11,12 +11,15 @@ from typing import ClassVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 from scripted_judges import KnownTexts, ScriptedJudge, example_cases, variety_of
 
 from mashq.arabic import TATWEEL, words
 from mashq.judge import Case, Judge, JudgeSettings, Judging
 from mashq.judge.card import PROBES, JudgeCard, Measure, judge_card, needs
-from mashq.judge.card_page import card_json, card_markdown, conclusions, meaning
+from mashq.judge.card_page import card_json, card_markdown
+from mashq.judge.card_rules import conclusions
+from mashq.judge.card_words import meaning
 from mashq.judge.probes import (
     DEFECTS,
     HARMLESS,
@@ -271,6 +274,78 @@ def test_what_only_a_huge_effect_would_have_shown_is_open():
         assert [(two.status, two.key) for two in told if two.key == "no_rubric"] == [(status, "no_rubric")]
 
 
+@dataclass(frozen=True)
+class MindsTatweel(ScriptedJudge):
+    """Takes so many steps off every reply with tatweel, and is right otherwise."""
+
+    steps: float = 1.0
+
+    def scores(self, cases, *, repeat=0):
+        told = super().scores(cases, repeat=repeat)
+        taken = [self.steps if TATWEEL in case.reply else 0.0 for case in cases]
+        return [dict.fromkeys(one, 5.0 - less) for one, less in zip(told, taken, strict=True)]
+
+
+@pytest.mark.parametrize("steps", [1.0, 4.0])
+def test_an_effect_that_no_test_could_make_sure_of_is_open_and_says_how_many_groups_it_takes(steps):
+    groups = [f"g{place % 8}" for place in range(24)]
+    card = judge_card(MindsTatweel(known=KNOWN, steps=steps), CASES[:24], groups=groups, probes=["spelling"])
+    one = the(card, "spelling", "change", "fluency", "tatweel")
+    assert (one.value, one.family, one.noise.groups) == (-steps, 20, 8)
+    assert one.high < 0  # the interval leaves out 0
+    assert one.p == pytest.approx(20 * 2 / 2**8)
+    assert one.detectable is None
+    (said,) = [told for told in conclusions(card) if told.probe == "spelling"]
+    assert (said.status, said.key, said.about) == ("open", "hint_few_groups", "tatweel")
+    assert "with 8 groups" in said.en
+    assert "(20); that takes at least 10 groups" in said.en
+    assert "\u206620\u2069" in said.ar
+    assert "\u206610\u2069" in said.ar
+
+
+@pytest.mark.parametrize("steps", [1.0, 4.0])
+@pytest.mark.parametrize("many", [10, 20, 40])
+def test_the_same_effect_is_found_with_groups_enough_and_called_visible(steps, many):
+    groups = [f"g{place % many}" for place in range(40)]
+    card = judge_card(MindsTatweel(known=KNOWN, steps=steps), CASES, groups=groups, probes=["spelling"])
+    assert keys(card, "concern") - {("at_top", "")} == {("spelling_less", "tatweel")}
+    assert the(card, "spelling", "change", "fluency", "tatweel").p < 0.05
+
+
+def test_where_nothing_could_be_found_nothing_is_clear():
+    groups = [f"g{place % 5}" for place in range(24)]
+    card = judge_card(ScriptedJudge(known=KNOWN), CASES[:24], groups=groups)
+    told = {one.probe: one for one in conclusions(card) if one.key == "few_groups"}
+    assert {name: one.status for name, one in told.items()} == dict.fromkeys(
+        ("position", "length", "spelling", "rubric"), "open"
+    )
+    assert "So it is in 15 of 20 comparisons." in told["spelling"].en  # vowel marks are changed in packaged texts
+    clear = {one.key for one in conclusions(card) if one.status == "clear"}
+    assert not clear & {"no_length", "no_spelling", "no_rubric", "no_place"}
+    untold = [one.en for one in conclusions(card) if one.key == "cannot_tell"]
+    assert untold
+    assert all("With 5 groups no test can be significant" in one for one in untold)
+    assert "{" not in card_markdown(card) + card_markdown(card, "ar")
+
+
+def test_an_interval_that_leaves_out_0_is_never_clear():
+    card = judge_card(ScriptedJudge(known=KNOWN, criteria=ONE), CASES, probes=["rubric"])
+    (gap,) = card.of("rubric", "gap")
+    for one, key in (
+        (replace(gap, value=-0.2, low=-0.3, high=-0.1, p=0.06), "hint"),
+        (replace(gap, value=0.0, low=-0.1, high=0.1), "no_rubric"),
+        (replace(gap, value=0.0, low=-0.1, high=0.1, detectable=None), "too_noisy"),
+    ):
+        (told,) = [said for said in conclusions(replace(card, measures=(one,))) if said.probe == "rubric"]
+        assert (told.status, told.key) == ("clear" if key == "no_rubric" else "open", key)
+    points = judge_card(ScriptedJudge(known=KNOWN), PAIRED, probes=["position"])
+    (place,) = points.of("position", "advantage")
+    shifted = replace(place, value=0.2, low=0.05, high=0.35, p=0.06)
+    told = [said for said in conclusions(replace(points, measures=(shifted,))) if said.probe == "position"]
+    assert [(said.status, said.key) for said in told] == [("open", "hint_points")]
+    assert "20 points [5, 35]" in told[0].en
+
+
 # --- people ----------------------------------------------------------------------------------------------------------
 
 
@@ -283,9 +358,27 @@ def test_agreement_with_people_stands_beside_their_own():
     assert with_judge.n == among.n == len(CASES)
     assert 0.5 < among.value < with_judge.value < 1  # the judge is as the two who agree
     assert ("with_people", "") in keys(card, "clear")
+    apart = the(card, "people", "kappa_difference", "fluency")
+    assert apart.value == pytest.approx(with_judge.value - among.value)
+    assert apart.low < apart.value < apart.high
     upside = judge_card(judge, CASES, people={"fluency": [[6 - score for score in said]] * 2}, probes=["halo"])
     assert the(upside, "people", "spearman_judge", "fluency").value == pytest.approx(-1.0)
     assert ("below_people", "") in keys(upside, "concern")
+
+
+def test_a_judge_that_copies_one_person_is_held_against_the_other_as_that_person_is():
+    judge = ScriptedJudge(per_doubling=1.0, criteria=ONE)
+    copied = [int(one["fluency"]) for one in judge.scores(CASES)]
+    mild = [min(5, score + 1 + number % 2) for number, score in enumerate(copied)]
+    both = judge_card(judge, CASES, people={"fluency": [copied, mild]}, probes=["halo"])
+    other = judge_card(judge, CASES, people={"fluency": [mild]}, probes=["halo"])
+    for name in ("kappa", "spearman", "alpha"):
+        among, alone = (
+            the(both, "people", f"{name}_people", "fluency"),
+            the(other, "people", f"{name}_judge", "fluency"),
+        )
+        assert among.value == pytest.approx(alone.value)
+    assert the(both, "people", "spearman_people", "fluency").value == pytest.approx(spearmanr(copied, mild).statistic)
 
 
 def test_people_may_leave_cases_out_but_not_rate_another_number_of_them():

@@ -10,7 +10,8 @@ from scripted_judges import ScriptedJudge
 
 from mashq.judge import Case
 from mashq.judge.card import judge_card
-from mashq.judge.card_page import card_json, card_markdown, conclusions
+from mashq.judge.card_page import card_json, card_markdown
+from mashq.judge.card_rules import conclusions
 from mashq.judge.card_step import Drawn, own_of
 from mashq.judge.family import Kinship
 from mashq.judge.preference import _settled

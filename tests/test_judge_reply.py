@@ -16,6 +16,7 @@ from mashq.judge.verdict import OVERALL, read_verdicts
 STORIES = read_rubric("stories").criteria
 LETTERS = dict(zip("fcisv", (one.name for one in STORIES), strict=True))
 CONTENTS = (("0123456789", (4, 3, 5, 2, 1)), ("٠١٢٣٤٥٦٧٨٩", (2, 5, 1, 4, 3)), ("۰۱۲۳۴۵۶۷۸۹", (5, 1, 3, 3, 4)))
+SIDES = {"f": "first", "s": "second", "t": "tie", "-": None}
 ARABIC = ("واحد", "اثنان", "ثلاثة", "أربعة", "خمسة")
 ENGLISH = ("one", "two", "three", "four", "five")
 
@@ -27,10 +28,22 @@ class Sample:
     only: str  # the criterion asked for; "" = all
     cut: bool
     scores: dict
+    rubric: str = "stories"
+    pair: bool = False
+    or_none: tuple = ()  # names for which no score is as right as the one given
 
     def read(self):
-        asked = [one for one in STORIES if not self.only or one.name == self.only]
-        return read_scores(self.reply, asked, cut=self.cut)
+        asked = [one for one in read_rubric(self.rubric).criteria if not self.only or one.name == self.only]
+        return read_verdicts(self.reply, asked) if self.pair else read_scores(self.reply, asked, cut=self.cut)
+
+    def faults(self):
+        """Name -> what is read there and what is right, where they differ."""
+        found = self.read().values
+        return {
+            name: (found[name], right)
+            for name, right in self.scores.items()
+            if found[name] != right and not (found[name] is None and name in self.or_none)
+        }
 
 
 def corpus(path=Path(__file__).parent / "judge_replies.txt"):
@@ -46,11 +59,14 @@ def corpus(path=Path(__file__).parent / "judge_replies.txt"):
 
 
 def filled(kind, reading, body, digits, numbers):
-    only = found[1] if (found := re.match(r"only (\w+): ", reading)) else ""
-    wanted = reading.removeprefix(f"only {only}: ").split()
+    told = re.match(r"(?:only (?P<only>\w+): |of (?P<rubric>\w+): |(?P<pair>pair): )?", reading)
+    only, rubric, pair = told["only"] or "", told["rubric"] or "stories", bool(told["pair"])
+    wanted = reading[told.end() :].split()
     cut = "cut" in wanted
-    names = [only] if only else list(LETTERS.values())
-    right = [known(token, numbers) for token in wanted if token != "cut"]
+    names = [only] if only else [one.name for one in read_rubric(rubric).criteria] + [OVERALL] * pair
+    tokens = [token.partition("|") for token in wanted if token != "cut"]
+    right = [SIDES[token] if pair else known(token, numbers) for token, _, _ in tokens]
+    or_none = tuple(name for name, (_, _, other) in zip(names, tokens, strict=True) if other == "-")
     if "Windows" in kind:
         body = body.replace("\n", "\r\n")
 
@@ -60,7 +76,8 @@ def filled(kind, reading, body, digits, numbers):
         texts = {"w": ARABIC, "e": ENGLISH, "l": criterion.labels["ar"], "le": criterion.labels["en"]}
         return texts[how][level - 1].partition(":")[0] if how else digits[level]
 
-    return Sample(kind, re.sub(r"§([fcisv])(le|[wel])?", put, body), only, cut, dict(zip(names, right, strict=True)))
+    said = re.sub(r"§([fcisv])(le|[wel])?", put, body)
+    return Sample(kind, said, only, cut, dict(zip(names, right, strict=True)), rubric, pair, or_none)
 
 
 def known(token, numbers):
@@ -78,11 +95,7 @@ def test_corpus_is_large_and_knows_replies_without_a_score():
 
 
 def wrong():
-    return {
-        (one.kind, one.reply): (dict(read.values), one.scores)
-        for one in CORPUS
-        if dict((read := one.read()).values) != one.scores
-    }
+    return {(one.kind, one.reply): faults for one in CORPUS if (faults := one.faults())}
 
 
 def test_corpus_is_read_right_in_99_of_100_replies():
@@ -91,12 +104,7 @@ def test_corpus_is_read_right_in_99_of_100_replies():
 
 
 def test_no_reply_of_the_corpus_is_given_a_number_where_none_can_be_known():
-    invented = [
-        (one.kind, name)
-        for one in CORPUS
-        for name, value in one.read().values.items()
-        if value is not None and one.scores[name] is None
-    ]
+    invented = [(one.kind, name) for one in CORPUS for name, (value, _) in one.faults().items() if value is not None]
     assert invented == []
 
 
@@ -157,6 +165,75 @@ def test_a_number_that_is_denied_or_bounds_or_is_on_another_scale_is_no_score(sa
     reading = read_scores(said, STORIES)
     assert reading.values["fluency"] is None
     assert reading.why["fluency"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Scores (out of 10)\n\nFluency: 4",
+        "| Criterion | Score /10 |\n|---|---|\n| Fluency | 4 |",
+        "الدرجات (من 10)\nالطلاقة: 4",
+        "Ratings on a 0-10 scale:\nFluency: 4",
+        "Fluency (out of 10): 4",
+        '{"fluency": {"score": 4, "max_score": 10}}',
+        '{"scale": "1-10", "fluency": 4}',
+        "1 = best, 5 = worst\nFluency: 4",
+        "Fluency: 4\n\n1 هي الأفضل و5 هي الأسوأ.",
+    ],
+)
+def test_another_scale_said_once_for_all_leaves_no_score_in_its_scope(said):
+    reading = read_scores(said, STORIES)
+    assert reading.values["fluency"] is None
+    assert reading.why["fluency"].startswith("another scale")
+
+
+@pytest.mark.parametrize("sign", ["|", "/", ", ", "، ", " "])
+def test_a_listed_scale_is_no_score(sign):
+    listed = sign.join("12345")
+    assert read_scores(f"Fluency [{listed}]: 4", STORIES).values["fluency"] == 4
+    assert read_scores(f"Fluency: {listed}", STORIES).values["fluency"] is None
+    assert read_scores(f'{{"fluency": "{listed}"}}', STORIES).values["fluency"] is None
+
+
+@pytest.mark.parametrize(
+    ("behind", "score"),
+    [
+        ("Correction: fluency should be 3.", 3),
+        ("I'd lower fluency to 3.", 3),
+        ("fluency changed from 4 to 3", 3),
+        ("تصحيح: الطلاقة يجب أن تكون 3.", 3),
+        ("fluency is too generous", None),
+        ("fluency should be 3, but I doubt it", None),
+        ("I'd lower fluency to 3. No, I'd lower fluency to 2.", None),
+        ("Fluency should be praised.", 4),
+    ],
+)
+def test_a_correction_in_words_holds_or_leaves_no_score(behind, score):
+    assert read_scores('{"fluency": 4, "coherence": 5}\n' + behind, STORIES[:2]).values == {
+        "fluency": score,
+        "coherence": 5,
+    }
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Fluency: 1 point deducted for spelling.",
+        "الطلاقة: خُصمت درجة واحدة بسبب الإملاء",
+        "Fluency: 3/5 of the requirements",
+        "Fluency: see point 3",
+        '{"fluency": {"errors": 3}}',
+        '{"fluency": {"score": 4, "final_score": 2}}',
+        "Fluency: 4? 3? Hard to say.",
+        "Fluency: 4... no wait, I am not sure.",
+        "Some would rate fluency 2, others 4.",
+        "If the story were complete, I would give fluency 4.",
+        "لو كانت القصة كاملة لأعطيتها الطلاقة 4",
+        '{"fluency": 4} is what a lenient judge would say.',
+    ],
+)
+def test_deductions_counts_doubts_and_suppositions_are_no_score(said):
+    assert read_scores(said, STORIES).values["fluency"] is None
 
 
 @pytest.mark.parametrize(("said", "score"), [("fluency: was 5, is 3", 3), ("fluency: 4 on a scale of 1 to 5", 4)])
@@ -235,6 +312,17 @@ def test_a_judged_text_that_is_said_again_claims_nothing():
         ("ليس الأول أفضل", None),
         ("لا أظن أن الأول أفضل", None),
         ("Neither the first is better nor the second.", None),
+        ("Overall: a tie-breaker is needed", None),
+        ("Overall: 1-2", None),
+        ("Overall: first for fluency, second for coherence", None),
+        ("Overall: at first I preferred the first, but the second is better.", "second"),
+        ("Overall: if the second had an ending it would be better", None),
+        ("Is the first better? I do not know.", None),
+        ("The first is better than I expected.", None),
+        ("Overall, both replies are equally good.", "tie"),
+        ("My final verdict is: [[A>>B]]", "first"),
+        ('{"overall": "response_b"}', "second"),
+        ('{"overall": "tie (تعادل)"}', "tie"),
     ],
 )
 def test_verdict_as_a_whole(said, overall):
@@ -249,6 +337,24 @@ def test_verdicts_by_criterion():
     assert list(read.values.values()) == ["first", "second", "tie", None, None, "second"]
     lines = "الطلاقة: الأول\nالترابط: الثاني\nاتباع التعليمات: تعادل\nالاتساق: الرد الأول\nإجمالًا: الثاني"
     assert list(read_verdicts(lines, STORIES).values.values()) == ["first", "second", "tie", "first", None, "second"]
+
+
+@pytest.mark.parametrize(
+    ("said", "side"),
+    [
+        ("The first reply is better by all criteria.", "first"),
+        ("الرد الأول أفضل في جميع المعايير.", "first"),
+        ("| Criterion | First | Second | Winner |\n|---|---|---|---|\n| Fluency | 4 | 3 | First |", "first"),
+        ("Fluency: The second reply is better than the first.", "second"),
+        ("الطلاقة: الأول أفضل\nالترابط: الثاني أفضل", "first"),
+        ("First: fluency 4, variety 5\nSecond: fluency 3, variety 2", None),
+        ("Fluency\nFirst: good\nSecond: bad", None),
+        ("Fluency: 1/2", None),
+        ("Fluency: 1\nCoherence: 4", None),
+    ],
+)
+def test_verdict_by_a_criterion(said, side):
+    assert read_verdicts(said, STORIES).values["fluency"] == side
 
 
 # --- anything at all -------------------------------------------------------------------------------------------------
@@ -278,6 +384,26 @@ LONG += [
     "BEGIN 0123456789abcdef ",
     "first is better ",
     "من 5 ",
+    "if it were ",
+    "لو كان ",
+    "fluency should be 4 ",
+    "change fluency from ",
+    "fluency ... ",
+    "scores out of ",
+    "on a scale of 1 to ",
+    "1|2|3|4|",
+    "[1] ",
+    "some would give 4, ",
+    "not 2 but ",
+    "1 point ",
+    "(fluency, 3) ",
+    "| a | winner |\n",
+    "a first is better than ",
+    "all criteria 4 except ",
+    "*",
+    "at first ",
+    '{"max": 10, "a": ',
+    '{"max": 10}',
 ]
 
 

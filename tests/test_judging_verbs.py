@@ -50,6 +50,15 @@ def test_judge_prints_a_line_a_score_and_where_the_rest_is(evaluation, tmp_path,
     assert (out / "judged.json").is_file() and (out / "judged.parquet").is_file()
 
 
+@pytest.mark.parametrize("how", [(), ("--pairwise",), ("--card",)])
+def test_nothing_is_asked_for_a_folder_that_cannot_be_written(evaluation, tmp_path, capsys, monkeypatch, how):
+    monkeypatch.setattr("mashq.judge.run.open_judge", None)
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "x"):
+        code, _, err = verbs.run(capsys, "judge", str(evaluation), "--model", "echo", *how, "--out", str(out))
+        assert code == 1 and f"judge: {out}: expected a folder that can be written to, got" in err
+
+
 def test_card_says_its_requests_first_and_that_nothing_could_be_read(evaluation, tmp_path, capsys):
     out = tmp_path / "card"
     code, told, _ = verbs.run(capsys, "judge", str(evaluation), "--model", "echo", "--card", "--out", str(out))

@@ -7,8 +7,9 @@ import re
 from collections import Counter
 
 import pytest
+from loopback import Act, completion, serving
 from test_contamination_step import prompts, raw
-from test_proof import DECODING, LABELS, loopback, proven_run
+from test_proof import DECODING, LABELS, proven_run
 from test_proof_budget import proof
 from transformers import AutoTokenizer
 
@@ -35,9 +36,8 @@ def tokens():
     return lambda text: len(tokenizer(text)["input_ids"])
 
 
-def serving(tokens):
+def counting(tokens):
     """A server whose judge answers by the schema, whose `big` tells a story, and which says what both cost."""
-    server = loopback()
 
     def plan(number, body):
         asked = "\n".join(one["content"] for one in body["messages"])
@@ -47,10 +47,9 @@ def serving(tokens):
         else:
             text = f"{TEXTS['big']} {number}"
         usage = {"prompt_tokens": tokens(asked) + 8, "completion_tokens": tokens(text)}
-        said = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-        return server.Act(body=json.dumps({"choices": [said], "usage": usage}).encode())
+        return Act(body=completion(text, usage=usage))
 
-    return server.serving(plan, models=("big", "judge"))
+    return serving(plan, models=("big", "judge"))
 
 
 def planned(root, steps, **prices):
@@ -89,7 +88,7 @@ def make(root, steps, *names):
 
 
 def test_what_is_planned_is_what_is_sent(tokens, tmp_path):
-    with serving(tokens) as server:
+    with counting(tokens) as server:
         steps = proven_run(proof(server, card=6))
         make(tmp_path, steps, "asked")
         _, plan = planned(tmp_path, steps)
@@ -120,7 +119,7 @@ def test_what_is_planned_is_what_is_sent(tokens, tmp_path):
 
 
 def test_before_anything_is_made_no_number_is_told_and_nothing_is_sent_or_made(tokens, tmp_path):
-    with serving(tokens) as server:
+    with counting(tokens) as server:
         lines, plan = planned(tmp_path, proven_run(proof(server, card=6)))
         assert not server.asked
     assert plan == {} and list(tmp_path.iterdir()) == []
@@ -132,7 +131,7 @@ def test_before_anything_is_made_no_number_is_told_and_nothing_is_sent_or_made(t
 
 
 def test_apart_every_criterion_is_a_request(tokens, tmp_path):
-    with serving(tokens) as server:
+    with counting(tokens) as server:
         settings = proof(server, systems=0)
         judge = JudgeSettings(**{**vars(settings.judge), "apart": True})
         steps = proven_run(ProofSettings(judge=judge))
@@ -145,7 +144,7 @@ def test_apart_every_criterion_is_a_request(tokens, tmp_path):
 
 
 def test_a_run_that_a_budget_stopped_is_planned_from_there(tokens, tmp_path):
-    with serving(tokens) as server:
+    with counting(tokens) as server:
         steps = proven_run(proof(server, judge=BudgetSettings(requests=8), systems=0))
         with pytest.raises(MashqError, match="8 of 8 requests"):
             make(tmp_path, steps)
@@ -161,7 +160,7 @@ def test_a_run_that_a_budget_stopped_is_planned_from_there(tokens, tmp_path):
 
 
 def test_money_is_at_the_prices_of_the_budget_unless_others_are_given(tokens, tmp_path):
-    with serving(tokens) as server:
+    with counting(tokens) as server:
         limit = BudgetSettings(money=100.0, price_in=10.0, price_out=40.0)
         steps = proven_run(proof(server, judge=limit, systems=0))
         make(tmp_path, steps, "before")

@@ -1,6 +1,5 @@
 """What proves a gain: further systems behind a door, a judge, what cannot be had; on a run of steps without weights."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -10,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from loopback import Act, completion, serving
 from test_contamination_step import TEXTS, prompts, raw, trained
 
 from mashq import proof, steps
@@ -26,27 +26,16 @@ LABELS = {"before": "untuned", "after": "tuned"}
 CRITERIA = ("following_instructions", "correctness", "fluency")
 
 
-def loopback():
-    path = Path(__file__).parent / "lm" / "loopback.py"
-    spec = importlib.util.spec_from_file_location("loopback_for_proofs", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def answering(server, delay_s=0.0):
+def answering(delay_s=0.0):
     """A server with two models: `big` answers what it is asked, `judge` by the schema, with a 4 for all."""
 
     def plan(number, body):
         if body["model"] == "big":
-            return server.Act(delay_s=delay_s)
+            return Act(delay_s=delay_s)
         schema = body["response_format"]["json_schema"]["schema"]
-        text = json.dumps(dict.fromkeys(schema["required"], 4))
-        said = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}]}
-        return server.Act(body=json.dumps(said).encode())
+        return Act(body=completion(json.dumps(dict.fromkeys(schema["required"], 4))))
 
-    return server.serving(plan, models=("big", "judge"))
+    return serving(plan, models=("big", "judge"))
 
 
 def replied(rows, job):
@@ -88,7 +77,7 @@ def test_with_nothing_asked_for_a_proof_is_the_evaluation_as_it_was():
 
 
 def test_a_further_system_is_asked_the_same_and_one_that_cannot_be_had_is_absent(tmp_path):
-    with answering(loopback()) as server:
+    with answering() as server:
         others = {"كبير": f"{server.url}#big", "Echo": "echo", "Gone": "/no/such/folder"}
         folders = made(tmp_path, ProofSettings(others=others))
         asked = [body["messages"][-1]["content"] for body in server.asked]
@@ -114,7 +103,7 @@ def test_a_system_without_likelihoods_has_none_and_takes_no_one_elses(tmp_path):
 
 
 def test_every_reply_is_judged_and_the_judges_scores_are_metrics_of_the_evaluation(tmp_path):
-    with answering(loopback()) as server:
+    with answering() as server:
         judge = JudgeSettings(model=f"{server.url}#judge", rubric="prompts")
         settings = ProofSettings(others={"Big": f"{server.url}#big"}, judge=judge)
         folders = made(tmp_path, settings)
@@ -149,8 +138,7 @@ test_proof.made(Path(sys.argv[1]), test_proof.ProofSettings(others={{"Big": sys.
 
 def test_killed_while_a_further_system_is_asked_nothing_is_asked_twice(tmp_path):
     command = [sys.executable, "-c", RUN.format(here=str(Path(__file__).parent)), str(tmp_path)]
-    module = loopback()
-    with module.serving(lambda number, body: module.Act(delay_s=0.0 if number < 3 else 30.0), ("big",)) as server:
+    with serving(lambda number, body: Act(delay_s=0.0 if number < 3 else 30.0), ("big",)) as server:
         process = subprocess.Popen([*command, server.url])
         end = time.monotonic() + 400
         while len(server.asked) < 4 and process.poll() is None and time.monotonic() < end:
@@ -162,7 +150,7 @@ def test_killed_while_a_further_system_is_asked_nothing_is_asked_twice(tmp_path)
         kept = len(lines)
         assert kept == 3
         first = len(server.asked)
-        server.plan = lambda number, body: module.Act()
+        server.plan = lambda number, body: Act()
         folders = made(tmp_path, ProofSettings(others={"Big": f"{server.url}#big"}))
         assert len(server.asked) - first == 6 - kept
     assert scores_of(folders["gain"])["items"] == 6

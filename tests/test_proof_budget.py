@@ -7,8 +7,9 @@ import re
 
 import pytest
 import verbs
+from loopback import Act, serving
 from test_judge import samples
-from test_proof import answering, loopback, made, proven_run
+from test_proof import answering, made, proven_run
 
 from mashq.judge import JudgeSettings
 from mashq.lm.budget import BudgetSettings
@@ -33,7 +34,7 @@ def asked_of(server, model):
 
 
 def test_a_judges_budget_is_over_all_its_steps_and_a_larger_one_goes_on(tmp_path):
-    with answering(loopback()) as server:
+    with answering() as server:
         few = proof(server, judge=BudgetSettings(requests=JUDGED + 2))
         said = r"budget: spent 8 of 8 requests \(proof.judge.budget\); 4 of 6 requests were not sent\. 2 replies are in"
         for _ in range(2):  # the same command again spends nothing more: what the finished step cost counts
@@ -51,7 +52,7 @@ def test_a_judges_budget_is_over_all_its_steps_and_a_larger_one_goes_on(tmp_path
 
 
 def test_a_request_that_the_card_shares_with_a_judged_step_counts_once(tmp_path):
-    with answering(loopback()) as server:
+    with answering() as server:
         folders = made(tmp_path, proof(server, card=6, systems=0))
         card = json.loads((folders["judge-card"] / "judge_card.json").read_text("utf-8"))
         whole = len(asked_of(server, "judge"))
@@ -66,8 +67,7 @@ def test_a_request_that_the_card_shares_with_a_judged_step_counts_once(tmp_path)
 
 
 def test_further_systems_spend_together(tmp_path):
-    module = loopback()
-    with module.serving(lambda number, body: module.Act(), models=("big", "other")) as server:
+    with serving(lambda number, body: Act(), models=("big", "other")) as server:
 
         def others(requests, *names):
             named = {name.title(): f"{server.url}#{name}" for name in names}
@@ -92,7 +92,7 @@ def test_further_systems_spend_together(tmp_path):
     ],
 )
 def test_tokens_and_money_are_limits_too(limit, said, tmp_path):
-    with answering(loopback()) as server:
+    with answering() as server:
         with pytest.raises(MashqError, match=said) as error:
             made(tmp_path, proof(server, judge=limit))
         first = len(asked_of(server, "judge"))
@@ -123,7 +123,7 @@ def test_a_budget_that_cannot_be_meant_is_refused_before_anything_is_made(where)
 
 def test_the_command_has_the_same_limits_and_goes_on(tmp_path, capsys):
     out = tmp_path / "judged"
-    with answering(loopback()) as server:
+    with answering() as server:
         asked = ("judge", str(samples(tmp_path)), "--model", f"{server.url}#judge", "--out", str(out))
         code, _, error = verbs.run(capsys, *asked, "--budget-requests", "5")
         assert code == 1, error

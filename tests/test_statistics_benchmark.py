@@ -23,7 +23,7 @@ def test_scores_have_the_mean_that_coverage_is_measured_against(bench):
 
 
 def test_clusters_and_systems_are_related_as_the_page_says(bench):
-    a, b = bench.systems(np.random.default_rng(1), 60_000, 3, 2)
+    a, b = bench.systems(np.random.default_rng(1), 60_000, bench.sizes_of(3, 2))
     assert a.var() == pytest.approx(1, abs=0.02)
     assert np.corrcoef(a[:, 0], a[:, 1])[0, 1] == pytest.approx(bench.CLUSTER + bench.CLUSTER_BY_SYSTEM, abs=0.02)
     assert np.corrcoef(a[:, 1], a[:, 2])[0, 1] == pytest.approx(0, abs=0.02)
@@ -31,19 +31,19 @@ def test_clusters_and_systems_are_related_as_the_page_says(bench):
 
 
 def test_the_last_cluster_may_be_smaller(bench):
-    assert bench.groups(5, 2) == ["000", "000", "001", "001", "002"]
-    assert bench.groups(5, 1) is None
-    assert bench.clusters(50, 4) == 13
+    assert bench.groups(bench.sizes_of(5, 2)) == ["000", "000", "001", "001", "002"]
+    assert bench.groups(bench.sizes_of(5)) is None
+    assert len(bench.sizes_of(50, 4)) == 13
 
 
 def test_fewer_resamples_are_the_products_own_functions_and_are_put_back(bench):
-    whole, search = resample.bootstrap, paired._smallest_detectable
+    whole, search = resample.bootstrap, paired._detectable
     a, b = np.random.default_rng(0).random((2, 20))
     with bench.resamples(7, 11):
         assert resample.bootstrap.func is whole
         assert (resample.bootstrap.keywords, paired.FLIPS) == ({"rounds": 7}, 11)
         few = paired.compare(a, b)
-    assert (resample.bootstrap, paired._smallest_detectable, paired.FLIPS) == (whole, search, 10_000)
+    assert (resample.bootstrap, paired._detectable, paired.FLIPS) == (whole, search, 10_000)
     many = paired.compare(a, b)
     assert few.low != many.low
     assert few.smallest_detectable is None

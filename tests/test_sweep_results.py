@@ -126,7 +126,7 @@ def test_equal_cells_differ_by_nothing_at_all():
     values = np.random.default_rng(7).normal(size=(1, 3, 20)).repeat(2, axis=0)
     found = results(cells_of(values), [(1, 0)], ["rougeL"])
     (one,) = found["comparisons"]
-    assert (one["difference"], one["low"], one["high"], one["p"], one["verdict"]) == (0.0, 0.0, 0.0, 1.0, "unclear")
+    assert (one["difference"], one["low"], one["high"], one["p"], one["verdict"]) == (0.0, None, None, 1.0, "unclear")
     assert found["leaders"] == [{"metric": "rougeL", "cell": 0, "level_with": [1]}]
 
 
@@ -182,6 +182,19 @@ def test_values_of_other_signatures_are_not_compared():
     }
     found = results(cells, [(1, 0), (2, 0)], ["rougeL"])
     assert [(one["a"], one["b"]) for one in found["comparisons"]] == [(2, 0)] and found["leaders"] == []
+
+
+@pytest.mark.parametrize(("items", "p", "verdict"), [(60, 1 / 10_001, "better"), (5, 2 / 2**5, "unclear")])
+def test_a_gain_that_is_the_same_everywhere_is_tested_by_swaps_and_has_no_interval(items, p, verdict):
+    values = np.stack([np.zeros((3, items)), np.ones((3, items))])
+    found = results(cells_of(values), [(1, 0)], ["rougeL"])
+    (one,) = found["comparisons"]
+    assert (one["difference"], one["low"], one["high"], one["error"]) == (1.0, None, None, None)
+    assert (one["p"], one["verdict"]) == (pytest.approx(p), verdict)
+    assert [(score["low"], score["high"]) for score in found["scores"]] == [(None, None)] * 2
+    assert found["leaders"][0]["level_with"] == ([] if verdict == "better" else [0])
+    tenth = results(cells_of(0.3 + 0.1 * values), [(1, 0)], ["rougeL"])["comparisons"][0]  # with rounding
+    assert (tenth["low"], tenth["p"]) == (None, pytest.approx(p))
 
 
 def test_what_cannot_be_compared_says_so():

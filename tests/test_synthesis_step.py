@@ -14,10 +14,11 @@ import pytest
 
 from mashq import rows, synthesis_step
 from mashq.lm import Decoding, Ledger
+from mashq.lm.budget import BudgetSettings
 from mashq.rows import MashqError
 from mashq.run import Step, Store, read_rows
 from mashq.synthesis import Asked, Draft, Wanted
-from mashq.synthesis_step import BudgetSettings, WriterSettings, synthesised, wanted_of, wanted_rows
+from mashq.synthesis_step import WriterSettings, synthesised, wanted_of, wanted_rows
 
 ASKED = Asked(decoding=Decoding(max_new_tokens=40), alike=1.01)
 

@@ -242,7 +242,7 @@ import mashq.train.loop as loop
 moment, step, student, out = sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 if moment == "saving":
-    loop._sync = lambda path: die() if int(path.name.split("-")[1]) >= step else None
+    loop.seal = lambda path: die() if int(path.name.split("-")[1]) >= step else None
 settings = t.TrainSettings(**{settings!r})
 tell = lambda line: die() if moment == "step" and line["step"] == step else None
 t.train(settings, tiny_models.rows(22), out, on_step=tell)

@@ -181,6 +181,8 @@ def test_equal_files_give_equal_bytes_and_a_model_that_tells(table: Path, tmp_pa
     made = train(files, tmp_path / "one.npz", SMALL)
     train(files, tmp_path / "two.npz", SMALL)
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+    train(files, tmp_path / "three.model", SMALL)  # a name is taken as it is given
+    assert (tmp_path / "three.model").read_bytes() == (tmp_path / "one.npz").read_bytes()
     teller = open_teller(tmp_path / "one.npz")
     assert teller.labels == ("msa", "egyptian")
     assert teller.experimental == {"msa", "egyptian"}  # fewer than 200 rows each

@@ -89,6 +89,7 @@ def rate(study: str, out: Path, raters: int, host: str, port: int, names: tuple[
 
     Example: mashq rate study.yaml --out ratings.sqlite --raters 3
     """
+    from mashq.places import file_place
     from mashq.rating.begin import Wanted, study_at
     from mashq.rating.serve import begun, serve
 
@@ -98,6 +99,7 @@ def rate(study: str, out: Path, raters: int, host: str, port: int, names: tuple[
     if study.endswith(".sqlite"):
         out = Path(study)
     else:
+        out = file_place(out, "rate")
         wanted = Wanted(asked["kind"] or "", asked["rubric"], asked["items"], asked["evaluation"])
         made = study_at(study, asked["runs"], wanted)
 
@@ -170,11 +172,13 @@ def bertscore_baseline(
     Example: mashq bertscore-baseline ./encoder --texts sentences.txt --licence CC-BY-4.0
     """
     from mashq.metrics.baseline import BaselineSettings, measure_baseline, texts_of_file, write_baseline
+    from mashq.places import file_place
 
+    place = file_place(out, "bertscore-baseline")
     listed, source, terms = texts_of_file(texts, text_field, licence)
     settings = BaselineSettings(**{**drawn, "layers": tuple(drawn["layers"]) or None})
     made = measure_baseline(
         encoder, listed, settings, source=source, licence=terms, tell=lambda line: click.echo(line, err=True)
     )
-    write_baseline(made, out)
+    write_baseline(made, place)
     click.echo("\n".join([*made.lines(), f"wrote {out}"]))

@@ -68,8 +68,10 @@ def templates_(what: str | None, row: int | None, html: Path | None, bidi: str, 
         raise MashqError("templates: --row shows one template; expected NAME/TEMPLATE and no --html.")
     entries = catalogue.chosen(entries, catalogue.Wanted(**wanted))
     if html is not None:
+        from mashq.places import file_place
         from mashq.report.gallery import write_gallery
 
+        html = file_place(html, "templates", "--html")
         size = write_gallery(entries, html)
         count = sum(len(entry.templates) for entry in entries)
         click.echo(f"wrote {html}: data sets: {len(entries):,}, templates: {count:,}, bytes: {size:,}")

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from mashq.contamination.passing import PARTS, RUN, SHOWN, Index, Seen, Settings, alive_rows, distinct, kin_of
 from mashq.metrics.score import BINARY, mean_score
 from mashq.rows import MashqError, expected_got, id_hex
+from mashq.shards import write_whole
 
 __all__ = ["KINDS", "SUBSETS", "Contamination", "check_items", "write"]
 
@@ -429,10 +430,9 @@ def write(found: Contamination, out: Path, scores: Mapping[str, Any] | None = No
     out.mkdir(parents=True, exist_ok=True)
     document = {**found.summary, "scores": dict(scores) if scores is not None else None}
     for name, table in (("items", found.items), ("evidence", found.evidence)):
-        partial = out / f"{name}.parquet.partial"
-        pq.write_table(table, partial, compression="zstd")
-        partial.replace(out / f"{name}.parquet")
-    partial = out / "contamination.json.partial"
-    partial.write_text(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(out / "contamination.json")
+        with write_whole(out / f"{name}.parquet") as partial:
+            pq.write_table(table, partial, compression="zstd")
+    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    with write_whole(out / "contamination.json") as partial:
+        partial.write_text(text, encoding="utf-8")
     return document

@@ -29,6 +29,7 @@ from mashq.metrics.resample import cluster_codes
 from mashq.metrics.sensitivity import METRICS as OVERLAP
 from mashq.metrics.sensitivity import sensitivity
 from mashq.rows import MashqError, expected_got, id_hex, nearest
+from mashq.shards import write_whole
 
 __all__ = ["evaluate"]
 
@@ -59,9 +60,10 @@ def evaluate(
     `obedience.METRICS`, "bits_per_byte" and "perplexity", and metrics of one's own, as of `bertscore.metrics`.
     `labels` are the systems' names for people; `about` holds facts on each (model, adapter, tokenizer, decoding),
     written as they are, and its "tokenizer" (else "model") is named in the signature of perplexity. With
-    `training_texts` the longest span copied from them and the share of novel n-grams are measured, for the references
-    too. `origins` (`lineage_origin.origins`) says of items, by id, whether they are native, translated or synthetic,
-    where their rows do not; `absent` names systems that were not run: of each its label, its model and why.
+    `training_texts` the longest span copied from them and the share of n-grams new against them and the context (and
+    against each alone) are measured, for the references too. `origins` (`lineage_origin.origins`) says of items, by id,
+    whether they are native, translated or synthetic, where their rows do not; `absent` names systems that were not run:
+    of each its label, its model and why.
     Holm's correction is made within each family: all items, each slicing, and the macro average. Crossings of two
     slicings are described and not tested (`crossings` says why). The same rows and seed give the same bytes.
     Returns what `scores.json` holds.
@@ -110,7 +112,9 @@ def evaluate(
     }
     out.mkdir(parents=True, exist_ok=True)
     _write_samples(items, measured, names, out / "samples.parquet")
-    _write_whole(out / "scores.json", json.dumps(scores, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    text = json.dumps(scores, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    with write_whole(out / "scores.json") as partial:
+        partial.write_text(text, encoding="utf-8")
     return scores
 
 
@@ -236,9 +240,8 @@ def _write_samples(
         table = table.append_column(metric, pa.array(values, pa.float64(), from_pandas=True))
     for name, kind in (("nats", pa.float64()), ("target_bytes", pa.int64()), ("target_tokens", pa.int64())):
         table = table.append_column(name, pa.array([answer.facts.get(name) for answer in answers], kind))
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(table, partial, compression="zstd")
-    partial.replace(path)
+    with write_whole(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
 
 
 def _prompt_text(turns: Sequence[Mapping[str, str]]) -> str:
@@ -246,9 +249,3 @@ def _prompt_text(turns: Sequence[Mapping[str, str]]) -> str:
     if len(turns) == 1:
         return turns[0]["content"]
     return "\n\n".join(f"[{turn['role']}]\n{turn['content']}" for turn in turns)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from mashq import arabic
 from mashq.evaluate.items import Items
 from mashq.metrics.health import check, summary
 from mashq.metrics.novelty import TrainingIndex, longest_copied, novelty
+from mashq.metrics.score import sign
 
 __all__ = ["HEALTH", "copied", "health"]
 
@@ -39,18 +41,17 @@ def health(items: Items, system: str, seed: int) -> dict[str, Any]:
 
 
 def copied(items: Items, index: TrainingIndex, seed: int) -> list[dict[str, Any]]:
-    """Longest spans copied from training and novel n-grams, of each system's replies and of the references."""
-    texts = {name: [answer.reply for answer in answers] for name, answers in items.answers.items()}
-    scored = [place for place, some in enumerate(items.references) if some]
-    if scored:
-        texts["reference"] = [items.references[place][0] for place in scored]
+    """Longest spans copied from training and novel n-grams, of each system's replies and of the references.
+
+    Novelty is told against each of `novelty.AGAINST`, by n. A reply's context is what its system was asked, a
+    reference's what the first system was.
+    """
     found = []
-    for name, replies in texts.items():
-        groups = [items.groups[place] for place in scored] if name == "reference" else items.groups
+    for name, (replies, prompts, groups) in _said(items).items():
         spans = longest_copied(replies, index)
         lengths = np.array([span.words for span in spans])
         longest = spans[int(lengths.argmax())]
-        fresh = novelty(replies, index, groups=groups, seed=seed)
+        fresh = novelty(replies, prompts, index, groups=groups, seed=seed)
         found.append(
             {
                 "system": name,
@@ -63,8 +64,34 @@ def copied(items: Items, index: TrainingIndex, seed: int) -> list[dict[str, Any]
                 "p95": float(np.quantile(lengths, 0.95)),
                 "training_texts": index.texts,
                 "training_words": index.words,
-                "novelty": {str(n): {"value": s.value, "low": s.low, "high": s.high} for n, s in fresh.items()},
-                "signature": next((score.signature for score in fresh.values()), ""),
+                "novelty": {
+                    against: {str(n): {"value": s.value, "low": s.low, "high": s.high} for n, s in by_n.items()}
+                    for against, by_n in fresh.items()
+                },
+                "signatures": {
+                    "longest": sign("longest_copied", "against:training", index.profile.signature),
+                    **{against: by_n[1].signature for against, by_n in fresh.items() if by_n},
+                },
             }
         )
     return found
+
+
+def _said(items: Items) -> dict[str, tuple[list[str], list[str], list[str | None]]]:
+    """Each system and "reference" -> its texts, what was said before each, and their groups."""
+    said = {
+        name: ([answer.reply for answer in answers], [_before(answer.row) for answer in answers], items.groups)
+        for name, answers in items.answers.items()
+    }
+    if scored := [place for place, some in enumerate(items.references) if some]:
+        said["reference"] = (
+            [items.references[place][0] for place in scored],
+            [_before(items.rows[place]) for place in scored],
+            [items.groups[place] for place in scored],
+        )
+    return said
+
+
+def _before(row: Mapping[str, Any]) -> str:
+    """All turns before the reply, as one text."""
+    return "\n".join(turn["content"] or "" for turn in row["messages"][:-1])

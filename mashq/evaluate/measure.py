@@ -38,6 +38,12 @@ class Measure:
     def scored(self) -> np.ndarray:
         return np.isfinite(self.values)
 
+    def ratio(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The chosen items' numerators and denominators: values over ones, bits over bytes, or nats over tokens."""
+        if self.nats is None or self.units is None:
+            return self.values[chosen], np.ones(len(chosen))
+        return self.nats[chosen] / (math.log(2) if self.metric == "bits_per_byte" else 1.0), self.units[chosen]
+
     def score(self, chosen: np.ndarray, groups: Sequence[str | None], seed: int) -> Score:
         """The score of the chosen items (positions, all of them scored)."""
         here = [groups[place] for place in chosen]

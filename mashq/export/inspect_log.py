@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from mashq import __version__
 from mashq.rows import MashqError, expected_got
+from mashq.shards import write_whole
 
 __all__ = ["inspect_logs"]
 
@@ -54,9 +55,8 @@ def inspect_logs(evaluation: Path, out: Path, *, created: str = NEVER) -> list[P
         own = [row for row in rows if row["system"] == system]
         text = json.dumps(_log(scores, system, own, metrics, created), ensure_ascii=False, indent=1, allow_nan=False)
         path = out / names[system]
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(path)
+        with write_whole(path) as partial:
+            partial.write_text(text + "\n", encoding="utf-8")
         found.append(path)
     return found
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mashq.judge.card_rules import LANGUAGES, Conclusion, conclusions
+from mashq.judge.card_rules import LANGUAGES, conclusions
 from mashq.judge.card_words import (
     MOST_NAME,
     interval_text,
@@ -23,8 +23,7 @@ from mashq.judge.measures import JudgeCard, Measure
 from mashq.packaged import parsed
 from mashq.rows import MashqError, expected_got
 
-__all__ = ["LANGUAGES", "Conclusion", "card_json", "card_markdown", "conclusions", "interval_text", "label_of"]
-__all__ += ["meaning", "name_of", "number_text", "reason_of", "safe", "table", "unit_of"]
+__all__ = ["card_json", "card_markdown", "safe", "table"]
 
 _ESCAPES = {ord(mark): f"&#{ord(mark)};" for mark in "&\\`*_[]<>|#"}
 

@@ -1,8 +1,9 @@
 """What to conclude from a judge card, by fixed rules: what to beware of, what is open, where no fault was found.
 
 A bias is stated where its test, after Holm, is below `ALPHA`; where it is not, the card says which size would have been
-seen. A judge that gives (nearly) every reply one score shows no bias and no skill, so nothing is called clear of its
-scores. Sentences stand in `mashq/data/judge/words.yaml`, in English and Arabic.
+seen. Where none could have been, or the interval leaves out 0 and the test does not, it is open, and the card says how
+many groups the test takes. A judge that gives (nearly) every reply one score shows no bias and no skill, so nothing is
+called clear of its scores. Sentences stand in `mashq/data/judge/words.yaml`, in English and Arabic.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mashq.judge.card_words import interval_text, isolated, name_of, number_text, unit_of
+from mashq.judge.intervals import groups_needed
 from mashq.judge.measures import HIGHEST, LOWEST, JudgeCard, Measure
+from mashq.metrics.detectable import ALPHA
 from mashq.packaged import parsed
 
 __all__ = ["LANGUAGES", "Conclusion", "conclusions"]
 
 LANGUAGES = ("en", "ar")
-ALPHA = 0.05  # after Holm
 STEADY = 0.9  # share of equal scores below which a judge is not steady
 FLIPS = 0.1  # share of flipped verdicts above which to beware
 SEEN = 0.5  # a defect seen in fewer cases is seldom seen
@@ -69,7 +71,7 @@ def _concluded(status: str, key: str, one: Measure, *, absolute: bool = True, ot
         "detectable": number_text(one.detectable, unit),
         "n": str(one.n),
         "other": other,
-    }
+    } | _of_test(one)
     said = []
     for language in LANGUAGES:
         names = {name: name_of(getattr(one, name), language) for name in ("criterion", "about")}
@@ -78,17 +80,57 @@ def _concluded(status: str, key: str, one: Measure, *, absolute: bool = True, ot
     return Conclusion(status, key, one.probe, one.criterion, one.about, *said)
 
 
-# --- the rules -------------------------------------------------------------------------------------------------------
+def _of_test(one: Measure) -> dict[str, str]:
+    """What a measure's test is made of: its p, how many tests p is corrected for, its groups, and how many it takes."""
+    p = "–" if one.p is None else f"{one.p:.2f}"
+    needed = groups_needed(one.family) if one.family else None
+    groups = "–" if one.noise is None else str(one.noise.groups)
+    return {"p": p, "family": str(one.family), "groups": groups, "needed": "–" if needed is None else str(needed)}
+
+
+# --- what was not found ----------------------------------------------------------------------------------------------
 
 
 def _found(one: Measure) -> bool:
     return one.p is not None and one.p < ALPHA
 
 
-def _unless_coarse(one: Measure) -> str:
-    """Clear where an effect would have been seen, open where only a very large one would."""
-    unseen = one.detectable is None or one.detectable > COARSE[unit_of(one.probe, one.what)]
-    return "open" if unseen else "clear"
+def _hinted(one: Measure) -> bool:
+    """Whether the interval leaves out 0 where the test, corrected, finds nothing."""
+    return not _found(one) and one.p is not None and ((one.low or 0.0) > 0 or (one.high or 0.0) < 0)
+
+
+def _powerless(one: Measure) -> bool:
+    """Whether its test could not be significant with so few groups, whatever the effect."""
+    return one.noise is not None and one.family * one.noise.least_p >= ALPHA
+
+
+def _hint(one: Measure) -> Conclusion:
+    """That an effect shows which the test cannot, or does not, make sure of."""
+    key = "hint_few_groups" if _powerless(one) else "hint"
+    points = unit_of(one.probe, one.what) == "points"
+    return _concluded("open", f"{key}_points" if points else key, _named(one), absolute=False)
+
+
+def _unseen(one: Measure) -> Conclusion:
+    """That no effect could have been found, and why."""
+    return _concluded("open", "few_groups" if _powerless(one) else "too_noisy", replace(one, about=one.probe))
+
+
+def _named(one: Measure) -> Measure:
+    """With the probe's name where it is about nothing that has one."""
+    return one if one.about else replace(one, about=one.probe)
+
+
+def _none_seen(key: str, one: Measure, *, absolute: bool = True) -> Conclusion:
+    """That nothing was found: clear where an effect would have been, open where only a very large one would."""
+    if one.detectable is None:
+        return _unseen(one)
+    status = "open" if one.detectable > COARSE[unit_of(one.probe, one.what)] else "clear"
+    return _concluded(status, key, one, absolute=absolute)
+
+
+# --- the rules -------------------------------------------------------------------------------------------------------
 
 
 def _of_position(card: JudgeCard) -> Iterator[Conclusion]:
@@ -100,8 +142,10 @@ def _of_position(card: JudgeCard) -> Iterator[Conclusion]:
             continue
         if _found(one):
             yield _concluded("concern", "prefers_first" if one.value > 0 else "prefers_second", one)
-        elif not tied:
-            yield _concluded(_unless_coarse(one), "no_place", one, absolute=False)
+        elif _hinted(one):
+            yield _hint(one)
+        elif not tied and one.p is not None:
+            yield _none_seen("no_place", one, absolute=False)
     for one in card.of("position", "flip"):
         if one.value is None or (tied and one.value <= FLIPS):
             continue
@@ -179,38 +223,48 @@ def _differences(card: JudgeCard, probe: str, what: str, less: str, more: str, n
         if _found(one):
             concluded = _of_difference(one, less, more)
             found.setdefault((one.about, concluded.status == "open", concluded.key), []).append(one)
-    for several in found.values():
+    sure = {about for about, _, _ in found}
+    hinted: dict[tuple[str, bool], list[Measure]] = {}
+    for one in measured:
+        if _hinted(one) and one.about not in sure:
+            hinted.setdefault((one.about, (one.value or 0.0) > 0), []).append(one)
+    for several in (*found.values(), *hinted.values()):
         largest = max(several, key=lambda one: abs(one.value or 0.0))
         of_kind = sum(one.about == largest.about for one in measured)
-        yield _with_more(_of_difference(largest, less, more), len(several), of_kind)
-    if measured and not found:
+        said = _of_difference(largest, less, more) if _found(largest) else _hint(largest)
+        yield _with_more(said, len(several), of_kind)
+    if measured and not found and not hinted:
         yield from _none_found(card, measured, none)
 
 
 def _none_found(card: JudgeCard, measured: Sequence[Measure], none: str) -> Iterator[Conclusion]:
-    """What would have been found, on the criteria where anything could show."""
+    """What would have been found, on the criteria where anything could show; or that on some nothing would."""
     stuck = _stuck(card)
-    free = [one for one in measured if one.criterion not in stuck and one.detectable is not None]
-    if free:
+    free = [one for one in measured if one.criterion not in stuck and one.p is not None]
+    unseen = [one for one in free if one.detectable is None]
+    if unseen:
+        few = [one for one in unseen if _powerless(one)]
+        yield _added(_unseen((few or unseen)[0]), "and_unseen", found=len(unseen), all=len(measured))
+    elif free:
         coarsest = max(free, key=_detectable)
-        said = _concluded(_unless_coarse(coarsest), none, coarsest)
+        said = _none_seen(none, coarsest)
         every = {one.criterion for one in measured}
-        yield _added(said, "but_stuck", len(every & set(stuck)), len(every)) if every & set(stuck) else said
+        hidden = len(every & set(stuck))
+        yield _added(said, "but_stuck", found=hidden, all=len(every)) if hidden else said
     elif any(one.criterion in stuck for one in measured):
         yield _concluded("open", "hidden", replace(measured[0], about=measured[0].probe))
 
 
 def _with_more(one: Conclusion, found: int, of: int) -> Conclusion:
     """The sentence, and on how many criteria the same was found, where it is more than one."""
-    return one if found < 2 else _added(one, "and_more", found, of)
+    return one if found < 2 else _added(one, "and_more", found=found, all=of)
 
 
-def _added(one: Conclusion, key: str, found: int, of: int) -> Conclusion:
-    """The sentence and another behind it, with two numbers of criteria."""
+def _added(one: Conclusion, key: str, **numbers: object) -> Conclusion:
+    """The sentence and another behind it, with these numbers."""
     more = parsed("judge/words")["conclusions"][key]
-    numbers = {"found": str(found), "all": str(of)}
     en, ar = (
-        more[language].format_map({key: isolated(text, language) for key, text in numbers.items()})
+        more[language].format_map({key: isolated(str(number), language) for key, number in numbers.items()})
         for language in LANGUAGES
     )
     return replace(one, en=f"{one.en} {en}", ar=f"{one.ar} {ar}")
@@ -277,7 +331,8 @@ def _of_defects(card: JudgeCard) -> Iterator[Conclusion]:
         elif lift.high is not None and lift.high < MISSED:
             yield _concluded("concern", "blind", seen, other=other)
         else:
-            yield _concluded("open", "cannot_tell", seen, other=other)
+            said = _concluded("open", "cannot_tell", seen, other=other)
+            yield _added(said, "too_few", **_of_test(lift)) if _powerless(lift) else said
 
 
 def _of_halo(card: JudgeCard) -> Iterator[Conclusion]:
@@ -301,7 +356,9 @@ def _of_unparsed(card: JudgeCard) -> Iterator[Conclusion]:
 
 
 def _of_people(card: JudgeCard) -> Iterator[Conclusion]:
+    """Below people where the judge's kappa is surely less than theirs on the same replies."""
     ceilings = {one.criterion: one for one in card.of("people", "kappa_people")}
+    differences = {one.criterion: one.high for one in card.of("people", "kappa_difference")}
     for one in card.of("people", "kappa_judge"):
         if one.value is None:
             continue
@@ -309,7 +366,8 @@ def _of_people(card: JudgeCard) -> Iterator[Conclusion]:
         other = (
             "–" if people is None else f"{number_text(people.value, '')} {interval_text(people.low, people.high, '')}"
         )
-        below = people is not None and people.low is not None and one.value < people.low
+        high = differences.get(one.criterion)
+        below = high is not None and high < 0
         agrees = people is not None and one.low is not None and one.low > 0  # surely more than by chance
         status = "concern" if below else "clear" if agrees else "open"
         yield _concluded(status, "below_people" if below else "with_people", one, absolute=False, other=other)

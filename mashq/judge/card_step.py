@@ -89,8 +89,7 @@ def judge_card_step(
         produces="judge_card",
         aside=_Asking(settings, systems, budget),
         private=any(step.private for step in replies.values()),
-        # 2: whether the judge favours its family; a card of a judge of another family is what it was.
-        version=2 if judge.kinship and judge.kinship.own else 1,
+        version=4,  # what would have been seen, by the corrected test; nothing is clear that could not be
     )
 
 

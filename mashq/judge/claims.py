@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mashq.judge.alike import add_for_every, add_unlinked
+from mashq.judge.amended import amendments
+from mashq.judge.clear import SUPPOSED, SUPPOSED_BEHIND, cleared
+from mashq.judge.in_json import json_claims
 from mashq.judge.patterns import (
-    ALONE,
     AT_LINE_END,
     BEHIND_OUT_OF,
-    BRACKETED,
     CELL,
+    COUNT_OF,
     CUE,
     EACH,
+    EACH_BEHIND,
     EARNS,
     ENDS_LEVEL,
     EVERY,
@@ -27,22 +30,21 @@ from mashq.judge.patterns import (
     LEVEL,
     NEGATED,
     NUMBER,
-    OF_SCHEMA,
     PER_FIVE,
     SCALE,
     TOTAL,
     WORD,
 )
-from mashq.judge.rubrics import LEVELS
-from mashq.judge.values import Mention, PlainText, checked
-from mashq.judge.words import SCORING, Claim, Fault, Pairs, Vocabulary, objects, of_object
+from mashq.judge.scales import behind_name, of_pairs, with_chosen
+from mashq.judge.values import Mention, PlainText
+from mashq.judge.words import SCORING, Claim, Fault, Vocabulary, objects, of_object
 
 __all__ = ["ReplyText"]
 
-FOR_EVERY = re.compile(rf"{ALONE}(?:for|in|to|on|في|علي)?[ \t]*(?:{EVERY.pattern})")
 LISTED = re.compile(rf"(?:{NUMBER}|{WORD})[ \t]*(?:[,،;][ \t]*)?(?:and[ \t]+|و[ \t]*)?\Z")
 OWN_SENTENCE = re.compile(rf"[^.\n!?؟]{{0,160}}?(?<!\w)(?:ف|و)?({GIVES}|{EARNS})(?!\w)")
 LINE_SIGNS = " \t\n\"'`*_|•-"  # of which a name on a line of its own has nothing but before it
+MOST_ROWS = 60  # of a table
 MOST_MENTIONS = 500  # names of criteria in a reply
 
 
@@ -59,8 +61,10 @@ class ReplyText(PlainText):
         spans = []
         for start, end, pairs in objects(self.text):
             spans.append((start, end))
-            if EXAMPLE.search(self.text, max(0, start - 160), start):
+            before = self.text[max(0, start - 300) : start]
+            if EXAMPLE.search(before[-160:]) or SUPPOSED.search(before) or SUPPOSED_BEHIND.match(self.text, end):
                 continue
+            of_pairs(pairs, self.known, claims)
             if key := self._key_before(start):
                 claims[key] += self._json(key, pairs)
             else:
@@ -69,6 +73,10 @@ class ReplyText(PlainText):
                 claims[alone] += [one for k, v in pairs if k.strip() in SCORING for one in self._json(alone, v)]
         self.blank(spans, "\n")
         self.text = self.known.respelt(self.text.replace('\\"', '"'))  # JSON in a string that is none itself
+        self.text = with_chosen(cleared(self.text))
+        changed, places = amendments(self.text, self.known)
+        self.blank(places)
+        self.text = self._paired()
         self._tables(claims)
         self.blank([found.span() for found in SCALE.finditer(self.text)])
         self.blank(list(self._echoes(self.mentions())))
@@ -78,27 +86,19 @@ class ReplyText(PlainText):
                 several.append(Fault(f"no score: {len(mentions)} names of criteria > {MOST_MENTIONS}"))
             return
         self._named(mentions, claims)
+        add_for_every(self, mentions, claims)
         if not any(claims.values()):
-            self._all_alike(mentions, claims)
+            add_unlinked(self, mentions, claims)
+        for name, claim in changed.items():
+            claims[name] = [claim]
         if alone and not claims[alone]:
             claims[alone] += self._unnamed(alone)
 
-    def _all_alike(self, mentions: Sequence[Mention], claims: dict[str, list[Claim]]) -> None:
-        """Claims where no name has one: the same for all criteria, or numbers in brackets before the names."""
-        if EVERY.search(self.text):
-            said = [self._number(one) for one in PER_FIVE.findall(self.text)]
-            said = said or [
-                one for cue in CUE.finditer(self.text) for one in self._value("", cue.end(), newline=False)[0]
-            ]
-            said = said or [self._number(one[1]) for one in FOR_EVERY.finditer(self.text)]
-            for several in claims.values():
-                several += said
-            return
-        before = [(one, BRACKETED.search(self.text, max(0, one.start - 12), one.start)) for one in mentions]
-        found = [(one.name, int(number[1])) for one, number in before if number]
-        if len(found) > 1 and [number for _, number in found] != list(range(1, len(found) + 1)):
-            for name, number in found:
-                claims[name].append(checked(number))
+    def _paired(self) -> str:
+        """The text with "(fluency, 3)" as "fluency: 3"."""
+        pair = rf"""[(\[][ ]?["'*]{{0,2}}({self.known.mention.pattern})["'*]{{0,2}}"""
+        pair += rf"""[ ]?[,،][ ]?["']?({NUMBER})["']?[ ]?[)\]]"""
+        return re.sub(pair, lambda found: f"{found[1]}: {found.groups()[-1]};", self.text)
 
     def _key_before(self, at: int) -> str:
         """The criterion that an object stands behind as its value, where what holds both is no whole object."""
@@ -107,36 +107,14 @@ class ReplyText(PlainText):
         joint = self.text[last.end() : at] if last else ""
         return self.known.of(last) if last and re.fullmatch(r"""["'“”`*_)\s]*[:=]\s*""", joint) else ""
 
-    # --- JSON values
-
     def _json(self, name: str, value: Any) -> list[Claim]:
-        """The claims of a JSON value; none where it repeats the scale or says nothing."""
-        if isinstance(value, bool) or value is None:
-            return [Fault(f"no score: {json.dumps(value)}")]
-        if isinstance(value, int | float):
-            return [checked(value)]
-        if isinstance(value, str):
-            return self._json_text(name, value)
-        if not isinstance(value, Pairs):
-            numbers = [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
-            if len(numbers) == 1:  # and a reason beside it
-                return [checked(numbers[0])]
-            return [] if numbers == list(LEVELS) else [one for inner in value for one in self._json(name, inner)]
-        keys = {key.strip() for key, _ in value}
-        if keys & OF_SCHEMA or (keys and all(key.isdigit() for key in keys)):
-            return []
-        if scoring := [inner for key, inner in value if key.strip() in SCORING]:
-            return [one for inner in scoring for one in self._json(name, inner)]
-        numbers = [inner for _, inner in value if isinstance(inner, int | float) and not isinstance(inner, bool)]
-        if len(numbers) > 1:
-            return [Fault(f"ambiguous: {len(numbers)} numbers and none is called a score")]
-        return [checked(one) for one in numbers]
+        return json_claims(name, value, self._json_text)
 
     def _json_text(self, name: str, value: str) -> list[Claim]:
-        own = ReplyText(value, self.known, cut=False)
         if SCALE.fullmatch(value.strip(" <>()[]")):
             return []
-        return own._value(name, 0, newline=True)[0] or own._in_block(name, 0, len(value))
+        own = ReplyText(with_chosen(cleared(value)), self.known, cut=False)
+        return own.value(name, 0, newline=True)[0] or own._in_block(name, 0, len(own.text))
 
     # --- tables whose columns are the criteria, or one of whose columns is the scores
 
@@ -153,7 +131,7 @@ class ReplyText(PlainText):
                 if not found:
                     continue
                 for name, cell in found:
-                    claims[name] += ReplyText(cell, self.known, cut=False)._value(name, 0, newline=False)[0]
+                    claims[name] += ReplyText(cell, self.known, cut=False).value(name, 0, newline=False)[0]
                 length = sum(len(one) + 1 for one in lines[number:end]) - 1
                 spans.append((place, place + length))
                 taken = place + length
@@ -212,7 +190,9 @@ class ReplyText(PlainText):
         together = self._together(mentions)
         behind: dict[int, list[Claim]] = {}
         for place, one in enumerate(mentions):
-            behind[place], span = self._value(one.name, one.end, newline=one.heading)
+            behind[place], span = self.value(one.name, one.end, newline=one.heading)
+            if scale := behind_name(self.text, one.end):
+                behind[place] = [scale]
             if behind[place]:
                 self.used.append(span)
         for place, one in enumerate(mentions):
@@ -224,8 +204,8 @@ class ReplyText(PlainText):
                 if (before := self._before(mentions[together[place][0]].start)) is not None:
                     claims[one.name].append(before)
                     continue
-                if each := EACH.match(self.text, mentions[together[place][-1]].end):
-                    claims[one.name] += self._value(one.name, each.end(), newline=False)[0]
+                if each := self._for_each(one.name, mentions[together[place][-1]].end):
+                    claims[one.name] += each
                     continue
                 several = [value for each in together[place] for value in behind[each]]
                 if several and EVERY.search(self.text, max(0, mentions[together[place][0]].start - 60), one.start):
@@ -243,12 +223,19 @@ class ReplyText(PlainText):
                 found = self._given_later(one.name, one.end, end)
             claims[one.name] += found
 
+    def _for_each(self, name: str, at: int) -> list[Claim]:
+        """The score of each of some names that stand together: "are both 4", ": 5 each"."""
+        if each := EACH.match(self.text, at):
+            return self.value(name, each.end(), newline=False)[0]
+        number = re.compile(NUMBER).match(self.text, self.skip(at, newline=False))
+        return [self.number(number[0])] if number and EACH_BEHIND.match(self.text, number.end()) else []
+
     def _given_later(self, name: str, start: int, end: int) -> list[Claim]:
         """What the writer says to give, later in the sentence that names a criterion."""
         given = OWN_SENTENCE.match(self.text, start, end)
         if not given or NEGATED.search(self.text, start, given.start(1)):
             return []
-        return self._value(name, given.end(), newline=False)[0]
+        return self.value(name, given.end(), newline=False)[0]
 
     def _together(self, mentions: Sequence[Mention]) -> dict[int, list[int]]:
         """Places of mentions with nothing but a joint between them and different names -> all of those places."""
@@ -276,7 +263,7 @@ class ReplyText(PlainText):
             start = mentions[group[0]].start
             ahead = re.compile(rf"(?<![\d.,/\w]){ordered}[ \t]+(?:for|in|في|علي|ل)[ \t]+(?:the )?\Z")
             found = ahead.search(self.text, max(0, start - 80), start)
-        return [self._number(one) for one in found.groups()] if found else []
+        return [self.number(one) for one in found.groups()] if found else []
 
     def _before(self, start: int) -> Claim | None:
         """The score right before a name: "4/5 for fluency", "a 4 for fluency", "4 للطلاقة"."""
@@ -293,7 +280,7 @@ class ReplyText(PlainText):
             return None
         if LISTED.search(self.text, max(0, last.start(1) - 12), last.start(1)):
             return None  # the last of several numbers
-        return self._number(last[1])
+        return self.number(last[1])
 
     def _block_end(self, mentions: Sequence[Mention], place: int, behind: Mapping[int, Sequence[Claim]]) -> int:
         """Where the next heading stands, or the next other criterion with a score behind its name."""
@@ -321,29 +308,29 @@ class ReplyText(PlainText):
                 continue
             if only_told and not re.compile(r"[\"'*_\s]*[:=]").match(block.text, cue.end()):
                 continue
-            claims += block._value(name, cue.end(), newline=False)[0]
+            claims += block.value(name, cue.end(), newline=False)[0]
         if only_told:
             return claims
         for found in PER_FIVE.finditer(block.text):
-            if BEHIND_OUT_OF.match(block.text, found.end()):
-                claims.append(self._number(found[1]))
+            if BEHIND_OUT_OF.match(block.text, found.end()) and not COUNT_OF.match(block.text, found.end()):
+                claims.append(self.number(found[1]))
         line = block.text.split("\n", 1)[0]
         cells = CELL.findall(line) if not claims else []
         ending = AT_LINE_END.search(line) if not claims and not cells else None
-        claims += [self._number(cell) for cell in cells]
+        claims += [self.number(cell) for cell in cells]
         if ending and not (block.cut and len(line) == len(block.text)):
-            claims.append(self._number(ending[1]))
+            claims.append(self.number(ending[1]))
         return claims
 
     def _unnamed(self, name: str) -> list[Claim]:
         """Of one criterion that alone was asked for: a reply that is its score, or ends with it on a line by itself."""
-        claims = self._value(name, 0, newline=True)[0]
+        claims = self.value(name, 0, newline=True)[0]
         claims = claims + self._in_block(name, 0, len(self.text), only_told=bool(claims))
         if claims:
             return claims
         last = self.text.rstrip().rpartition("\n")[2]
         own = ReplyText(last, self.known, self.cut)
-        return own._value(name, 0, newline=False)[0]
+        return own.value(name, 0, newline=False)[0]
 
 
 def _cells(line: str, sign: str) -> list[str]:
@@ -362,8 +349,8 @@ def _rows_under(lines: Sequence[str], at: int, sign: str, width: int, cut: bool)
 
     Where the reply was `cut`, of its last line the cells count that a sign closes.
     """
-    rows = []
-    while at < len(lines):
+    rows: list[list[str]] = []
+    while at < len(lines) and len(rows) < MOST_ROWS:
         cells = _cells(lines[at], sign)
         if cut and at == len(lines) - 1 and 1 < len(cells) <= width:
             cells = [*cells[:-1], *[""] * (width - len(cells) + 1)]

@@ -17,10 +17,13 @@ import numpy as np
 
 from mashq.arabic import words
 from mashq.judge.asking import Case
-from mashq.judge.intervals import MOVES, TURNS, Span, span_of_mean, span_of_slope
+from mashq.judge.intervals import MOVES, TURNS, Noise, Span, span_of_mean, span_of_slope
 from mashq.judge.probes import DEFECTS, Trial, Trials, target, untouched
-from mashq.metrics.agreement import Agreement, Ratings, alpha, kappa, spearman
+from mashq.metrics.agreed import Agreement
+from mashq.metrics.agreement import spearman
+from mashq.metrics.beside import beside
 from mashq.metrics.paired import FLIPS, Comparison, compare, compare_ratio
+from mashq.metrics.ratings import Ratings
 from mashq.metrics.score import BINARY, mean_score, sign
 
 __all__ = ["CHANGES", "HIGHEST", "LOWEST", "VERDICTS", "JudgeCard", "Key", "Measure", "Measuring"]
@@ -50,9 +53,11 @@ class Measure:
     n: int  # items
     signature: str
     p: float | None = None  # Holm's, over the measures of this probe and kind; None where nothing is tested
-    detectable: float | None = None  # the smallest true difference found with 80 % power at this n
+    detectable: float | None = None  # the smallest true difference found with 80 % power by that test; None: none
     unparsed: int = 0  # items left out because a score could not be read
     reason: str = ""
+    noise: Noise | None = None  # of what is tested
+    family: int = 0  # how many tests p is corrected for
 
 
 @dataclass(frozen=True)
@@ -411,32 +416,15 @@ class Measuring:
         """The judge with a person, beside a person with another: kappa, rho and alpha for each criterion."""
         made = []
         for criterion, rows in people.items():
-            raters = [list(row) for row in rows]
-            judged = self._rounded(criterion)
-            with_judge = [(judged, row) for row in raters]
-            with_people = [(one, two) for one in raters for two in raters if one is not two]
-            for name, measure in _AGREEMENT.items():
-                made.append(self._agreement(f"{name}_judge", criterion, with_judge, measure))
-                if with_people:
-                    made.append(self._agreement(f"{name}_people", criterion, with_people, measure))
+            for name, coefficient in _AGREEMENT.items():
+                found = beside(self._rounded(criterion), rows, coefficient, groups=self.plan.groups, seed=self.seed)
+                made.append(_of_agreement("people", f"{name}_judge", criterion, "", found.judge))
+                if found.people is not None:
+                    made.append(_of_agreement("people", f"{name}_people", criterion, "", found.people))
+                if (one := found.difference) is not None:
+                    about = ("people", f"{name}_difference", criterion, "")
+                    made.append(Measure(*about, one.value, one.low, one.high, one.n, one.signature))
         return made
-
-    def _agreement(
-        self,
-        what: str,
-        criterion: str,
-        pairs: Sequence[tuple[list[int | None], list[int | None]]],
-        measure: Callable[..., Agreement],
-    ) -> Measure:
-        """A coefficient of two ratings of one item, over all such pairs; the pairs of an item are in its cluster."""
-        left, right = ([score for pair in pairs for score in pair[side]] for side in (0, 1))
-        groups = [*self.plan.groups] * len(pairs)
-        found = measure(Ratings.of_matrix([left, right], raters=["one", "other"], groups=groups), seed=self.seed)
-        items = [any(one[at] is not None and two[at] is not None for one, two in pairs) for at in self._items()]
-        return replace(_of_agreement("people", what, criterion, "", found), n=sum(items))
-
-    def _items(self) -> range:
-        return range(len(self.plan.cases))
 
     # what is not of one probe
 
@@ -464,18 +452,14 @@ class Measuring:
         return counts
 
 
-_AGREEMENT: dict[str, Callable[..., Agreement]] = {
-    "kappa": partial(kappa, weights="quadratic"),
-    "spearman": spearman,
-    "alpha": alpha,
-}
+_AGREEMENT = {"kappa": "quadratic kappa", "spearman": "spearman", "alpha": "ordinal alpha"}
 
 
 def _of_comparison(named: Callable[..., Measure], found: Comparison, span: Span, seed: int) -> Measure:
     """The difference and the test of a comparison, with an interval that has a width where nothing differs."""
     recipe = sign(found.metric, f"test:swap{FLIPS}", "ci:plus2", "by:group", f"seed:{seed}")
     p = found.p if found.groups > 1 else None
-    return named(found.difference, span.low, span.high, found.n, recipe, p=p, detectable=span.detectable)
+    return named(found.difference, span.low, span.high, found.n, recipe, p=p, noise=span.noise)
 
 
 def _of_agreement(probe: str, what: str, criterion: str, about: str, found: Agreement) -> Measure:

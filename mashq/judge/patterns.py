@@ -23,19 +23,24 @@ __all__ = [
     "CELL",
     "CORRECTS",
     "COUNTED",
+    "COUNT_OF",
     "CUE",
     "EACH",
+    "EACH_BEHIND",
     "EARNS",
     "ENDS_LEVEL",
     "EVERY",
     "EXAMPLE",
+    "EXCEPT",
     "FILLER",
     "FOR",
     "FOR_IT",
+    "FULL",
     "GIVES",
     "LEVEL",
     "LINE_START",
     "LINK",
+    "NAMED_BEHIND",
     "NEGATED",
     "NUMBER",
     "OF_SCHEMA",
@@ -66,7 +71,7 @@ GIVES += "|ساعطيها|ساعطيه|ساختار|اختار|اخترت|است
 GIVES += "|كنعطيها|كنعطيه|هديها|هديه|اديها|اديه|بديها|بديه|نعطيها|نعطيه|راح اعطيها"
 GIVES += "|اعطيها|اعطيه|اعطي|امنحها|امنحه|امنح|منحتها|منحته"
 # Between a name and its value. A comma and a full stop end a thought, so they are not here.
-LINK = rf"(?:the )?(?:{SCORE})|final|level|is|was|gets?|deserves|scores|scored|rated|at|a|as|of"
+LINK = rf"(?:the )?(?:{SCORE})|final|level|is|was|which is|gets?|deserves|scores|scored|rated|at|a|as|of"
 LINK += "|المستوي|هي|هو|بدرجه|علي|الا علي|نجمه|نقطه|فقد|قد"
 LINK += "|عندي|بقي|بقا|يبقي|تبقي|كمان|برضو|بتاخد|بياخد|بتاخذ|بياخذ|تاخد|ياخد|تاخذ|ياخذ|الا|اي|الكامله|ف"
 LINK += "|(?:the |this )?(?:story|reply|response|text|answer)|هذا|هذه|القصه|الرد|النص|الاجابه"
@@ -75,18 +80,20 @@ LINK += f"|{EARNS}"
 TAG = r"</?(?:td|th|b|i|em|strong|span|p|li|br|name|criterion|item|metric|aspect|score|rating|value|grade|points)\b"
 TAG += r"[^<>\n]{0,60}>"
 FILLER = re.compile(
-    rf"""[ \t"'“”‘’`*_\#:=|>→()\[\]{{}}«»•…–—-]|\\boxed|\.{{2,}}|{TAG}|ف?(?:{LINK}|{GIVES})(?!\w)"""
-    rf"""|[,،](?=[ \t]*(?:{GIVES}|(?:اي|ف?(?:(?:the )?(?:{SCORE})|{EARNS}))(?!\w)"""
+    rf"""[ \t"'“”‘’`*_\#:=|>→()\[\]{{}}«»•…–—-]|\+(?=\d)|\\boxed|\.{{2,}}|{TAG}|ف?(?:{LINK}|{GIVES})(?!\w)"""
+    rf"""|[,،](?=[ \t]*(?:{GIVES}|which (?:is|gets)|(?:اي|ف?(?:(?:the )?(?:{SCORE})|{EARNS}))(?!\w)"""
     rf"""|{NUMBER}[ \t]*(?:/|out of|من)[ \t]*5))"""
 )
 ASIDE = re.compile(r"\(\s*(?:[^()\d\s][^()\n]{0,120})?\)|\[\s*(?:[^\[\]\d\s][^\[\]\n]{0,120})?\]")
 OUT_OF = re.compile(rf"\s*(?:/|out of|من اصل|من|علي|of)\s*({NUMBER}|five|خمسه|خمس)(?!\w)")
 # What may stand behind a number that is a score: an end, a sign, the reason. Another word makes it a count of things.
 BECAUSE = "because|since|as|due|with|for|but|and|stars?|points?|on a scale|لان|لانه|لانها|بسبب|حيث|نظرا|اذ|مع|لكن"
+BECAUSE += "|except|apart from|other than|too|also|as well|ايضا|كذلك|ما عدا|باستثناء|عدا|سوي"
 BECAUSE += "|نجوم|نقاط|درجات|علي مقياس|في مقياس|بعد|علشان|عشان|لانو|حيت|وليست?|not|instead of|بدلا|علي التوالي"
 BEHIND_OUT_OF = re.compile(rf"""[ \t]*(?:$|[\n.,،;؛:)\]}}|"'“”*_`–—!?(<-]|(?:{BECAUSE})(?!\w))""")
 RANGE = re.compile(
-    rf"[ \t]*(?:-|–|—|~|→|->|=>|to|or|الي|او|حتي|و|(?:,|،)[ \t]*)[ \t]*(?:{NUMBER}|{WORD})(?![\w:)])"
+    rf"[ \t]*(?:-|–|—|~|→|->|=>|to|or|الي|او|حتي|و|(?:,|،)[ \t]*)[ \t]*(?:{NUMBER}|{WORD})(?![\w:)]|\s?[%٪])"
+    rf"|[ \t]*[?؟][ \t]*(?:{NUMBER})(?![\w:)])"
     rf"|[ \t]*[,،(?؟]?[ \t]*(?:or|maybe|perhaps|possibly|no,|او|ربما|لا،)[ \t]+(?:a[ \t]+)?(?:{NUMBER}|{WORD})(?!\w)"
 )
 # "4 (out of 7)", "4 on a scale of 10", "4/ten": a number on another scale, whose end is the group.
@@ -113,8 +120,17 @@ CORRECTS = re.compile(
     r"""[^\n{}|]{0,200}(?=\s*(?:```\w*\s*)?\{)""",
     re.I,
 )
-SCALE = re.compile(r"(?<![\d.])1\s*(?:-|–|—|to|through|الي|حتي|و|\.\.+)\s*5(?![\d.]*\d|\s*/)")
-LEVEL = re.compile(r"""(?<![\d.,/])([1-5])[ \t]*+(?:[=:|.)(–—-]|->|→)[ \t*]*+(?=["'“«]?[^\W\d_])""")
+SCALE = re.compile(
+    r"(?<![\d.])1(?:\s*(?:-|–|—|to|through|الي|حتي|و|\.\.+)\s*5|"
+    r"[ \t]*[|/,،;-]?[ \t]*2[ \t]*[|/,،;-]?[ \t]*3[ \t]*[|/,،;-]?[ \t]*4"
+    r"[ \t]*(?:[|/;-]|[,،]?(?:[ \t]*(?:and|or|و|او))?)[ \t]*5)"
+    r"(?![\d.]*\d|\s*/)"
+)
+LEVEL = re.compile(
+    r"""(?<![\d.,/])([1-5])[ \t]*+(?:[=:|.)(–—-]|->|→)"""
+    r"""(?!(?<=-)(?:day|week|month|year|hour|point|star|word|line|sentence|step|part)s?(?!\w))"""  # "a 5-day limit"
+    r"""[ \t*]*+(?=["'“«]?[^\W\d_])"""
+)
 ENDS_LEVEL = re.compile(r"[\n;)\]}|]")
 BRACKETED = re.compile(r"(?:^|\n)[ \t*•-]*\[(\d)\][ \t*_\"']*\Z")
 # Right before an object that only shows a form.
@@ -123,15 +139,35 @@ EXAMPLE = re.compile(
     r"|مثلا|مثال|علي سبيل المثال|للتمثيل)(?!\w)[^{}\n]{0,120}\n?[ \t`]*(?:json)?\s*\Z"
 )
 # Of names that stand together: what follows holds for each of them.
-EACH = re.compile(r"[\s,،:-]*(?:each|all|both|كل منها|كل منهما|كلها|جميعها|كلتاهما)(?!\w)")
+EACH = re.compile(
+    r"[\s,،:-]*(?:(?:are|get|receive|score|deserve|have|earn) )?"
+    r"(?:each|all|both|كل منها|كل منهما|كلاهما|كليهما|كلها|جميعها|كلتاهما)(?!\w)"
+)
 EVERY = re.compile(
     r"(?<!\w)(?:all|every|each)(?: (?:of|the|five|four|six|seven|three|\d)){0,3}"
     r" (?:criteria|criterion|aspects?|dimensions?)"
     r"|(?<!\w)(?:جميع|كل|كافه|لجميع|لكل|لكافه) (?:المعايير|معيار|البنود|بند|الجوانب|جانب)"
     r"|(?:المعايير|البنود|الجوانب) (?:(?:الثلاثه|الاربعه|الخمسه|السته) )?(?:كلها|جميعها|جميعا)"
 )
+EACH_BEHIND = re.compile(r"[ \t*_]*(?:each|apiece|for (?:each|both)|لكل منهما|لكل منها|لكليهما|لكل واحد)(?!\w)")
+EXCEPT = re.compile(
+    r"(?<!\w)(?:except(?: for)?|apart from|other than|but not|besides|ما عدا|ماعدا|باستثناء|عدا|الا|سوي)(?!\w)"
+)
+FULL = re.compile(
+    r"""[\s:=*_"'|(–—-]*(?:(?:is|gets?|deserves|earns|تستحق|يستحق|نالت?|حصلت? علي|هي)[ \t]+)?"""
+    r"""(?:full (?:marks?|score|points)|top marks"""
+    r"""|العلامه الكامله|الدرجه الكامله|الدرجه القصوي|العلامه القصوي|التقييم الكامل)"""
+    r"""[*_"']*[ \t]*(?=\Z|[\n.,،;؛)}|(–—])"""
+)
+# "3/5 of the requirements", "one, the length, was missed": counts that look like scores.
+COUNT_OF = re.compile(
+    r"[ \t]+(?:(?:of|من) (?:the |all |his |its |these |those |ال)?\w"
+    r"|(?:requirements?|constraints?|conditions?|instructions|criteria|demands|sentences|words|items|elements|facts)(?!\w)"
+    r"|(?:شروط|جمل|طلبات|مطالب|تعليمات|عناصر|معايير|كلمات)(?!\w))"
+)
+NAMED_BEHIND = re.compile(r"[,،][ \t]*(?:the|which|namely|وهو|وهي|هو|هي)(?!\w)(?! (?:fluency|variety))")
 TOTAL = re.compile(r"(?<!\w)(?:overall|total|average|mean|sum|المجموع|الاجمالي|المتوسط|المعدل|العام|النهائي)(?!\w)")
-CUE = re.compile(rf"(?<!\w)(?:{SCORE}|{GIVES})(?!\w)")
+CUE = re.compile(rf"(?<!\w)(?:[فو]?(?:{SCORE})|ف?(?:{GIVES}))(?!\w)")
 PER_FIVE = re.compile(rf"(?<![\d.,/])({NUMBER}|{WORD})\s*(?:/|out of|من اصل|من)\s*(?:5|five|خمسه)(?![\w/.]*\d|\w)")
 # A bare number for what follows it.
 ALONE = rf"(?<![\d.,/\w])و?({NUMBER}|{WORD})[ \t*_]+"
@@ -139,7 +175,10 @@ FOR = re.compile(
     rf"{ALONE}(?:(?:for|to)(?: each of| both)?|on|in terms of|في|علي|عن|لكل من|لكل)(?: the)?[ \t]+[*_\"'(]*\Z"
 )
 FOR_IT = re.compile(rf"{ALONE}\Z")
-AT_LINE_END = re.compile(rf"(?:[:=→(|]|[–—-]\s)\s*({NUMBER})\s*[)\]*|.\"'_]*\s*$")
+# "between 2 and 4, so 3": what a sentence ends with.
+SO = r"(?<!\w)(?:so|hence|therefore|thus|final|i\.e\.|push(?:es)? it (?:down|up) to|اذن|لذا|لذلك|ف?النتيجه|ف?الدرجه)"
+SO += r"(?: (?:it is|it gets|i give|a|an|score|هي))?[ ,:،]+"
+AT_LINE_END = re.compile(rf"(?:[:=→(|]|[–—-]\s|{SO})\s*({NUMBER})\s*[)\]*|.\"'_]*\s*$")
 CELL = re.compile(rf"(?<=\|)[\s*_]*({NUMBER})[\s*_]*(?=\|)")
 LINE_START = re.compile(r"""[ \t"'“”‘’`*_\#>|(\[{•–—+-]*(?:\d{1,2}[.):-]+|[a-zا-ي][.)])?[ \t"'“”`*_\#>|(\[{–—-]*\Z""")
 BEFORE_KEY = re.compile(r"""[{,،;؛.|(\[]\s*["'“”`*_]*\Z""")

@@ -40,9 +40,8 @@ from statistics import fmean
 import numpy as np
 
 from mashq.judge.asking import Case
-from mashq.judge.intervals import span_of_mean
+from mashq.judge.intervals import Noise, span_of_mean
 from mashq.judge.measures import VERDICTS, Measure, Measuring, People
-from mashq.metrics.paired import POWER
 from mashq.metrics.resample import LEVEL, p_of_t, quantile_t
 from mashq.metrics.score import sign
 
@@ -145,7 +144,7 @@ def _of_scores(rated: Rated, criterion: str) -> list[Measure]:
     if min(map(len, sides)) < LEAST_CLUSTERS:
         return [_untold(criterion, FEW, n)]
     plain = _measured("difference", criterion, rated, slope=1.0)
-    plain = replace(plain, p=None, detectable=None)  # one question, one test: that of `adjusted`
+    plain = replace(plain, p=None, noise=None)  # one question, one test: that of `adjusted`
     if rated.noise is None:
         return [_untold(criterion, ONE_RATER, n), plain]
     if not _reliable(rated):
@@ -171,7 +170,7 @@ def _centred(values: np.ndarray, own: np.ndarray) -> np.ndarray:
 
 
 def _measured(what: str, criterion: str, rated: Rated, slope: float | None) -> Measure:
-    """The coefficient of the own family with `slope` (None: fitted), its interval, p and what would have been seen."""
+    """The coefficient of the own family with `slope` (None: fitted), its interval, p and noise."""
     error, value, clusters = _error(rated, slope)
     half = quantile_t(1 - (1 - LEVEL) / 2, clusters - 1) * error
     about = ("ols", "noise:removed") if slope is None else ("agg:mean",)
@@ -180,7 +179,7 @@ def _measured(what: str, criterion: str, rated: Rated, slope: float | None) -> M
         sign(f"{PROBE}.{what}", *about, "ci:jackknife+4", "by:group"),
         p=p_of_t(value / error, clusters - 1) if error > 0 else float(value == 0),
         unparsed=rated.unparsed,
-        detectable=(quantile_t(0.975, clusters - 1) + quantile_t(POWER, clusters - 1)) * error,
+        noise=Noise(error, clusters),
     )  # fmt: skip
 
 

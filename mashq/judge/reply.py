@@ -13,9 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mashq.judge.claims import ReplyText
+from mashq.judge.clear import first_turn
 from mashq.judge.patterns import CORRECTS
 from mashq.judge.rubrics import Criterion
-from mashq.judge.words import Claim, Fault, Vocabulary, plain_of, said_in, vocabulary
+from mashq.judge.scales import scale_of_all
+from mashq.judge.values import PlainText
+from mashq.judge.words import Claim, Fault, Vocabulary, objects, plain_of, said_in, vocabulary
 
 __all__ = ["Reading", "read_scores"]
 
@@ -36,10 +39,12 @@ def read_scores(reply: str, criteria: Sequence[Criterion], *, cut: bool = False)
     With one criterion a score without its name is read too. `cut`: the reply ended at its length limit, so that a
     number at its very end may lack digits.
     """
-    said = said_in(reply)
+    said = said_in(first_turn(reply))
     if isinstance(said, Fault):
         return Reading({one.name: None for one in criteria}, {one.name: str(said) for one in criteria})
     known = vocabulary(plain_of(criteria))
+    if scale := _scale_of_all(said, known):
+        return Reading({one.name: None for one in criteria}, {one.name: str(scale) for one in criteria})
     for line in reversed(list(CORRECTS.finditer(said))[-MOST_CORRECTIONS:]):
         last = _read(said[line.end() :], known, cut)
         if not last.why:
@@ -47,6 +52,13 @@ def read_scores(reply: str, criteria: Sequence[Criterion], *, cut: bool = False)
         if any(value is not None for value in last.values.values()):
             return _corrected(_read(said[: line.start()], known, False), last)
     return _read(said, known, cut)
+
+
+def _scale_of_all(said: str, known: Vocabulary) -> Fault | None:
+    """Another scale that the reply says once for all, outside JSON."""
+    prose = PlainText(said, known, cut=False)
+    prose.blank([(start, end) for start, end, _ in objects(said)], "\n")
+    return scale_of_all(prose.text, known.mention)
 
 
 def _corrected(first: Reading, last: Reading) -> Reading:

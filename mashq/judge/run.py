@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mashq.judge.asking import Case, Compared, Judge, Judged, JudgeSettings, open_judge
-from mashq.judge.card_words import name_of
+from mashq.judge.card_words import label_of, name_of
 from mashq.judge.pairs import pair_results
 from mashq.judge.pairs_page import pair_lines, pairs_markdown
 from mashq.judge.rows import TABLE, lines_of, metrics_of, storable
@@ -25,7 +25,9 @@ from mashq.judge.verdict import OVERALL
 from mashq.lm import Budget, public_name
 from mashq.metrics import mean_score
 from mashq.packaged import parsed
+from mashq.places import folder_place
 from mashq.rows import MashqError, expected_got
+from mashq.shards import write_whole
 
 if TYPE_CHECKING:
     from mashq.judge.card_step import Drawn
@@ -80,10 +82,10 @@ def judge_samples(
     rows = _read(samples)
     about = _evaluation(samples)
     models = {name: str(about.get(name, "")) for name in dict.fromkeys(row["system"] for row in rows)}
+    out = folder_place(out, "judge")
     judge = open_judge(
         settings, {**models, **(systems or {})}, ledger=out / "ledger.jsonl", budget=budget, progress=True
     )
-    out.mkdir(parents=True, exist_ok=True)
     if pairwise:
         return _pairs(judge, rows, _baseline(samples, models), out, seed)
     found = judge.judged([_case(row) for row in rows])
@@ -127,11 +129,11 @@ def card_of_samples(
 
     samples = samples_of(path)
     drawn, of = _drawn(_read(samples), most)
+    out = folder_place(out, "judge")
     judge = open_judge(settings, _evaluation(samples), ledger=out / "ledger.jsonl", budget=budget, progress=True)
     cases, groups = [one.case for one in drawn], [one.group for one in drawn]
     say(f"the card takes {needs(judge, cases, groups=groups)['total']:,} requests, on {len(drawn)} of {of} replies")
     card = judge_card(judge, cases, groups=groups, name=public_name(settings.model))
-    out.mkdir(parents=True, exist_ok=True)
     for name, text in (
         ("judge_card.json", card_json(card)),
         ("judge_card.md", card_markdown(card, "en")),
@@ -159,7 +161,7 @@ def _drawn(rows: Sequence[Mapping[str, Any]], most: int) -> tuple[list[Drawn], i
 
 def _told(card: JudgeCard) -> list[str]:
     """What to conclude from a card, in English, under what it amounts to."""
-    from mashq.judge.card_page import conclusions, label_of
+    from mashq.judge.card_rules import conclusions
 
     names, said = parsed("judge/words")["status"], list[str]()
     for status, found in groupby(conclusions(card), key=lambda one: one.status):
@@ -269,7 +271,6 @@ def _pair_lines(one: Mapping[str, Any], two: Mapping[str, Any], each: Compared) 
 
 
 def _written(summary: dict[str, Any], path: Path) -> dict[str, Any]:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with write_whole(path) as partial:
+        partial.write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return summary

@@ -6,16 +6,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mashq.judge.clear import DOUBT
 from mashq.judge.patterns import (
     ASIDE,
     BEFORE_KEY,
     BEHIND,
     BEHIND_KEY,
     BEHIND_OUT_OF,
+    COUNT_OF,
     COUNTED,
     FILLER,
+    FULL,
     LEVEL,
     LINE_START,
+    NAMED_BEHIND,
     NUMBER,
     OTHER_SCALE,
     OUT_OF,
@@ -80,16 +84,18 @@ class PlainText:
             found.append(Mention(self.known.of(one), one.start(), one.end(), heading or key))
         return found
 
-    def _number(self, text: str) -> Claim:
+    def number(self, text: str) -> Claim:
         return checked(WORDS[text] if text in WORDS else float(text[:20]))
 
-    def _value(self, name: str, at: int, newline: bool) -> tuple[list[Claim], tuple[int, int]]:
+    def value(self, name: str, at: int, newline: bool) -> tuple[list[Claim], tuple[int, int]]:
         """The score that stands at a place, behind signs and linking words; none where something else stands there."""
+        if full := FULL.match(self.text, at):
+            return [float(LEVELS[-1])], full.span()
         begin, at = at, self.skip(at, newline)
         nothing: tuple[list[Claim], tuple[int, int]] = ([], (at, at))
         if stars := STARS.match(self.text, at):
             return [checked(len(re.findall("[★⭐🌟]", stars[1])))], stars.span()
-        if (begin == at or re.search(r"[^\s\w]|\n", self.text[begin:at])) and (label := self._label(name, at)):
+        if (begin == at or re.search(r"[^\s\w]|\n", self.text[begin:at])) and (label := self.label_at(name, at)):
             return label
         found = re.compile(rf"({NUMBER}|(?:{WORD})(?!\w))").match(self.text, at)
         if not found:
@@ -108,15 +114,7 @@ class PlainText:
         if self.cut and not text[end:].strip():
             return [Fault("cut: the reply ends in the middle of its score")], span
         if out_of := OUT_OF.match(text, end):
-            if self._is_five(out_of[1]):
-                whole = text[end:].lstrip().startswith("/") or BEHIND_OUT_OF.match(text, out_of.end())
-                after = text[out_of.end() : out_of.end() + 2]
-                if re.match(r"/\d", after):
-                    return [Fault(f"no score: {text[found.start() : out_of.end() + 2]!r} is no share of five")], span
-                if whole or self._mention_at(out_of.end()):
-                    return [self._number(found[1])], (found.start(), out_of.end())
-                return [], span
-            return [Fault(f"another scale: {text[found.start() : out_of.end()]!r}")], span
+            return self._shared(found, out_of)
         if (other := OTHER_SCALE.match(text, end)) and other[1] != str(LEVELS[-1]):
             return [Fault(f"another scale: {text[found.start() : other.end()]!r}")], span
         if re.search(r"(?<![\w\"'/=>-])[<>≥≤][ \t]*\Z", text[max(0, found.start() - 4) : found.start()]):
@@ -126,22 +124,47 @@ class PlainText:
         if text[end : end + 1] == "+":
             return [Fault(f"no score: {found[1]}+ is no level")], span
         several = None if COUNTED.match(text, end) else RANGE.match(text, end)
-        if several and not self._mention_at(several.end(), dotted=True):
+        if several and not self.named_at(several.end(), dotted=True):
             return [Fault(f"range: {text[found.start() : several.end()]!r}")], span
         keyed = re.match(r"""["'”][ \t]*[:=]""", text[begin:]) and re.compile(KEYED_END).match(text, end)
-        if not BEHIND.match(text, end) and not self._mention_at(end) and not keyed:
+        if not BEHIND.match(text, end) and not self.named_at(end) and not keyed:
             return [], span
-        claims = [self._number(found[1])]
+        if found[1] in WORDS and NAMED_BEHIND.match(text, end):
+            return [], span
+        if self._doubted(end):
+            return [Fault("no score: the writer is in doubt")], span
+        claims = [self.number(found[1])]
         claims += self._told_beside(name, end)
         return claims, span
+
+    def _shared(self, found: re.Match[str], out_of: re.Match[str]) -> tuple[list[Claim], tuple[int, int]]:
+        """What "4/5" or "4 out of 5" claims: nothing where it counts things, a fault where the end is no five."""
+        text, end, span = self.text, out_of.end(), found.span()
+        if not self._is_five(out_of[1]):
+            return [Fault(f"another scale: {text[found.start() : end]!r}")], span
+        if re.match(r"/\d", text[end : end + 2]):
+            return [Fault(f"no score: {text[found.start() : end + 2]!r} is no share of five")], span
+        named = self.named_at(end)
+        whole = text[found.end() :].lstrip().startswith("/") or BEHIND_OUT_OF.match(text, end)
+        if not named and (not whole or COUNT_OF.match(text, end)):
+            return [], span
+        if self._doubted(end):
+            return [Fault("no score: the writer is in doubt")], span
+        return [self.number(found[1])], (found.start(), end)
+
+    def _doubted(self, at: int) -> bool:
+        """Whether the line goes on, before another name, to say that the writer does not know."""
+        line = self.text[at : at + 80].partition("\n")[0].partition(";")[0]
+        other = self.known.mention.search(line)
+        return bool(DOUBT.search(line[: other.start()] if other else line))
 
     def _told_beside(self, name: str, end: int) -> list[Claim]:
         """A label or a second number in signs right behind a score: "4 (good)" says one thing, "4 (excellent)" two."""
         behind = re.compile(r"[ \t*_]*[=(\[–—:-]+[ \t*_\"'«“]*").match(self.text, end)
-        if behind and (label := self._label(name, behind.end())):
+        if behind and (label := self.label_at(name, behind.end())):
             return label[0]
         again = re.compile(rf"[ \t]*\)[ \t*_]*[:=][ \t*_]*({NUMBER})").match(self.text, end)
-        return [self._number(again[1])] if again else []
+        return [self.number(again[1])] if again else []
 
     def _is_five(self, text: str) -> bool:
         return text in ("five", "خمسه", "خمس") or float(text[:20]) == LEVELS[-1]
@@ -164,13 +187,13 @@ class PlainText:
         """Whether a number on a later line numbers the next name."""
         if "\n" not in self.text[begin : found.start()]:
             return False
-        return self._mention_at(found.end(), dotted=True) or bool(LEVEL.match(self.text, found.start()))
+        return self.named_at(found.end(), dotted=True) or bool(LEVEL.match(self.text, found.start()))
 
-    def _mention_at(self, at: int, dotted: bool = False) -> bool:
+    def named_at(self, at: int, dotted: bool = False) -> bool:
         signs = re.compile(r"[ \t]*[.):-]?[ \t*_\"'`#|(]*" if dotted else r"[ \t*_\"'`|(]*").match(self.text, at)
         return bool(self.known.mention.match(self.text, signs.end() if signs else at))
 
-    def _label(self, name: str, at: int) -> tuple[list[Claim], tuple[int, int]] | None:
+    def label_at(self, name: str, at: int) -> tuple[list[Claim], tuple[int, int]] | None:
         """A label of the criterion standing at a place, alone or with its own number behind it."""
         if not (found := self.known.label[name].match(self.text, at) if name else None):
             return None
@@ -182,5 +205,5 @@ class PlainText:
             self.text, found.end()
         )
         if number:
-            claims.append(self._number(number[1]))
+            claims.append(self.number(number[1]))
         return claims, found.span()

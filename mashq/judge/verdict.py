@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mashq.judge.claims import ReplyText
-from mashq.judge.patterns import BEHIND, NEGATED
+from mashq.judge.clear import DOUBT, SUPPOSED, SUPPOSED_BEHIND, cleared, first_turn
+from mashq.judge.patterns import EVERY, EXCEPT
 from mashq.judge.rubrics import Criterion
+from mashq.judge.sides import (
+    ASIDE_OF_SIDE,
+    BEST,
+    BEST_AT_THIS,
+    CONCLUDES,
+    DENIED,
+    HELD,
+    IF_SO,
+    NEITHER,
+    OVERALLS,
+    SIDE,
+    SIDE_ENDS,
+    SIDES,
+    THERE,
+    TIED,
+    WINNING,
+)
+from mashq.judge.values import Mention
 from mashq.judge.words import SCORING, Claim, Fault, Pairs, Plain, Vocabulary, objects, of_object, said_in, vocabulary
 
 __all__ = ["OVERALL", "Verdicts", "read_verdicts"]
 
 OVERALL = "overall"  # the name under which a pair is judged as a whole
-KIND = "reply|response|answer|text|story|option|one|الرد|الاجابه|النص|القصه|الجواب|رد|اجابه|نص|قصه"
-THING = rf"(?:the )?(?:{KIND})?\s?(?:number|no\.?|رقم)?\s?#?"
-AGAIN = rf"(?:\s(?:{KIND}))?"  # "the first reply"
-SIDES = {
-    "first": rf"{THING}\s?(?:first|1st|one|1|a|(?:ال)?اول[يى]?){AGAIN}",
-    "second": rf"{THING}\s?(?:second|2nd|two|2|b|(?:ال)?ثاني(?:ه)?){AGAIN}",
-    "tie": r"(?:it'?s )?(?:a )?(?:tied?|draw|equal(?:ly good)?|(?:the )?same(?!\sas)|both|neither|no difference)"
-    "|تعادل|متعادل(?:ان|تان|ين)|متساوي(?:ان|تان|ين)|سواء|لا فرق|كلاهما|كلتاهما|لا احد منهما",
-}
-OVERALLS: tuple[str, ...] = ("overall", "better", "winner", "verdict", "preference", "preferred", "best", "choice")
-OVERALLS += ("عموما", "الافضل", "الحكم", "الفائز", "بشكل عام", "المجمل", "اجمالا", "الاختيار", "التفضيل")
-SIDE = re.compile("|".join(rf"(?P<{side}>(?:{words}))(?!\w)" for side, words in SIDES.items()))
-IS_BETTER = r"\s?(?:is|was|هو|هي)?\s?(?:clearly |slightly |much )?(?:the )?(?:better|best|winner|wins|الافضل|افضل|احسن)"
-BEST = re.compile(
-    "|".join(
-        rf"(?P<{side}>(?<!\w)(?:{SIDES[side]})){IS_BETTER}(?!\w)(?!\s(?:in|at|by|في|من))"
-        for side in ("first", "second")
-    )
-)
-THERE = re.compile(r"""[\s:=*_"'`|(\[—–-]*""")
-# "A > B", "B < A": the sign says which.
-HELD = re.compile(
-    rf"(?<!\w)(?P<one>{SIDES['first']}|{SIDES['second']})\s?(?P<sign>>+|<+|=+|≈)\s?"
-    rf"(?P<other>{SIDES['first']}|{SIDES['second']})(?!\w)"
-)
-NEITHER = re.compile(r"(?<!\w)(?:neither|nor|ولا)\s\Z")
+# Behind "the first is better": by what, so that it is no verdict as a whole.
+BY_ONE = re.compile(r"\s(?:in|at|by|on|for|في|من حيث|من ناحيه)(?!\w)")
+UNTIL_REASON = re.compile(r"(?:(?!(?<!\w)(?:because|since|as it|لان\w*|بسبب)(?!\w))[^.\n!?؟;])*")
+THAN = rf"(?:\s(?:than|من)\s(?:{SIDES['first']}|{SIDES['second']}))?"
+BY_EVERY = re.compile(rf"{THAN}\s(?:by|in|on|at|across|for|في|ب|من حيث)?\s?(?:{EVERY.pattern})")
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,12 @@ def read_verdicts(reply: str, criteria: Sequence[Criterion]) -> Verdicts:
     The verdict as a whole may stand without a name, where nothing else stands in the reply.
     """
     names = [*(one.name for one in criteria), OVERALL]
-    said = said_in(reply)
+    said = said_in(first_turn(reply))
     if isinstance(said, Fault):
         return Verdicts(dict.fromkeys(names), dict.fromkeys(names, str(said)))
     plain: Plain = (*((one.name, one.names, ()) for one in criteria), (OVERALL, OVERALLS, ()))
     claims: dict[str, list[Claim]] = {name: [] for name in names}
-    _gather_verdicts(said, vocabulary(plain), claims)
+    _Said(said, vocabulary(plain)).gather(claims)
     values, why = {}, {}
     for name, several in claims.items():
         found = sorted({str(one) for one in several})
@@ -72,32 +71,140 @@ def read_verdicts(reply: str, criteria: Sequence[Criterion]) -> Verdicts:
     return Verdicts(values, why)
 
 
-def _gather_verdicts(text: str, known: Vocabulary, claims: dict[str, list[Claim]]) -> None:
-    own = ReplyText(text, known, cut=False)
-    spans = []
-    for start, end, pairs in objects(text):
-        of_object(pairs, known, lambda _, value: _side_of(value), claims)
-        spans.append((start, end))
-    own.blank(spans, "\n")
-    own.text = re.sub(r"[^\S\n]+", " ", re.sub(r"\s*\n\s*", "\n", own.text))
-    for one in own.mentions():
+class _Said:
+    """One reply on a pair in its normal form, and the verdicts in it."""
+
+    def __init__(self, text: str, known: Vocabulary):
+        self.known = known
+        self.own = ReplyText(text, known, cut=False)
+        # Whether it gives scores, so that a 1 or a 2 is no side.
+        self.scored = bool(re.search(rf"{known.mention.pattern}[\s\"'*_:=|(]{{1,6}}[03-9](?!\w)", text))
+
+    def gather(self, claims: dict[str, list[Claim]]) -> None:
+        """Add every verdict to those of its name."""
+        text, own, spans = self.own.text, self.own, []
+        for start, end, pairs in objects(text):
+            spans.append((start, end))
+            if not (SUPPOSED.search(text[max(0, start - 300) : start]) or SUPPOSED_BEHIND.match(text, end)):
+                of_object(pairs, self.known, lambda _, value: self._in_json(value), claims)
+        own.blank(spans, "\n")
+        self._columns()
+        own.text = cleared(re.sub(r"[^\S\n]+", " ", re.sub(r"\s*\n\s*", "\n", own.text)))
+        mentions = own.mentions()
+        for one in mentions:
+            if claim := self._beside(one):
+                claims[self._whose(one, mentions)].append(claim)
+        self._concluded(mentions, claims)
+        self._for_every(mentions, claims)
+        if not claims[OVERALL]:
+            self._unnamed(mentions, claims[OVERALL])
+
+    def _in_json(self, value: Any) -> list[Claim]:
+        if self.scored and str(value).strip().isdigit():
+            return [Fault(f"no side: {str(value)[:40]!r}")]
+        return _side_of(value)
+
+    def _columns(self) -> None:
+        """Make lines of a table with one column for the winner: "| fluency | 4 | 3 | first |" -> "fluency: first"."""
+        lines, column, width = self.own.text.split("\n"), None, 0
+        for number, line in enumerate(lines):
+            cells = [cell.strip(" *_`") for cell in line.strip().strip("|").split("|")]
+            if len(cells) < 3:
+                column = None
+                continue
+            winning = [place for place, cell in enumerate(cells) if WINNING.fullmatch(cell)]
+            if len(winning) == 1 and winning[0] > 0:
+                column, width = winning[0], len(cells)
+                lines[number] = ""
+            elif column is not None and len(cells) == width and self.known.criterion(cells[0]):
+                lines[number] = f"{cells[0]}: {cells[column]}"
+        self.own.text = "\n".join(lines)
+
+    def _beside(self, one: Mention) -> Claim | None:
+        """The side that stands behind a name; a fault where the line goes on to doubt it."""
+        own = self.own
         there = THERE.match(own.text, one.end)
         place = there.end() if there else one.end
-        if held := HELD.match(own.text, place):
-            claims[one.name].append(_held(held))
-            continue
-        for at in (place, own.skip(one.end, one.heading)):
+        comma = re.compile(r"[*_]*, ").match(own.text, one.end) if one.name == OVERALL else None
+        for at in (place, own.skip(one.end, one.heading), comma.end() if comma else place):
+            if "\n" in own.text[one.end : at] and not one.heading:
+                continue
+            if held := HELD.match(own.text, at):
+                return self._sure(_held(held), held.end())
+            best = BEST.match(own.text, at)
+            if best and not (one.name == OVERALL and BY_ONE.match(own.text, best.end())):
+                return self._sure(_side(best), best.end())
+            more = BEST_AT_THIS.match(own.text, at) if one.name != OVERALL else None
+            if more:
+                return self._sure(_side(more), more.end())
             found = SIDE.match(own.text, at)
-            if found and BEHIND.match(own.text, found.end()):
-                claims[one.name].append(str(found.lastgroup))
-                break
-    if not claims[OVERALL]:
-        bare = own.text.strip(" \n\t[](){}<>*_`\"'.!«»")
+            if found and SIDE_ENDS.match(own.text, found.end()) and not (self.scored and found[0].isdigit()):
+                return self._sure(str(found.lastgroup), found.end())
+        return None
+
+    def _sure(self, claim: Claim, end: int) -> Claim:
+        line = self.own.text[end : end + 80].partition("\n")[0]
+        asks = re.match(r"[^.!\n]{0,80}?[?؟]", line)
+        unsure = asks or DOUBT.search(line) or IF_SO.search(re.split(r"[.!؛;]", line)[0])
+        return Fault("no side: the writer is in doubt") if unsure else claim
+
+    def _line(self, at: int) -> int:
+        return self.own.text.rfind("\n", 0, at) + 1
+
+    def _whose(self, one: Mention, mentions: Sequence[Mention]) -> str:
+        """A word such as "winner" in a line that begins with a criterion speaks of that criterion."""
+        if one.name != OVERALL or one.heading:
+            return one.name
+        start = self._line(one.start)
+        heads = [each for each in mentions if each.heading and start <= each.start < one.start]
+        return heads[-1].name if heads else one.name
+
+    def _concluded(self, mentions: Sequence[Mention], claims: dict[str, list[Claim]]) -> None:
+        """Add what the line of a criterion ends with: "الاول اقل سلاسه من الثاني، فالافضل الثاني"."""
+        for one in mentions:
+            if not one.heading or claims[one.name]:
+                continue
+            line = self.own.text[one.end : one.end + 300].partition("\n")[0]
+            if found := [*CONCLUDES.finditer(line)]:
+                claims[one.name].append(str(found[-1].lastgroup))
+            elif re.search(r"[,،] ?(?:so )?(?:it's )?(?:a )?(?:تعادل|tie)[.!]?\Z", line):
+                claims[one.name].append("tie")
+
+    def _for_every(self, mentions: Sequence[Mention], claims: dict[str, list[Claim]]) -> None:
+        """Add a verdict that is said of all criteria, with the exceptions that its sentence names."""
+        text = self.own.text
+        for best in itertools.chain(BEST.finditer(text), TIED.finditer(text)):
+            behind = BY_EVERY.match(text, best.end())
+            if not behind or _denied(text, best):
+                continue
+            end = re.compile(r"[^.\n!?؟]*").match(text, behind.end())
+            stop = end.end() if end else len(text)
+            apart = EXCEPT.search(text, behind.end(), stop)
+            left_out = {one.name for one in mentions if apart and apart.end() <= one.start < stop}
+            for name, several in claims.items():
+                if name not in left_out and (name != OVERALL or not several):
+                    several.append("tie" if best.re is TIED else _side(best))
+
+    def _unnamed(self, mentions: Sequence[Mention], claims: list[Claim]) -> None:
+        """Add a verdict as a whole that stands without a name, and in no sentence about a criterion."""
+        text = self.own.text
+        bare = text.strip(" \n\t[](){}<>*_`\"'.!«»")
         if found := SIDE.fullmatch(bare):
-            claims[OVERALL].append(str(found.lastgroup))
+            claims.append(str(found.lastgroup))
         if held := HELD.fullmatch(bare):
-            claims[OVERALL].append(_held(held))
-        claims[OVERALL] += [str(found.lastgroup) for found in BEST.finditer(own.text) if not _denied(own.text, found)]
+            claims.append(_held(held))
+        about = [one.start for one in mentions if one.name != OVERALL]
+        for found in BEST.finditer(text):
+            start = max(text.rfind(sign, 0, found.start()) for sign in "\n.!?؟;") + 1
+            rest = UNTIL_REASON.match(text, found.end())
+            stop = rest.end() if rest else len(text)
+            if _denied(text, found) or any(start <= one < stop for one in about) or BY_ONE.match(text, found.end()):
+                continue
+            claims.append(self._sure(_side(found), found.end()))
+
+
+def _side(found: re.Match[str]) -> str:
+    return str(found.lastgroup).strip("_")
 
 
 def _held(found: re.Match[str]) -> Claim:
@@ -111,7 +218,7 @@ def _held(found: re.Match[str]) -> Claim:
 def _denied(text: str, found: re.Match[str]) -> bool:
     """Whether what stands before a praise takes it back: "I do not think the first is better"."""
     before = text[max(0, found.start() - 60) : found.start()]
-    return bool(NEGATED.search(before) or NEITHER.search(before))
+    return bool(DENIED.search(before) or NEITHER.search(before))
 
 
 def _side_of(value: Any) -> list[Claim]:
@@ -120,5 +227,12 @@ def _side_of(value: Any) -> list[Claim]:
         return [one for v in inner for one in _side_of(v)]
     if isinstance(value, bool) or not isinstance(value, int | str):
         return [Fault("no side")]
-    found = SIDE.fullmatch(" ".join(str(value).split()).strip(" []()*_`\"'."))
-    return [str(found.lastgroup) if found else Fault(f"no side: {str(value)[:40]!r}")]
+    said = " ".join(str(value).split()).strip(" []*_`\"'.")
+    aside = ASIDE_OF_SIDE.fullmatch(said)
+    found = [SIDE.fullmatch(one.strip(" ()")) for one in (aside.groups() if aside else (said,))]
+    sides = {str(one.lastgroup) for one in found if one}
+    if found[0] and len(sides) == 1:
+        return [*sides]
+    if held := HELD.fullmatch(said):
+        return [_held(held)]
+    return [Fault(f"no side: {str(value)[:40]!r}")]

@@ -21,7 +21,9 @@ from mashq import __version__, arabic
 from mashq.encode import open_token_encoder
 from mashq.metrics.bertscore import Match, bertscore_items
 from mashq.metrics.rouge import rouge_items
+from mashq.places import file_place
 from mashq.rows import MashqError, expected_got
+from mashq.shards import write_whole
 
 __all__ = ["BaselineSettings", "Floor", "MeasuredBaseline", "measure_baseline", "texts_of_file", "write_baseline"]
 
@@ -213,11 +215,14 @@ def texts_of_file(path: Path | str, text_field: str = "text", licence: str | Non
 def write_baseline(made: MeasuredBaseline, path: Path | str) -> None:
     """Lines LAYER,P,R,F; the header line holds, after its names, all that was known when they were made.
 
-    It stands there because bert_score takes lines by their number and would not pass over a comment.
+    It stands there because bert_score takes lines by their number and would not pass over a comment. The file's folder
+    is made. Raises MashqError where the file cannot be written.
     """
+    place = file_place(path, "baseline", option="")
     lines = [f"LAYER,P,R,F # {_comment(made)}"]
     lines += [f"{one.layer},{one.precision:.8f},{one.recall:.8f},{one.f1:.8f}" for one in made.floors]
-    Path(path).expanduser().write_text("\n".join(lines) + "\n", "utf-8")
+    with write_whole(place) as partial:
+        partial.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def _comment(made: MeasuredBaseline) -> str:

@@ -18,8 +18,11 @@ LONGEST_PERIOD = 100  # words in the unit of a loop: a repeated paragraph
 LEAST_TURNS = 3  # a unit said three times over, without anything between
 RUN = 4  # words in the runs by which loops are found
 LEAST_REPEATED = 8  # words said again; "يا رب يا رب يا رب" says four again and is no loop
-# One to four letters repeated twenty times without a space: "ههههههه..."; a ruler of dashes is no loop.
-LETTER_LOOP = re.compile(r"(\w{1,4}?)\1{19,}")
+# One to four characters repeated twenty times without a space, a letter among them: "ههههههه...", "هـهـهـ...". Rulers
+# of dashes, blanks of a form (___), a stretched word (الحمـــد) and long numbers (0.333..., 10000...) are no loops.
+LETTER_LOOP = re.compile(rf"((?=[\d_{arabic.TATWEEL}]{{0,3}}[^\W\d_{arabic.TATWEEL}])\w{{1,4}}?)\1{{19,}}")
+# What `arabic.words` takes for a word though nothing is written there: tatweel alone, whatever marks it bears.
+_STROKE = re.compile(f"[{arabic.TATWEEL}{arabic.TASHKEEL}{arabic.MADDA}{arabic.BIDI}{arabic.ZERO_WIDTH}_]+")
 MOST_FOREIGN = 0.5  # share of letters of other scripts above which a reply is in the wrong script
 
 
@@ -27,7 +30,7 @@ MOST_FOREIGN = 0.5  # share of letters of other scripts above which a reply is i
 class Health:
     """The state of one reply."""
 
-    empty: bool  # not one word
+    empty: bool  # not one word; a stroke of tatweel is none
     cut: bool  # ended by the limit of new tokens
     looping: bool  # see `is_looping`
     non_arabic: float | None  # share of its letters that are not Arabic script, 0..1; None where it has no letter
@@ -58,7 +61,7 @@ def check(
 def _one(reply: str, finish: str, asked: str | None) -> Health:
     from mashq.variety_asked import is_other  # brings SciPy, which a report does without
 
-    words = arabic.words(reply)
+    words = _written(reply)
     has_letters = any(mark.isalpha() for mark in reply if mark != arabic.TATWEEL)  # "1945" is in no script
     return Health(
         not words,
@@ -70,14 +73,19 @@ def _one(reply: str, finish: str, asked: str | None) -> Health:
     )
 
 
+def _written(text: str) -> list[str]:
+    return [word for word in arabic.words(text) if not _STROKE.fullmatch(word)]
+
+
 def is_looping(text: str, words: Sequence[str] | None = None) -> bool:
     """Whether some unit of 1 to 100 words is said at least 3 times in a row, 8 words or more of it again.
 
-    Also true for 1 to 4 letters repeated 20 times in a row. A refrain with other words between is no loop.
+    Also true for 1 to 4 characters, a letter among them, repeated 20 times in a row. A refrain with other words between
+    is no loop; nor are strokes, blanks and long numbers, of which no letter is repeated.
     """
     if LETTER_LOOP.search(text):
         return True
-    said = arabic.words(text) if words is None else words
+    said = _written(text) if words is None else words
     return word_loop(said) is not None
 
 

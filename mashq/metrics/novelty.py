@@ -1,10 +1,27 @@
-"""What a reply took from the training text: the longest copied span, and the share of n-grams that are new.
+"""What a reply repeats: the share of its n-grams that are new, and the longest span it took from the training text.
 
-n-gram novelty after McCoy et al. 2023 (TACL 11, "How Much Do Language Models Copy From Their Training Data?"):
-the share of a text's n-grams that do not occur in the training data. It is not a measure of quality, random words score
-1: read it beside the novelty of the human references at the same n.
+n-gram novelty after McCoy et al. 2023 (TACL 11, "How Much Do Language Models Copy From Their Training Data? Evaluating
+Linguistic Novelty in Text Generation Using RAVEN"), counted as the authors' code does (tommccoy1/raven: README and
+src/analysis):
 
-Both come from one exact index, a suffix array of the training words: no n-gram is hashed, so none is mistaken.
+* **Against what.** `training+context` is the main number, as in the paper: an n-gram is novel where it stands neither
+  in the training text nor in its context. `training` and `context` alone are further numbers, with signatures of their
+  own: against training alone a reply that says one new phrase for ever is all novel.
+* **Context** is every word before the n-gram's last one: the prompt's, then the reply's, as one run of words. So an
+  earlier occurrence may overlap the n-gram (the second "a a" of "a a a" is no longer new) and may begin in the prompt.
+  (Without a prompt the authors' code takes an n-gram that is the whole reply so far for known; here it is new.)
+* **Which n-grams.** Those wholly in the reply; one that begins in the prompt is not counted. Each occurrence counts,
+  not each different n-gram. n is 1 to 10, which the authors find enough; a reply shorter than n has none of that n.
+* **Words, not tokens** of a model, so that systems with different tokenizers compare: those of a profile, in its
+  normal form, without punctuation and case. The authors' code takes whatever white space parts, marks and case too.
+* **Training** is the texts that the index was given, and no span crosses from one into the next (in the authors' code
+  an end token parts the lines). What a model saw before it was tuned is not among them.
+
+The longest copied span is looked for in the training text alone, never in the context.
+
+Novelty is no measure of quality: random words score 1. Read it beside that of the human references at the same n.
+
+Nothing is hashed, so no n-gram is mistaken: training is a suffix array, context numbers each n-gram by its place.
 """
 
 from __future__ import annotations
@@ -18,11 +35,12 @@ from mashq.metrics.profile import ARABIC, Profile
 from mashq.metrics.score import Score, ratio_score, sign
 from mashq.rows import MashqError, expected_got
 
-__all__ = ["ORDERS", "Copied", "TrainingIndex", "longest_copied", "novel_counts", "novelty"]
+__all__ = ["AGAINST", "ORDERS", "Copied", "TrainingIndex", "longest_copied", "novel_counts", "novelty"]
 
-ORDERS = range(1, 11)  # the n of McCoy et al., figure 2
+ORDERS = range(1, 11)  # of the authors' README: enough "to give a reasonably clear sense of the model's novelty"
+AGAINST = ("training+context", "training", "context")  # where an n-gram must not stand to be novel; the main one first
 _UNKNOWN = -1  # a word that the training text does not have
-_BATCH = 512  # texts normalised at a time
+_BATCH = 512  # texts looked into at a time: memory does not grow with their number
 
 
 @dataclass(frozen=True)
@@ -64,22 +82,25 @@ class TrainingIndex:
         order = _suffix_order(tokens)
         return cls(profile, count, len(tokens) - count, vocabulary, tokens, order)
 
-    def copied_lengths(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """For each text, for each of its words: how many words from there on stand so in one training text."""
+    def copied_lengths(self, texts: Sequence[str], longest: int | None = None) -> list[np.ndarray]:
+        """For each text, for each of its words: how many words from there on, up to `longest`, one training text has.
+
+        Time grows with the words times how many of them are copied in a row: `longest` bounds that.
+        """
         if not len(texts):
             return []
         numbered = self.profile.numbered(texts)
         known = np.array([self.vocabulary.get(word, _UNKNOWN) for word in numbered.vocabulary], dtype=np.int64)
         # An unknown word closes every text, so that no match runs into the next one.
         query = np.insert(known[numbered.numbers], numbered.offsets[1:], _UNKNOWN)
-        lengths = _match_lengths(self.tokens, self.order, query)
+        lengths = _match_lengths(self.tokens, self.order, query, len(query) if longest is None else longest)
         ends = numbered.offsets[1:] + np.arange(1, len(texts) + 1)
         return [part[:-1] for part in np.split(lengths, ends[:-1])]
 
 
 @dataclass(frozen=True)
 class Copied:
-    """The longest span of a reply that stands word for word in the training text."""
+    """The longest span of a reply that stands word for word in one training text (what the prompt has is not asked)."""
 
     words: int
     of: int  # words in the reply
@@ -87,7 +108,7 @@ class Copied:
 
 
 def longest_copied(replies: Sequence[str], index: TrainingIndex) -> list[Copied]:
-    """One `Copied` per reply; the first of equally long spans. A reply without words copied nothing: 0 of 0."""
+    """One `Copied` from training per reply; the first of equally long spans. A reply without words: 0 of 0."""
     found = []
     for words, lengths in zip(index.profile.words(replies), index.copied_lengths(replies), strict=True):
         start = int(lengths.argmax()) if len(lengths) else 0
@@ -97,54 +118,107 @@ def longest_copied(replies: Sequence[str], index: TrainingIndex) -> list[Copied]
 
 
 def novel_counts(
-    replies: Sequence[str], index: TrainingIndex, orders: Sequence[int] = ORDERS
-) -> tuple[np.ndarray, np.ndarray]:
-    """n-grams of each reply that the training text does not have, and all its n-grams: two (replies, orders) arrays.
+    replies: Sequence[str], prompts: Sequence[str], index: TrainingIndex, orders: Sequence[int] = ORDERS
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Novel n-grams of each reply against each of `AGAINST`, and all its n-grams: (replies, orders) arrays of counts.
 
-    Repeated n-grams count each time, as in McCoy et al. Raises MashqError for an n that is not a whole number from 1.
+    `prompts` are what was said before each reply ("" = nothing): the turns of the conversation, parted by white space.
+    Raises MashqError for an n that is not a whole number from 1, and unless there is one prompt per reply.
     """
     for n in orders:
         if n < 1 or n != int(n):
             raise MashqError(expected_got("novelty: orders", "whole numbers from 1", str(n), "n is a number of words."))
-    novel = np.zeros((len(replies), len(orders)), dtype=np.int64)
-    total = np.zeros_like(novel)
-    for row, lengths in enumerate(index.copied_lengths(replies)):
-        for column, n in enumerate(orders):
-            starts = lengths[: max(0, len(lengths) - n + 1)]
-            total[row, column] = len(starts)
-            novel[row, column] = int((starts < n).sum())
+    if len(prompts) != len(replies):
+        raise MashqError(expected_got("novelty: prompts", f"{len(replies)}, one per reply", str(len(prompts))))
+    novel = {against: np.zeros((len(replies), len(orders)), dtype=np.int64) for against in AGAINST}
+    total = np.zeros((len(replies), len(orders)), dtype=np.int64)
+    for start in range(0, len(replies), _BATCH):
+        some = slice(start, start + _BATCH)
+        known = _known_lengths(replies[some], prompts[some], index, int(max(orders, default=0)))
+        sizes = np.array([len(lengths) for lengths in known["training"]])
+        place = np.repeat(np.arange(len(sizes)), sizes)
+        left = np.repeat(np.cumsum(sizes), sizes) - np.arange(sizes.sum())  # words from here to the reply's end
+        for against, parts in known.items():
+            lengths = np.concatenate(parts)
+            for column, n in enumerate(orders):
+                fresh = place[(left >= n) & (lengths < n)]
+                novel[against][some, column] = np.bincount(fresh, minlength=len(sizes))
+        total[some] = np.maximum(sizes[:, None] - np.array(orders, dtype=np.int64) + 1, 0)
     return novel, total
 
 
 def novelty(
     replies: Sequence[str],
+    prompts: Sequence[str],
     index: TrainingIndex,
     orders: Sequence[int] = ORDERS,
     *,
     groups: Sequence[str | None] | None = None,
     seed: int = 0,
-) -> dict[int, Score]:
-    """The share of novel n-grams for each n, over all replies, with its interval over groups.
+) -> dict[str, dict[int, Score]]:
+    """For each of `AGAINST` the share of novel n-grams by n, over all replies, with its interval over groups.
 
-    An n for which no reply is long enough has no score and is left out. Raises MashqError where there is no reply,
-    and for an n below 1.
+    An n for which no reply is long enough has no score and is left out. `prompts` as in `novel_counts`. Raises
+    MashqError where there is no reply, unless there is one prompt per reply, and for an n below 1.
     """
     if not len(replies):
         raise MashqError(expected_got("novelty", "at least one reply", "none", "An empty set has no score."))
-    novel, total = novel_counts(replies, index, orders)
-    scores = {}
-    for column, n in enumerate(orders):
-        if total[:, column].any():
-            scores[n] = ratio_score(
-                novel[:, column],
+    novel, total = novel_counts(replies, prompts, index, orders)
+    return {
+        against: {
+            n: ratio_score(
+                novel[against][:, column],
                 total[:, column],
                 name=f"novelty{n}",
-                signature=sign(f"novelty{n}", "mccoy2023", index.profile.signature),
+                signature=sign(f"novelty{n}", "mccoy2023", f"against:{against}", index.profile.signature),
                 groups=groups,
                 bounds=(0.0, 1.0),
                 seed=seed,
             )
-    return scores
+            for column, n in enumerate(orders)
+            if total[:, column].any()
+        }
+        for against in AGAINST
+    }
+
+
+def _known_lengths(
+    replies: Sequence[str], prompts: Sequence[str], index: TrainingIndex, longest: int
+) -> dict[str, list[np.ndarray]]:
+    """For each word of each reply, how many words from there on are not new, against each of `AGAINST`.
+
+    An n-gram of up to `longest` words from there is novel exactly where this is below n.
+    """
+    training = index.copied_lengths(replies, longest)
+    context = _earlier_lengths(replies, prompts, index.profile, longest)
+    union = [np.maximum(*both) for both in zip(training, context, strict=True)]
+    return dict(zip(AGAINST, (union, training, context), strict=True))
+
+
+def _earlier_lengths(
+    replies: Sequence[str], prompts: Sequence[str], profile: Profile, longest: int
+) -> list[np.ndarray]:
+    """For each reply, for each of its words: how many words from there on, up to `longest`, began before as well.
+
+    Every n-gram of prompt and reply gets the number that its first n - 1 words and its last one have together, and all
+    but the first of a number occurred before. Round n walks only those whose n - 1 words stand twice in their text.
+    """
+    numbered = profile.numbered([text for pair in zip(prompts, replies, strict=True) for text in pair])
+    words, offsets = numbered.numbers, numbered.offsets
+    sizes = np.diff(offsets[::2])  # words of prompt and reply together
+    ends = np.repeat(offsets[2::2], sizes)
+    lengths = np.zeros(len(words), dtype=np.int64)
+    alive = np.arange(len(words))
+    key = np.repeat(np.arange(len(sizes)), sizes) * len(numbered.vocabulary) + words  # a text's words are its own
+    for n in range(1, longest + 1):
+        _, first, names, times = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
+        lengths[alive[first[names] < np.arange(len(alive))]] = n
+        stay = (times[names] > 1) & (alive + n < ends[alive])
+        alive, names = alive[stay], names[stay]
+        if not len(alive):
+            break
+        key = names * len(numbered.vocabulary) + words[alive + n]
+    return [lengths[start:end] for start, end in zip(offsets[1::2], offsets[2::2], strict=True)]
 
 
 def _batches(texts: Iterable[str]) -> Iterable[list[str]]:
@@ -179,8 +253,8 @@ def _suffix_order(tokens: np.ndarray) -> np.ndarray:
         width *= 2
 
 
-def _match_lengths(tokens: np.ndarray, order: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """For each position of `query`, the length of the longest span from there that occurs in `tokens`.
+def _match_lengths(tokens: np.ndarray, order: np.ndarray, query: np.ndarray, longest: int) -> np.ndarray:
+    """For each position of `query`, the length of the longest span from there that occurs in `tokens`, up to `longest`.
 
     All positions walk at once: step d narrows each one's interval of the sorted suffixes to those whose word d is the
     query's, and a position leaves when its interval is empty.
@@ -189,7 +263,7 @@ def _match_lengths(tokens: np.ndarray, order: np.ndarray, query: np.ndarray) -> 
     alive = np.arange(len(query))
     low, high = np.zeros(len(query), dtype=np.int64), np.full(len(query), len(order))
     depth = 0
-    while len(alive):
+    while len(alive) and depth < longest:
         wanted = query[alive + depth]  # in bounds: an unknown word ends every walk
         first = _boundary(tokens, order, low, high, wanted, depth)
         last = _boundary(tokens, order, first, high, wanted + 1, depth)

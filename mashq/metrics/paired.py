@@ -7,34 +7,31 @@ and asks how often the difference is as large as the one observed (the sign-flip
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mashq.metrics.detectable import Louder, louder_yes, smallest_detectable
 from mashq.metrics.resample import (
     ROUNDS,
     Bounds,
+    Drawn,
     Numbers,
     checked,
     cluster_codes,
     cluster_sums,
-    freedom,
     interval,
-    jackknife_error,
-    quantile_t,
     ratio_pulls,
 )
 from mashq.metrics.score import sign
+from mashq.metrics.strata import stratified
 from mashq.rows import MashqError, expected_got
 
-__all__ = ["EXACT_CLUSTERS", "FLIPS", "POWER", "Comparison", "compare", "compare_ratio", "holm"]
+__all__ = ["EXACT_CLUSTERS", "FLIPS", "Comparison", "compare", "compare_ratio", "compare_strata", "holm", "least_p"]
 
 FLIPS = 10_000  # random rounds of the permutation test
 EXACT_CLUSTERS = 14  # up to so many clusters that differ, all 2^k swaps are tried instead (16,384)
-POWER, ALPHA = 0.8, 0.05  # of the smallest detectable difference; two-sided
-SIMULATED = 30  # effective clusters below which that is found by simulating the test itself
-_DRAWS, _SWAPS, _EXACT = 200, 256, 8  # simulated data sets; swaps of each; clusters up to which all 2^k are tried
 _CELLS = 2_000_000  # swaps held at a time, 8 bytes each
 _TIE = 1e-12  # two items' scores nearer than this are a tie
 
@@ -50,7 +47,9 @@ class Comparison:
     low: float | None  # 95 % interval of the difference; None where nothing tells how far off it could be
     high: float | None
     p: float | None  # two-sided, never 0
-    effect: float | None  # mean / standard deviation of the items' differences (d_z); None where that has no spread
+    # Mean / standard deviation of the items' differences (d_z), for a ratio of what each item adds to the difference;
+    # None where that has no spread, and where items do not weigh the same.
+    effect: float | None
     wins: int  # items on which a is better
     ties: int
     losses: int
@@ -86,11 +85,8 @@ def compare(
     codes = cluster_codes(len(left), groups, metric)
     columns = cluster_sums(codes, left, ones, right, ones)
     width = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
-    grouped = groups is not None
-    better = higher_is_better
-    return _comparison(
-        metric, columns, left - right, grouped=grouped, better=better, seed=seed, tested=tested, width=width
-    )
+    found = _Settled(groups is not None, higher_is_better, seed, tested, width, louder_yes(left, right))
+    return _comparison(metric, columns, left - right, left - right, found)
 
 
 def compare_ratio(
@@ -108,8 +104,8 @@ def compare_ratio(
     """Compare two ratios of sums, such as bits per byte: sum(a) / sum(over) minus sum(b) / sum(b_over).
 
     `a` and `b` are the items' numerators (bits), `over` their denominators (bytes), shared by both systems unless
-    `b_over` is given (tokens of two tokenizers). Test and interval are those of the difference of the ratios, by
-    cluster; effect, wins, ties and losses are counted on the items' own ratios.
+    `b_over` is given (tokens of two tokenizers). Test, interval and effect are those of the difference of the ratios;
+    wins, ties and losses are counted on the items' own ratios.
 
     Raises MashqError as `compare` does, and for a denominator that is not above 0.
     """
@@ -123,8 +119,53 @@ def compare_ratio(
     codes = cluster_codes(len(left), groups, metric)
     columns = cluster_sums(codes, left, left_over, right, right_over)
     items = left / left_over - right / right_over
-    better, grouped = higher_is_better, groups is not None
-    return _comparison(metric, columns, items, grouped=grouped, better=better, seed=seed, tested=tested)
+    each = np.stack([left, left_over, right, right_over], axis=1)
+    spread = _difference(each.sum(axis=0)[None]) + len(left) * _pulls(each)[0]
+    return _comparison(metric, columns, items, spread, _Settled(groups is not None, higher_is_better, seed, tested))
+
+
+def compare_strata(
+    a: Numbers,
+    b: Numbers,
+    strata: Sequence[np.ndarray],
+    over: Numbers | None = None,
+    *,
+    metric: str = "score",
+    groups: Sequence[str | None] | None = None,
+    higher_is_better: bool = True,
+    bounds: Bounds | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two systems' means over strata, such as tasks that count once each however many items they have.
+
+    `strata` are the positions of each one's items: none empty, and each item in one of them. A stratum's score is the
+    mean of its items, or with `over` the ratio of its sums. The test swaps whole groups, a group's items in every
+    stratum with it, and the interval draws them. Items do not weigh the same, so there is no effect size.
+
+    Raises MashqError as `compare_ratio` does, and for strata that are not a partition of the items.
+    """
+    left, right = _same_items(a, b, metric)
+    under, _ = _same_items(np.ones_like(left) if over is None else over, left, f"{metric}: denominators")
+    _check_strata(strata, len(left), metric)
+    if (small := np.flatnonzero(under <= 0)).size:
+        raise MashqError(expected_got(f"{metric}: item {small[0]}", "a denominator above 0", "0 or less"))
+    each = np.zeros(len(left))  # under these weights the ratio of all sums is the mean over strata
+    for places in strata:
+        each[places] = under.sum() / (len(strata) * under[places].sum())
+    codes = cluster_codes(len(left), groups, metric)
+    columns = cluster_sums(codes, left * each, under, right * each, under)
+    width = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
+    how = _Settled(groups is not None, higher_is_better, seed, True, width)
+    drawn = stratified(left - right, under, strata, codes)
+    items = (left - right) / under
+    return replace(_comparison(metric, columns, items, items, how, drawn), effect=None)
+
+
+def _check_strata(strata: Sequence[np.ndarray], n: int, metric: str) -> None:
+    held = np.sort(np.concatenate([np.asarray(places, dtype=np.int64) for places in (*strata, [])]))
+    if not all(len(places) for places in strata) or not np.array_equal(held, np.arange(n)):
+        expected = f"each of {n} items in one stratum, and none empty"
+        raise MashqError(expected_got(f"{metric}: strata", expected, f"{len(strata)} strata of {len(held)} items"))
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -144,6 +185,14 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def least_p(groups: int) -> float:
+    """The smallest p that the paired test can give with so many clusters, whatever the difference.
+
+    Of all 2^groups swaps two, none and all, reach any difference; drawn at random, p is at least 1 / (rounds + 1).
+    """
+    return 2.0 ** (1 - groups) if groups <= EXACT_CLUSTERS else 1 / (FLIPS + 1)
+
+
 def _same_items(a: Numbers, b: Numbers, what: str) -> tuple[np.ndarray, np.ndarray]:
     left, right = checked(a, f"{what} of a"), checked(b, f"{what} of b")
     if len(left) != len(right):
@@ -152,23 +201,36 @@ def _same_items(a: Numbers, b: Numbers, what: str) -> tuple[np.ndarray, np.ndarr
     return left, right
 
 
+@dataclass(frozen=True)
+class _Settled:
+    """How two systems are compared, whatever their scores are."""
+
+    grouped: bool
+    higher_is_better: bool
+    seed: int
+    tested: bool
+    width: Bounds | None = None  # of the difference of two items
+    louder: Louder | None = None
+
+
 def _comparison(
     metric: str,
     columns: np.ndarray,
     items: np.ndarray,
-    *,
-    grouped: bool,
-    better: bool,
-    seed: int,
-    tested: bool,
-    width: Bounds | None = None,
+    spread: np.ndarray,
+    how: _Settled,
+    drawn: Drawn | None = None,
 ) -> Comparison:
-    """`columns`: (clusters, [a's numerator, a's denominator, b's numerator, b's denominator]); `items`: a minus b."""
+    """`columns`: (clusters, [a's numerator, a's denominator, b's numerator, b's denominator]); `items`: a minus b.
+
+    The columns are what is swapped; they are drawn too, unless `drawn` is given. `spread`: numbers of the items, whose
+    mean is the difference.
+    """
     difference = float(_difference(columns.sum(axis=0)[None])[0])
-    pulls, weights = _pulls(columns)
-    found = interval(columns, _difference, pulls, weights, seed=seed, bounds=width)
+    drawn = drawn or Drawn(columns, _difference, *_pulls(columns))
+    found = interval(drawn, seed=how.seed, bounds=how.width)
     ahead, behind = int((items > _TIE).sum()), int((items < -_TIE).sum())
-    wins, losses = (ahead, behind) if better else (behind, ahead)
+    wins, losses = (ahead, behind) if how.higher_is_better else (behind, ahead)
     return Comparison(
         metric=metric,
         n=len(items),
@@ -176,18 +238,18 @@ def _comparison(
         difference=difference,
         low=found.low,
         high=found.high,
-        p=_swap_p(columns, seed) if tested else None,
-        effect=_effect(items),
+        p=_swap_p(columns, how.seed) if how.tested else None,
+        effect=_effect(spread),
         wins=wins,
         ties=len(items) - wins - losses,
         losses=losses,
-        smallest_detectable=_smallest_detectable(columns, pulls, weights, seed) if tested else None,
+        smallest_detectable=_detectable(columns, drawn, how) if how.tested else None,
         signature=sign(
             metric,
-            f"test:swap{FLIPS}" if tested else "",
+            f"test:swap{FLIPS}" if how.tested else "",
             f"ci:bootstrap{ROUNDS}",
-            "by:group" if grouped else "",
-            f"seed:{seed}",
+            "by:group" if how.grouped else "",
+            f"seed:{how.seed}",
         ),
         interval_by=found.by,
     )
@@ -244,73 +306,7 @@ def _pulls(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ours - theirs, (our_weights + their_weights) / 2
 
 
-def _smallest_detectable(columns: np.ndarray, pulls: np.ndarray, weights: np.ndarray, seed: int) -> float | None:
-    """The true difference that the test finds four times in five; None where the data cannot tell it.
-
-    With many clusters (t at 0.975 + t at 0.8) standard errors (Bloom 1995); with fewer than `SIMULATED` effective ones
-    the test itself is simulated, because there a large cluster, or the coarse p of few swaps, changes what it can find.
-
-    The noise is taken to be what it is at the difference seen. Power was 72 to 81 % in simulations of normal
-    differences, but 61 and 71 % of 50 and 200 yes-or-no items, a fifth of them right: there a true difference makes
-    more noise than none (docs/benchmarks/statistics.md).
-    """
+def _detectable(columns: np.ndarray, drawn: Drawn, how: _Settled) -> float | None:
     differ = int(np.any(columns[:, :2] != columns[:, 2:], axis=1).sum())
-    if 2.0 ** (1 - differ) >= ALPHA:
-        return None
     scale = float(np.abs(columns[:, 0]).sum() / columns[:, 1].sum() + np.abs(columns[:, 2]).sum() / columns[:, 3].sum())
-    error = jackknife_error(pulls, weights)
-    if error <= 1e-12 * scale:
-        return None
-    free = freedom(weights)
-    if free + 1 < SIMULATED:
-        return _simulated_detectable(pulls, weights, seed)
-    return (quantile_t(1 - ALPHA / 2, free) + quantile_t(POWER, free)) * error
-
-
-def _simulated_detectable(pulls: np.ndarray, weights: np.ndarray, seed: int) -> float | None:
-    """The smallest shift of all clusters that the swap test finds in `POWER` of simulated data sets.
-
-    A data set has the clusters' own residuals, each with a sign drawn anew (the wild bootstrap; Wu 1986) and divided by
-    sqrt(1 - w) because a heavy cluster has drawn the value to itself; the same swaps serve all data sets and shifts.
-    """
-    generator = np.random.default_rng(seed)
-    noise = pulls / np.sqrt(np.maximum(1 - weights, 1e-12))
-    clusters = len(noise)
-    rows = 2**clusters if clusters <= _EXACT else _SWAPS
-    of_shift, of_noise = np.zeros((rows, 1)), np.zeros((rows, _DRAWS))  # sums over clusters in each swap
-    step = max(1, _CELLS // rows)
-    for start in range(0, clusters, step):
-        some = slice(start, min(start + step, clusters))
-        signs = 1.0 - 2 * _swaps(rows, range(clusters)[some], clusters, generator)  # (rows, clusters in step)
-        of_shift += signs @ weights[some, None]
-        drawn = generator.integers(0, 2, size=(len(noise[some]), _DRAWS))
-        of_noise += signs @ (noise[some, None] * (1 - 2 * drawn))
-    unit = math.sqrt(float(noise @ noise))
-
-    def power(shift: float) -> float:
-        totals = np.abs(shift * of_shift + of_noise)
-        return float(((totals >= totals[0] - 1e-9 * unit).mean(axis=0) < ALPHA).mean())
-
-    return _least(power, unit)
-
-
-def _swaps(rows: int, which: range, clusters: int, generator: np.random.Generator) -> np.ndarray:
-    """0 and 1, (rows, clusters in `which`): every swap of so few clusters, or random ones; the first swaps nothing."""
-    if clusters <= _EXACT:
-        return (np.arange(rows)[:, None] >> np.asarray(which)) & 1
-    swaps = generator.integers(0, 2, size=(rows, len(which)))
-    swaps[0] = 0
-    return swaps
-
-
-def _least(power: Callable[[float], float], unit: float) -> float | None:
-    """The least shift of enough power, by doubling and halving to 1 in 1,000; None above a million units."""
-    low, high = 0.0, unit
-    while power(high) < POWER:
-        low, high = high, 2 * high
-        if high > 1e6 * unit:
-            return None
-    while high - low > 1e-3 * high:
-        middle = (low + high) / 2
-        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
-    return high
+    return smallest_detectable(drawn, differ, scale=scale, louder=how.louder, seed=how.seed)

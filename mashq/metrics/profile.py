@@ -49,15 +49,16 @@ def is_visible(text: str) -> bool:
 class Profile:
     """A named way from text to words.
 
-    `forms` are names of `arabic.FORMS`, which also fixes the order in which they are applied. `tokens` is "uax29" (the
-    words of Unicode UAX #29 as `arabic.words` gives them: marks stay with their letter, punctuation is dropped) or
-    "latin" (runs of a-z and 0-9: the default tokenizer of rouge_score without its stemmer; only for parity on English).
-    With the form "zero_width" invisible operators and tags are removed too. A lone surrogate is read as U+FFFD.
+    `forms` are names of `arabic.FORMS`, which also fixes the order in which they are applied. `tokens` is "uax29-ar1"
+    (the words of Unicode UAX #29 in version 1 of the tailoring that `arabic.words` lists: marks stay with their letter,
+    punctuation is dropped) or "latin" (runs of a-z and 0-9: the default tokenizer of rouge_score without its stemmer;
+    only for parity on English). With the form "zero_width" invisible operators and tags are removed too. A lone
+    surrogate is read as U+FFFD.
     """
 
     name: str
     forms: tuple[str, ...]
-    tokens: Literal["uax29", "latin"] = "uax29"
+    tokens: Literal["uax29-ar1", "latin"] = "uax29-ar1"
 
     @property
     def form_signature(self) -> str:
@@ -66,7 +67,7 @@ class Profile:
 
     @property
     def signature(self) -> str:
-        """`tok:uax29|norm:nfc-tashkeel-...|case:lower`: what a word-based metric puts into its own."""
+        """`tok:uax29-ar1|norm:nfc-tashkeel-...|case:lower`: what a word-based metric puts into its own."""
         return f"tok:{self.tokens}|{self.form_signature}|case:lower"
 
     def normal(self, texts: Sequence[str]) -> list[str]:
@@ -98,7 +99,7 @@ class Profile:
         Punctuation around is no word, and letters of Arabic alone are one: Arrow finds those pieces ten times as fast,
         and no list is made for each (ten thousand lists set off a full garbage collection, half of the whole time).
         """
-        split: Callable[[str], list[str]] = arabic.words if self.tokens == "uax29" else _LATIN_WORD.findall
+        split: Callable[[str], list[str]] = _LATIN_WORD.findall if self.tokens == "latin" else arabic.words
         plain = pc.match_substring_regex(pc.utf8_trim(pieces, _EDGES), _PLAIN).to_numpy(False)
         if self.tokens == "latin":
             plain = np.zeros(len(pieces), dtype=bool)

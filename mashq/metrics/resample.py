@@ -18,6 +18,7 @@ __all__ = [
     "LEVEL",
     "ROUNDS",
     "Bounds",
+    "Drawn",
     "Interval",
     "Numbers",
     "bootstrap",
@@ -110,14 +111,20 @@ def quantile_t(share: float, freedom: float) -> float:
 
 
 def bootstrap(
-    sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], *, seed: int, rounds: int = ROUNDS
+    sums: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    *,
+    seed: int,
+    rounds: int = ROUNDS,
+    effective: float | None = None,
 ) -> tuple[float, float] | tuple[None, None]:
     """The 95 % interval of a statistic of column sums, from whole clusters drawn with replacement.
 
     `sums` has shape (clusters, columns); `statistic` turns resampled sums (rounds, columns) into (rounds,) values. The
     interval is the expanded percentile interval: percentiles are taken further out by sqrt(G/(G-1)) t/z, because the
     plain ones are too narrow for few clusters (Hesterberg 2015, "What Teachers Should Know About the Bootstrap",
-    section 5.3). With one cluster there is nothing to draw from, and the interval is (None, None).
+    section 5.3). G is the number of clusters, or `effective` where they do not weigh the same. With one cluster there
+    is nothing to draw from, and the interval is (None, None).
 
     Below `FEW` clusters that is not enough: a percentile of draws cannot leave the range of the clusters' own values,
     so with two of them it holds the true mean half of the time at most. `interval` takes the jackknife there.
@@ -132,7 +139,7 @@ def bootstrap(
         drawn = generator.integers(0, clusters, size=(min(step, rounds - start), clusters))
         totals = np.stack([column[drawn].sum(axis=1) for column in sums.T], axis=1)  # (rounds in step, columns)
         values.append(statistic(totals))
-    tail = expanded_tail(clusters)
+    tail = expanded_tail(effective or clusters)
     low, high = np.quantile(np.concatenate(values), [tail, 1 - tail])
     return float(low), float(high)
 
@@ -146,23 +153,40 @@ class Interval:
     by: str  # "bootstrap", "jackknife-t", "wilson", "unseen-share" or "none: <why>"
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A statistic of k clusters, as intervals are made of it."""
+
+    sums: np.ndarray  # (k, columns)
+    statistic: Callable[[np.ndarray], np.ndarray]  # resampled sums (rounds, columns) -> values (rounds,)
+    pulls: np.ndarray  # (k,) what each cluster adds to the error of the value: its residual over the whole denominator
+    weights: np.ndarray  # (k,) its share of the denominator
+    free: float = math.nan  # degrees of freedom of the error; NaN: those of the weights
+
+    @classmethod
+    def of_ratio(cls, sums: np.ndarray) -> Drawn:
+        """The ratio of the sums of two columns (k, [numerator, denominator])."""
+        return cls(sums, lambda totals: totals[:, 0] / totals[:, 1], *ratio_pulls(sums))
+
+    @property
+    def value(self) -> float:
+        """The statistic of all clusters."""
+        return float(self.statistic(self.sums.sum(axis=0)[None])[0])
+
+    @property
+    def freedom(self) -> float:
+        """The degrees of freedom; one more is the number of effective clusters. For two clusters or more."""
+        return freedom(self.weights) if math.isnan(self.free) else self.free
+
+
 NO_INTERVAL_OF_ONE = Interval(None, None, "none: one cluster")
 
 
-def interval(
-    sums: np.ndarray,
-    statistic: Callable[[np.ndarray], np.ndarray],
-    pulls: np.ndarray,
-    weights: np.ndarray,
-    *,
-    seed: int,
-    bounds: Bounds | None = None,
-) -> Interval:
-    """The 95 % interval of a ratio of sums, or of a difference of two, over k clusters.
+def interval(drawn: Drawn, *, seed: int, bounds: Bounds | None = None) -> Interval:
+    """The 95 % interval of a ratio of sums, of a difference of two, or of a mean of several, over k clusters.
 
-    `sums` and `statistic` are those of `bootstrap`; `pulls` (k,) is what each cluster adds to the error of the value
-    (its residual over the whole denominator), `weights` (k,) its share of the denominator. `bounds` are the least and
-    the greatest value possible; None where nobody knows. By the number of effective clusters, `freedom` + 1:
+    `bounds` are the least and the greatest value possible; None where nobody knows. By the number of effective
+    clusters, `drawn.freedom` + 1:
 
     * one cluster: none;
     * no spread, all clusters say the same: `unseen_share` of the clusters could still say the least or the greatest
@@ -175,16 +199,15 @@ def interval(
     smallest two-sided p is 2/32 = 0.0625, so it can never give p < 0.05, though the interval may leave 0 out. Read
     such intervals as rough, and collect more clusters rather than more items in each.
     """
-    if len(sums) < 2:
+    if len(drawn.sums) < 2:
         return NO_INTERVAL_OF_ONE
-    value = float(statistic(sums.sum(axis=0)[None])[0])
-    free = freedom(weights)
-    if _no_spread(pulls, value):
+    value, free = drawn.value, drawn.freedom
+    if _no_spread(drawn.pulls, value):
         return _unseen(value, free + 1, bounds)
     if free + 1 >= FEW:
-        low, high = bootstrap(sums, statistic, seed=seed)
+        low, high = bootstrap(drawn.sums, drawn.statistic, seed=seed, effective=free + 1)
         return Interval(low, high, "bootstrap")
-    half = quantile_t(1 - (1 - LEVEL) / 2, free) * jackknife_error(pulls, weights)
+    half = quantile_t(1 - (1 - LEVEL) / 2, free) * jackknife_error(drawn.pulls, drawn.weights)
     least, greatest = bounds or (-math.inf, math.inf)
     return Interval(min(value, max(least, value - half)), max(value, min(greatest, value + half)), "jackknife-t")
 
@@ -238,7 +261,7 @@ def _unseen(value: float, clusters: float, bounds: Bounds | None) -> Interval:
     return Interval(min(value, low), max(value, high), "unseen-share")
 
 
-def expanded_tail(clusters: int) -> float:
+def expanded_tail(clusters: float) -> float:
     """The share to cut off on each side: 0.025 for many clusters, less for few."""
     from scipy.special import ndtr
 

@@ -16,6 +16,7 @@ from mashq.metrics.resample import (
     NO_INTERVAL_OF_ONE,
     ROUNDS,
     Bounds,
+    Drawn,
     Interval,
     Numbers,
     checked,
@@ -165,8 +166,7 @@ def ratio_score(
 
 def _ratio_interval(sums: np.ndarray, bounds: Bounds | None, seed: int) -> Interval:
     """Of the sum of the first column over the sum of the second, which is above 0 in every cluster."""
-    pulls, weights = ratio_pulls(sums)
-    return interval(sums, lambda totals: totals[:, 0] / totals[:, 1], pulls, weights, seed=seed, bounds=bounds)
+    return interval(Drawn.of_ratio(sums), seed=seed, bounds=bounds)
 
 
 def _shaped(ratio: float, transform: Callable[[np.ndarray], np.ndarray] | None) -> float:

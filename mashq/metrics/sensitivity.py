@@ -19,7 +19,7 @@ import numpy as np
 
 from mashq.metrics import chrf, rouge
 from mashq.metrics.profile import ARABIC, LOOSE, PROFILES, STRICT, Profile
-from mashq.metrics.resample import cluster_codes, cluster_sums, interval
+from mashq.metrics.resample import Drawn, cluster_codes, cluster_sums, interval
 from mashq.metrics.score import Metric, Score, mean_score
 from mashq.rows import MashqError, expected_got, nearest
 
@@ -259,8 +259,7 @@ def _difference(
     values = items[first] - items[second]
     sums = cluster_sums(codes, values, np.ones_like(values))  # (clusters, [sum, items])
     mean = float(values.mean())
-    pulls, weights = (sums[:, 0] - mean * sums[:, 1]) / len(values), sums[:, 1] / len(values)
-    found = interval(sums, lambda totals: totals[:, 0] / totals[:, 1], pulls, weights, seed=seed)
+    found = interval(Drawn.of_ratio(sums), seed=seed)
     return Difference(metric, profile, first, second, mean, found.low, found.high)
 
 

@@ -8,6 +8,7 @@
 | `dealing` | which rater rates which items, in which order and on which sides |
 | `answers` | what an answer may be, made clean; answers as rows |
 | `store` | the SQLite file of a study: raters, their links, their lists, their answers; survives kill -9 |
+| `keeping` | an answer into the store's tables: what it replaces, and the time of every visit |
 | `table` | answers as rows, with their columns |
 | `exports` | CSV, JSON, Parquet |
 | `corrections` | what people agree on of translations and renders, on its way back |

@@ -15,7 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mashq.metrics.agreement import Agreement, Ratings, alpha, exact, measures, severity
+from mashq.metrics.agreed import Agreement
+from mashq.metrics.agreement import alpha, exact, measures, severity
+from mashq.metrics.ratings import Ratings
 from mashq.metrics.score import Score
 from mashq.rating.answers import VERDICTS
 from mashq.rating.store import Store

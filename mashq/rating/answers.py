@@ -25,6 +25,7 @@ __all__ = [
     "PREFERENCES",
     "SCALE",
     "VERDICTS",
+    "changes_nothing",
     "checked",
     "clean",
     "is_right",
@@ -96,9 +97,18 @@ def _verdict(item: Item, answer: Mapping[str, Any], what: str) -> dict[str, Any]
         return {"verdict": verdict, "text": ""}
     if not text:
         raise MashqError(expected_got(f"{what}: text", "the corrected text", "an empty one"))
-    if text == clean(item.shown[1], len(item.shown[1]), "proposed").strip():
+    if changes_nothing(item, text):
         raise MashqError(f"{what}: the corrected text is what was proposed. Accept it, or change it.")
     return {"verdict": verdict, "text": text}
+
+
+def changes_nothing(item: Item, text: str) -> bool:
+    """Whether a corrected text (of at most `MOST_TEXT` characters) is empty, or what the check proposed.
+
+    Spaces and line ends within it are changes too: a render is corrected in them. Those around it are not kept.
+    """
+    text = clean(text, MOST_TEXT, "text").strip()
+    return text in ("", clean(item.shown[1], len(item.shown[1]), "proposed").strip())
 
 
 def clean(text: Any, most: int, what: str) -> str:

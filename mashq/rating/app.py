@@ -16,7 +16,7 @@ import re
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -25,9 +25,10 @@ from urllib.parse import parse_qsl
 import jinja2
 
 from mashq.packaged import parsed
-from mashq.rating.answers import MOST_NOTE, MOST_SECONDS, MOST_TEXT, is_right
+from mashq.rating.answers import MOST_NOTE, MOST_SECONDS, MOST_TEXT, changes_nothing, is_right
 from mashq.rating.downloads import downloads
 from mashq.rating.guard import Gate, Hosts, Limits
+from mashq.rating.keeping import NewerAnswer
 from mashq.rating.store import MOST_NAME, MOST_RATER_NOTE, Rater, Shown, Store
 from mashq.rating.study import Study
 from mashq.rows import MashqError
@@ -83,10 +84,13 @@ class Visit:
         return self.rater
 
 
-def app(store: Store, *, hosts: Hosts, limits: Limits | None = None) -> Any:
-    """The pages of an open store as an ASGI application, which answers to `hosts` alone."""
+def app(store: Store, *, hosts: Hosts, limits: Limits | None = None, proxied: Sequence[str] = ()) -> Any:
+    """The pages of an open store as an ASGI application, which answers to `hosts` alone.
+
+    `proxied`: the names among them by which a proxy with TLS passes the pages on; links are then made for these.
+    """
     routing, starlette = need("starlette.routing"), need("starlette.applications")
-    pages = Pages(store)
+    pages = Pages(store, proxied)
     routes = [
         routing.Route("/r/{link}/", pages.start),
         routing.Route("/r/{link}", pages.start),
@@ -164,8 +168,8 @@ class Pages:
 
     gate: Gate
 
-    def __init__(self, store: Store):
-        self.store, self.study = store, store.study
+    def __init__(self, store: Store, proxied: Sequence[str] = ()):
+        self.store, self.study, self.proxied = store, store.study, tuple(proxied)
         self.responses = need("starlette.responses")
         self.words: Mapping[str, Any] = parsed("rating/words")
         load = jinja2.FunctionLoader(lambda name: _file(name).decode())
@@ -226,30 +230,50 @@ class Pages:
 
     @_writes
     def save(self, request: Any, visit: Visit, fields: dict[str, str]) -> Any:
-        """An answer into the store. The script (`stay`) gets 204 once it is on the disk, or 422 and the reason."""
+        """An answer into the store. The script (`stay`) gets 204 once it is on the disk, or 422 and the reason.
+
+        It says of which answer its page knows (`saved_at`): where another one was saved since, it gets 409, and nothing
+        is replaced. Either way it is told the time of the answer that now stands (`Saved-At`).
+        """
         shown = self._shown(visit, _number(request))
         if fields.get("item") != shown.item.id:  # the list was dealt anew, or the number was changed
             shown = self._meant(visit, fields.get("item", ""))
         answer = _answer(shown, fields)
-        fault = self._fault(visit, shown, answer) or self._save(visit, shown, answer, fields)
+        when, status, fault = 0, 204, self._fault(visit, shown, answer)
+        try:
+            when, fault = (when, fault) if fault else self._save(visit, shown, answer, fields)
+        except NewerAnswer as newer:
+            when, status = newer.when, 409
         if "stay" in fields:
+            told = {"Saved-At": str(when)}
             answers = self.responses
-            return answers.PlainTextResponse(fault, 422) if fault else answers.Response(status_code=204)
+            return (
+                answers.PlainTextResponse(fault, 422) if fault else answers.Response(status_code=status, headers=told)
+            )
         if fault:
             return self._item(visit, shown, fault=fault, typed=fields)
         return self._on(visit, str(shown.number) if shown.item.role == "practice" else "next")
 
-    def _save(self, visit: Visit, shown: Shown, answer: Mapping[str, Any], fields: Mapping[str, str]) -> str:
-        """Why the store did not take the answer, in the rater's language; empty: it is kept."""
+    def _save(
+        self, visit: Visit, shown: Shown, answer: Mapping[str, Any], fields: Mapping[str, str]
+    ) -> tuple[int, str]:
+        """When the answer was saved, and why the store did not take it, in the rater's language; empty: it is kept.
+
+        Raises NewerAnswer where the script's page does not know the answer that stands.
+        """
+        over = _whole(fields.get("saved_at") or "0") if "stay" in fields and "saved_at" in fields else None
+        one, began = visit.one, _whole(fields.get("began", ""))
         try:
-            self.store.save(visit.one, shown.item.id, answer, _seconds(fields))
-            if visit.one.paused:
-                self.store.pause(visit.one, False)
+            when = self.store.save(one, shown.item.id, answer, _seconds(fields), visit=began, over=over)
+            if one.paused:
+                self.store.pause(one, False)
+        except NewerAnswer:
+            raise
         except MashqError as error:
             if isinstance(error.__cause__, sqlite3.Error):
                 raise
-            return str(self.words[visit.lang]["unfit"])  # none that our own page sends: the reason is ours, in English
-        return ""
+            return 0, str(self.words[visit.lang]["unfit"])  # none that our own page sends: the reason is in English
+        return when, ""
 
     @_reads
     def done(self, request: Any, visit: Visit) -> Any:
@@ -287,11 +311,11 @@ class Pages:
 
     def _meant(self, visit: Visit, name: str) -> Shown:
         """The item of that name in the rater's list, wherever it stands now."""
-        for number in range(1, self.store.progress(visit.one).of + 1):
-            shown = self._shown(visit, number)
-            if shown.item.id == name:
-                return shown
-        raise Refused(404)
+        place = self.store.place_of(visit.one, name)
+        shown = self._shown(visit, place) if place else None
+        if shown is None or shown.item.id != name:  # it may be dealt anew meanwhile
+            raise Refused(404)
+        return shown
 
     def _fault(self, visit: Visit, shown: Shown, answer: Mapping[str, Any]) -> str:
         """What a rater can mend: a criterion without an answer, a text too long, a correction that changes nothing."""
@@ -302,8 +326,8 @@ class Pages:
         if shown.item.kind == "check":
             if not answer["verdict"]:
                 return str(say["missing"]).format(names=say["verdict"])
-            same = answer["text"].split() == shown.item.shown[1].split() or not answer["text"].strip()
-            return str(say["unchanged"]) if answer["verdict"] == "correct" and same else ""
+            same = answer["verdict"] == "correct" and changes_nothing(shown.item, answer["text"])
+            return str(say["unchanged"]) if same else ""
         said = answer["scores" if shown.item.kind == "absolute" else "prefer"]
         missing = [title for name, title in titles.items() if name not in said]
         return str(say["missing"]).format(names=("، " if visit.lang == "ar" else ", ").join(missing)) if missing else ""
@@ -343,7 +367,8 @@ class Pages:
             told=self._told(visit, shown) if practice and shown.answer and not fault else None,
             form=visit.sign("form"),
             draft=f"mashq-{visit.sign(f'draft {item.id}')}",
-            began=time.time_ns() // 1_000_000,
+            saved_at=shown.answer.when if shown.answer else "",
+            began=_whole((typed or {}).get("began", "")) or time.time_ns() // 1_000_000,  # a refused form: one visit
         )
 
     def _told(self, visit: Visit, shown: Shown) -> dict[str, Any]:
@@ -387,7 +412,7 @@ class Pages:
             if isinstance(error.__cause__, sqlite3.Error):
                 raise
             return self._admin(visit, fault=str(self.words[visit.lang]["name_unfit"]))
-        return self._admin(visit, made={"name": name, "link": _address(request, token)})
+        return self._admin(visit, made={"name": name, "link": self._address(request, token)})
 
     def _unmade(self, visit: Visit, fields: Mapping[str, str]) -> str:
         """Why no rater can be made of these fields, in the administrator's language; empty: one can."""
@@ -404,7 +429,7 @@ class Pages:
     def new_link(self, request: Any, visit: Visit, fields: dict[str, str]) -> Any:
         """Another link for a rater who lost the first, which ends with it."""
         rater = self._staying(fields)
-        link = _address(request, self.store.new_token(rater))
+        link = self._address(request, self.store.new_token(rater))
         return self._admin(visit, made={"name": rater.name, "link": link})
 
     @_writes
@@ -412,6 +437,16 @@ class Pages:
         """A rater leaves: the link is dead, the answers stay and are marked, what is open goes to the others."""
         self.store.withdraw(self._staying(fields))
         return self._on(visit, "")
+
+    def _address(self, request: Any, token: str) -> str:
+        """A rater's whole link, by the name under which the administrator asked.
+
+        Behind a proxy it is https, whatever the proxy says or leaves out, and by a name that raters can reach.
+        """
+        host = request.headers["host"].lower()
+        if not self.proxied:
+            return f"{request.url.scheme}://{host}/r/{token}/"
+        return f"https://{host if host.partition(':')[0] in self.proxied else self.proxied[0]}/r/{token}/"
 
     def _staying(self, fields: Mapping[str, str]) -> Rater:
         """The rater that a form of the admin page names. Raises Refused with 404 for none, and for one who has left."""
@@ -522,19 +557,20 @@ async def _fields(request: Any, most_bytes: int) -> dict[str, str]:
         raise Refused(413) from error
 
 
-def _address(request: Any, token: str) -> str:
-    """A rater's whole link, by the name under which the administrator asked."""
-    return f"{request.url.scheme}://{request.headers['host']}/r/{token}/"
-
-
 def _seconds(fields: Mapping[str, str]) -> float:
     """How long it took: what the script counted while the page was in sight, or since the page was made."""
+    if "seconds" not in fields:
+        began = _whole(fields.get("began", ""))
+        return 0.0 if began is None else min(max(0.0, time.time() - began / 1000), MOST_SECONDS)
     try:
-        if "seconds" in fields:
-            return float(fields["seconds"])
-        return min(max(0.0, time.time() - int(fields.get("began", "")[:15]) / 1000), MOST_SECONDS)
+        return float(fields["seconds"])
     except ValueError:
         return 0.0
+
+
+def _whole(text: str) -> int | None:
+    """A number of a form, as the pages write them: digits, few enough for SQLite; None for anything else."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
 # --- answers and form fields -----------------------------------------------------------------------------------------

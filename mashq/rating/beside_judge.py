@@ -1,7 +1,7 @@
 """A judge's scores beside people's: how far it agrees with a person, and a person with another.
 
-Both are one coefficient of two ratings of one reply, over all such pairs: (judge, person) and (person, other person),
-each pair of people both ways. The second is the ceiling: a judge cannot be asked to agree better than people do.
+Both are the mean of one coefficient of two raters, over people and over pairs of people (`mashq.metrics.beside`). The
+second is the ceiling: a judge cannot be asked to agree better than people do.
 """
 
 from __future__ import annotations
@@ -9,27 +9,21 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import permutations
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mashq.metrics.agreement import Agreement, Ratings, alpha, kappa, spearman
+from mashq.metrics.agreed import Agreement
+from mashq.metrics.beside import COEFFICIENTS, beside
 from mashq.rows import id_hex
 
 __all__ = ["Scores", "beside_people", "of_each_reply", "scores_of_rows", "scores_of_samples"]
 
 COLUMN = "judge_"  # how the columns of samples.parquet begin that a judge filled
-MEASURES: Mapping[str, Callable[..., Agreement]] = {
-    "quadratic kappa": partial(kappa, weights="quadratic"),
-    "spearman": spearman,
-    "ordinal alpha": alpha,
-}
 
 
 @dataclass(frozen=True)
@@ -95,7 +89,8 @@ def _number(rater: tuple[str, float]) -> int:
 
 
 def beside_people(rows: Sequence[Mapping[str, Any]], judge: Scores, *, seed: int = 0) -> list[dict[str, Any]]:
-    """For each criterion that both scored: the coefficients of judge and person, and of person and person.
+    """For each criterion that both scored: the coefficients of judge and person, of person and person, and the one
+    minus the other on the replies that two people scored.
 
     `rows` are people's scores of single replies: rater, sample, criterion, value, group. A judge's score between two
     steps goes to the nearer one, half up. A coefficient of people is None where no reply has two raters.
@@ -122,29 +117,41 @@ def _one(
     seed: int,
 ) -> dict[str, Any]:
     """One criterion; `given`: sample -> rater -> score, `said`: sample -> the judge's."""
-    with_judge = [(said[sample], score, groups[sample]) for sample, one in given.items() for score in one.values()]
-    people = [(*two, groups[sample]) for sample, one in given.items() for two in permutations(one.values(), 2)]
+    raters = sorted({rater for one in given.values() for rater in one})
+    judge = list(said.values())
+    people = [[one.get(rater) for one in given.values()] for rater in raters]
+    by = [groups[sample] for sample in given]
     bias = [said[sample] - sum(one.values()) / len(one) for sample, one in given.items()]
+    numbers = [len(one) for one in given.values()]
     return {
         "criterion": criterion,
         "replies": len(given),
-        "shared": sum(len(one) > 1 for one in given.values()),  # replies with two raters or more
+        "shared": sum(number > 1 for number in numbers),  # replies with two raters or more
         "higher": sum(bias) / len(bias),  # judge minus the mean of people, points of the scale
-        "measures": [
-            {"name": name, "judge": _measured(with_judge, measure, seed), "people": _measured(people, measure, seed)}
-            for name, measure in MEASURES.items()
-        ],
+        "measures": [_measured(judge, people, name, by, seed, numbers) for name in COEFFICIENTS],
     }
 
 
 def _measured(
-    pairs: Sequence[tuple[int, int, str]], measure: Callable[..., Agreement], seed: int
-) -> dict[str, Any] | None:
-    if not pairs:
-        return None
-    left, right, groups = zip(*pairs, strict=True)
-    found = measure(Ratings.of_matrix([left, right], raters=["one", "other"], groups=groups), seed=seed)
+    judge: Sequence[int],
+    people: Sequence[Sequence[int | None]],
+    name: str,
+    groups: Sequence[str],
+    seed: int,
+    numbers: Sequence[int],
+) -> dict[str, Any]:
+    """One coefficient; `numbers`: of raters, of each reply."""
+    found = beside(judge, people, name, groups=groups, seed=seed)
+    pairs = sum(number * (number - 1) // 2 for number in numbers)
     return {
-        **{name: getattr(found, name) for name in ("value", "low", "high", "reason", "word", "trouble", "signature")},
-        "pairs": len(pairs),
+        "name": name,
+        "judge": _plain(found.judge, sum(numbers)),
+        "people": found.people and _plain(found.people, pairs),
+        "difference": found.difference and {**asdict(found.difference), "below": found.difference.below},
     }
+
+
+def _plain(found: Agreement, pairs: int) -> dict[str, Any]:
+    """`pairs`: of ratings of one reply, each once."""
+    kept = ("value", "low", "high", "reason", "word", "trouble", "signature")
+    return {**{name: getattr(found, name) for name in kept}, "pairs": pairs}

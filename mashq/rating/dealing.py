@@ -1,7 +1,9 @@
 """Which rater rates which items, in which order, and on which side a pair's texts stand: drawn by hashing.
 
-A draw depends on the study's seed and name, the rater's name and the item's id alone, so that it is the same after a
-restart, on any machine, and whoever else joins.
+A draw depends on the store's key, the study's seed and name, the rater's name and the item's id alone, so that it is
+the same after a restart and whoever else joins. The key is random and in the store's file alone: without it who knows
+the study's name and its items' ids (a published run has both) could draw the same, and tell systems and sides. "" is
+the key of stores that were made without one, and of tasks that no store made.
 """
 
 from __future__ import annotations
@@ -11,38 +13,53 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mashq.rating.study import Item, Study, draw
 
-__all__ = ["deal", "flipped", "in_order", "public_id"]
+__all__ = ["deal", "flipped", "in_order", "public_id", "with_attention"]
 
 
-def flipped(study: Study, rater: str, item: Item) -> bool:
+def flipped(study: Study, rater: str, item: Item, key: str = "") -> bool:
     """Whether this rater sees the second text first."""
-    return item.kind == "pairwise" and bool(draw(study.seed, study.name, rater, item.id, "side") & 1)
+    return item.kind == "pairwise" and bool(_draw(study, key, rater, item.id, "side") & 1)
 
 
-def public_id(study: Study, rater: str, item: Item) -> str:
+def public_id(study: Study, rater: str, item: Item, key: str = "") -> str:
     """The item's name on this rater's pages: it tells neither a system nor whether two raters see the same item."""
-    return f"{draw(study.seed, study.name, rater, item.id, 'page'):016x}"
+    return f"{_draw(study, key, rater, item.id, 'page'):016x}"
 
 
-def in_order(study: Study, rater: str, items: Iterable[Item]) -> list[Item]:
+def in_order(study: Study, rater: str, items: Iterable[Item], key: str = "") -> list[Item]:
     """Items in this rater's drawn order."""
-    return sorted(items, key=lambda item: (draw(study.seed, study.name, rater, item.id, "order"), item.id))
+    return sorted(items, key=lambda item: (_draw(study, key, rater, item.id, "order"), item.id))
 
 
-def with_attention(study: Study, items: Sequence[Item], attention: Sequence[Item]) -> list[Item]:
-    """Items in order with attention items spread evenly among them: one after each `attention_every`, or all."""
-    most = len(items) // study.attention_every if study.attention_every else len(attention)
-    chosen = list(attention[:most]) if items else []
-    places = [round((turn + 0.5) * len(items) / len(chosen)) for turn in range(len(chosen))]
+def _draw(study: Study, key: str, *names: str) -> int:
+    return draw(*((key,) if key else ()), study.seed, study.name, *names)
+
+
+def with_attention(
+    study: Study, items: Sequence[Item], attention: Sequence[Item], before: tuple[int, int] = (0, 0)
+) -> list[Item]:
+    """Items in order with attention items spread evenly among them: one after each `attention_every`, or all.
+
+    `before`: (items, attention items) that the rater's list holds already, ahead of these. They count, so that a list
+    that is dealt anew however often holds as many attention items as one that never was, at the same places.
+    """
+    if not items:
+        return []
+    there, seen = before
+    whole = there + len(items)
+    owed = max(0, whole // study.attention_every - seen) if study.attention_every else len(attention)
+    chosen = list(attention[:owed])
+    apart = whole / (seen + len(chosen)) if chosen else 0.0
     made: list[Item] = []
     start = 0
-    for place, item in zip(places, chosen, strict=True):
+    for turn, item in enumerate(chosen, seen):
+        place = max(start + bool(made), round((turn + 0.5) * apart) - there)  # two that are overdue stand apart
         made += [*items[start:place], item]
         start = place
     return [*made, *items[start:]]
 
 
-def deal(study: Study, raters: Sequence[str], held: Mapping[str, set[str]]) -> dict[str, set[str]]:
+def deal(study: Study, raters: Sequence[str], held: Mapping[str, set[str]], key: str = "") -> dict[str, set[str]]:
     """Rater -> the ids of the items (of role "item") that are theirs.
 
     Each item gets `raters_per_item` raters (all, where there are no more). It is given to who has the fewest items,
@@ -61,8 +78,8 @@ def deal(study: Study, raters: Sequence[str], held: Mapping[str, set[str]]) -> d
     for item in items:
         for rater in sorted(rater for rater in held if item.id in held[rater]):
             loads.add(item, rater, having[item.id])
-    for item in sorted(items, key=lambda item: (_stratum(item), draw(study.seed, study.name, item.id, "deal"))):
-        start = draw(study.seed, study.name, item.id, "first") % max(len(raters), 1)
+    for item in sorted(items, key=lambda item: (_stratum(item), _draw(study, key, item.id, "deal"))):
+        start = _draw(study, key, item.id, "first") % max(len(raters), 1)
         theirs = having[item.id]
         while len(theirs) < study.raters_per_item:
             free = [rater for rater in (*raters[start:], *raters[:start]) if rater not in theirs]

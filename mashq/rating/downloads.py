@@ -43,7 +43,7 @@ def write_downloads(store: Store, folder: Path) -> list[Path]:
 
 
 def _tasks(kind: str, store: Store) -> bytes:
-    return _json(label_studio_tasks(store.study, kind))
+    return _json(label_studio_tasks(store, kind))
 
 
 def _config(kind: str, language: str, store: Store) -> bytes:

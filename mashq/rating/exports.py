@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from mashq.rating.label_studio import from_label_studio, label_studio_config, label_studio_tasks, to_label_studio
 from mashq.rating.store import Store
 from mashq.rows import MashqError
+from mashq.shards import write_whole
 
 __all__ = [
     "from_label_studio",
@@ -83,11 +84,10 @@ def to_parquet(store: Store, path: Path | str) -> Path:
 
 def written(path: Path, data: bytes) -> Path:
     """The file in its place, whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
+        with write_whole(path) as partial:
+            partial.write_bytes(data)
     except OSError as error:
         raise MashqError(f"{path}: cannot be written ({error}).") from error
     return path

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import warnings
 import xml.etree.ElementTree as xml
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ import pyarrow as pa
 
 from mashq import packaged
 from mashq.rating import dealing
-from mashq.rating.answers import PREFERENCES, SCALE, VERDICTS, checked, spent, turned
+from mashq.rating.answers import MOST_TEXT, PREFERENCES, SCALE, VERDICTS, changes_nothing, checked, spent, turned
 from mashq.rating.store import Store
 from mashq.rating.study import KINDS, Criterion, Item, Study
 from mashq.rating.table import COLUMNS, answer_rows
@@ -34,13 +35,20 @@ CRITERION = "rate_"  # before a criterion's name, which could be that of another
 # --- out -------------------------------------------------------------------------------------------------------------
 
 
-def label_studio_tasks(study: Study, kind: str = "") -> list[dict[str, Any]]:
+def label_studio_tasks(of: Study | Store, kind: str = "") -> list[dict[str, Any]]:
     """Tasks to import, one for each item and attention item of a kind (of the only kind, where it is not given).
 
-    Practice items are left out: Label Studio has no place for the answer that follows them.
+    Practice items are left out: Label Studio has no place for the answer that follows them. Tasks of a store name their
+    items by its key, which nobody can guess; those of a study alone can be told apart by who knows its items' ids.
     """
+    study, key = _of(of)
     kind = _kind(study, kind)
-    return [_task(study, item) for item in study.items if item.kind == kind and item.role != "practice"]
+    return [_task(study, item, key) for item in study.items if item.kind == kind and item.role != "practice"]
+
+
+def _of(of: Study | Store) -> tuple[Study, str]:
+    """The study, and the key of its store's draws; "" of a study without one."""
+    return (of.study, of.key) if isinstance(of, Store) else (of, "")
 
 
 def _kind(study: Study, kind: str) -> str:
@@ -53,9 +61,10 @@ def _kind(study: Study, kind: str) -> str:
     return kind or kinds[0]
 
 
-def _task(study: Study, item: Item) -> dict[str, Any]:
-    shown = item.shown[::-1] if dealing.flipped(study, EVERYONE, item) else item.shown
-    data = {"study": study.name, "simulated": study.simulated, "mashq_item": dealing.public_id(study, EVERYONE, item)}
+def _task(study: Study, item: Item, key: str) -> dict[str, Any]:
+    shown = item.shown[::-1] if dealing.flipped(study, EVERYONE, item, key) else item.shown
+    name = dealing.public_id(study, EVERYONE, item, key)
+    data = {"study": study.name, "simulated": study.simulated, "mashq_item": name}
     return {"data": {**data, "prompt": item.prompt, **dict(zip(TEXTS[item.kind], shown, strict=True))}}
 
 
@@ -74,7 +83,8 @@ def label_studio_config(study: Study, kind: str = "", language: str = "ar") -> s
         _add_choices(page, "verdict", "proposed", said["verdict"], {name: said[name] for name in VERDICTS})
         xml.SubElement(page, "Header", value=said["text"])
         area = xml.SubElement(page, "TextArea", name="text", toName="proposed", value="$proposed", rows="3")
-        area.attrib |= {"maxSubmissions": "1", "editable": "true"}
+        area.attrib |= {"maxSubmissions": "1", "editable": "true", "required": "true"}  # of who chose to correct, alone
+        area.attrib |= {"visibleWhen": "choice-selected", "whenTagName": "verdict", "whenChoiceValue": "correct"}
     for criterion in study.criteria if kind != "check" else ():
         _add_criterion(page, criterion, kind, language, {name: said[name] for name in PREFERENCES})
     xml.SubElement(page, "Header", value=said["note"])
@@ -116,22 +126,22 @@ def to_label_studio(store: Store, kind: str = "") -> list[dict[str, Any]]:
     Label Studio imports such a file too; as it knows none of the raters, it takes who imports it for the author and the
     present for the time. Who rated, and which side stood where, stays in the `meta` of each result.
     """
-    study = store.study
+    study, key = _of(store)
     kind = _kind(study, kind)
     items = {item.id: item for item in study.items if item.kind == kind and item.role != "practice"}
-    tasks = {name: {**_task(study, item), "annotations": []} for name, item in items.items()}
+    tasks = {name: {**_task(study, item, key), "annotations": []} for name, item in items.items()}
     answered: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in store.answers().to_pylist():
         if row["item"] in tasks:
             answered.setdefault((row["rater"], row["item"]), []).append(row)
     for (_, name), rows in answered.items():
-        tasks[name]["annotations"].append(_annotation(study, items[name], rows))
+        tasks[name]["annotations"].append(_annotation(study, items[name], rows, key))
     return list(tasks.values())
 
 
-def _annotation(study: Study, item: Item, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _annotation(study: Study, item: Item, rows: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
     first = rows[0]
-    turn = dealing.flipped(study, EVERYONE, item)
+    turn = dealing.flipped(study, EVERYONE, item, key)
     said = {row["criterion"]: row["said"] for row in rows}
     if item.kind == "pairwise" and turn:
         said = turned({"prefer": said})["prefer"]
@@ -160,26 +170,45 @@ def _result(item: Item, criterion: str, said: str) -> dict[str, Any]:
 # --- back ------------------------------------------------------------------------------------------------------------
 
 
-def from_label_studio(study: Study, exported: Any, raters: Mapping[Any, str] | None = None) -> pa.Table:
+def from_label_studio(of: Study | Store, exported: Any, raters: Mapping[Any, str] | None = None) -> pa.Table:
     """The answers in an export of Label Studio (format "JSON", loaded or as text) as rows like `Store.answers`.
 
-    `raters` names the annotators by what `completed_by` holds (a number, or an e-mail address); without it that is the
-    name. What `to_label_studio` wrote names them itself. Annotations that were skipped count for nothing; of several by
-    one rater to one task the last stands. Raises MashqError for another format, a task of another study and an
-    annotation that is no whole answer.
+    `of`: the store from which the tasks came, or the study for tasks that no store made. `raters` names the annotators
+    by what `completed_by` holds (a number, or an e-mail address); without it that is the name. What `to_label_studio`
+    wrote names them itself. Annotations that were skipped count for nothing, and so do those that chose to correct and
+    hold no corrected text (a warning tells how many); of several by one rater to one task the last stands. Raises
+    MashqError for another format, a task of another study and any other annotation that is no whole answer.
     """
     tasks = _tasks(exported)
-    items = {dealing.public_id(study, EVERYONE, item): item for item in study.items}
+    study, own = _of(of)
+    items = {dealing.public_id(study, EVERYONE, item, key): (item, key) for key in ("", own) for item in study.items}
     rows: list[dict[str, Any]] = []
+    unsaid: list[str] = []
     for place, task in enumerate(tasks):
         where = f"Label Studio export: task {place}"
         name = task["data"].get("mashq_item")
         if not isinstance(name, str) or name not in items:
-            raise MashqError(expected_got(where, f"an item of study '{study.name}'", f"mashq_item {name!r}"[:80]))
+            do = "" if isinstance(of, Store) else "Where the tasks are a store's, give the store: it has their key."
+            raise MashqError(expected_got(where, f"an item of study '{study.name}'", f"mashq_item {name!r}"[:80], do))
         latest = {_rater(one, raters or {}, where): one for one in _in_time(task["annotations"], where)}
         for rater, annotation in latest.items():
-            rows += _rows(study, items[name], rater, annotation, f"{where}, annotation of '{rater}'")
+            whose = f"{where}, annotation of '{rater}'"
+            if _is_unsaid(items[name][0], _values(annotation, whose)):
+                unsaid.append(whose)
+            else:
+                rows += _rows(study, *items[name], rater, annotation, whose)
+    if unsaid:
+        said = "corrections without a text of their own, which count as no answer"
+        warnings.warn(f"Label Studio export: {len(unsaid)} {said}. The first: {unsaid[0]}.", stacklevel=2)
     return pa.Table.from_pylist(rows, COLUMNS)
+
+
+def _is_unsaid(item: Item, values: Mapping[str, Any]) -> bool:
+    """Whether somebody chose to correct and left it at that: no text was added, or the one that was proposed."""
+    if item.kind != "check" or values.get("verdict") != "correct":
+        return False
+    text = values.get("text") or ""
+    return isinstance(text, str) and len(text) <= MOST_TEXT and changes_nothing(item, text)
 
 
 def _tasks(exported: Any) -> list[Any]:
@@ -234,7 +263,9 @@ def _rater(annotation: Mapping[str, Any], raters: Mapping[Any, str], where: str)
     return next((raters[key] for key in keys if key in raters), str(keys[0]))
 
 
-def _rows(study: Study, item: Item, rater: str, annotation: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
+def _rows(
+    study: Study, item: Item, key: str, rater: str, annotation: Mapping[str, Any], where: str
+) -> Iterator[dict[str, Any]]:
     values, meta = _values(annotation, where), _meta(annotation)
     said: dict[str, Any] = {"note": values.pop("note", "")}
     rated = {name.removeprefix(CRITERION): value for name, value in values.items() if name.startswith(CRITERION)}
@@ -247,7 +278,7 @@ def _rows(study: Study, item: Item, rater: str, annotation: Mapping[str, Any], w
         seconds = spent(annotation.get("lead_time") or 0.0)
     except MashqError as error:
         raise MashqError(f"{where}: {error}") from error
-    turn = dealing.flipped(study, EVERYONE, item)
+    turn = dealing.flipped(study, EVERYONE, item, key)
     answer = turned(answer) if turn else answer
     dialect, withdrawn = str(meta.get("dialect", "")), meta.get("withdrawn") is True
     when = _when(annotation, where)

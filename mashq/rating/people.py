@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mashq.metrics import compare, holm, mean_score
-from mashq.metrics.agreement import Agreement
+from mashq.metrics.agreed import Agreement
 from mashq.metrics.score import Score, sign
 from mashq.rating.agreements import EVERY, Agreed, agreements_of, counted
 from mashq.rating.answered import read_answers
@@ -53,7 +53,7 @@ def people(name: str, evaluation: Step, ratings: str | Path, judged: Mapping[str
     inputs = {"evaluation": evaluation, **beside}
     return Step(
         name, _told, None, inputs, files={"ratings": ratings}, kind="folder", produces="people",
-        private=evaluation.private, version=2,  # 2: what was said of each reply
+        private=evaluation.private, version=3,  # 2: what was said of each reply; 3: people pair by pair
     )  # fmt: skip
 
 

@@ -26,8 +26,9 @@ def begun(
     """Make the store of a study, or open one that is there, and add raters: (whose, path of the link) of each new link.
 
     A new store gets the link of the administrator and `raters` raters, "rater 1" and on. One that is there gets as many
-    raters more as it has fewer, and with `admin` another link of the administrator in place of the lost one. Links are
-    shown now and kept nowhere. Raises MashqError for a store of another study, or none and no study to begin.
+    raters more as it has fewer (who was withdrawn is replaced), and with `admin` another link of the administrator in
+    place of the lost one. Links are shown now and kept nowhere. Raises MashqError for a store of another study, or none
+    and no study to begin.
     """
     path = Path(path)
     with Store.open(path) if study is None or path.exists() else Store.create(path, study) as store:
@@ -38,9 +39,10 @@ def begun(
             )
         token = store.admin_token or (store.new_admin_token() if admin else "")
         links = [("admin", f"/a/{token}/")] if token else []
-        taken = {rater.name for rater, _ in store.raters()}
+        there = [rater for rater, _ in store.raters()]
+        taken, staying = {rater.name for rater in there}, sum(not rater.left for rater in there)
         free = (name for number in range(1, raters + len(taken) + 1) if (name := f"rater {number}") not in taken)
-        new = [next(free) for _ in range(raters - len(taken))]
+        new = [next(free) for _ in range(raters - staying)]
         return [*links, *((name, f"/r/{store.add_rater(name)}/") for name in new)]
 
 
@@ -57,7 +59,8 @@ def serve(
     `port` 0 takes any free one. `ready` is told the address once it is had and before the store is opened, so it may
     make the store (`begun`) and show its links; before that it is told the warning, where another host than loopback is
     named. `names` are the host names by which a proxy in front passes the pages on; it must stand on this machine, and
-    its word on who asks (`X-Forwarded-For`) is then believed. Raises MashqError where the port cannot be had.
+    its word on who asks (`X-Forwarded-For`) is then believed, and the links of the administration page are https and by
+    these names. Raises MashqError where the port cannot be had.
     """
     from mashq.rating.app import app, need
 
@@ -69,7 +72,7 @@ def serve(
         try:
             ready(f"http://{_shown(host)}:{port}")
             with Store.open(store_path) as store:
-                made = app(store, hosts=Hosts.at(host, port, tuple(names)))
+                made = app(store, hosts=Hosts.at(host, port, tuple(names)), proxied=[name.lower() for name in names])
                 # A link is a key: nothing writes one down.
                 settings = uvicorn.Config(
                     made, log_level="error", access_log=False, server_header=False, lifespan="off", ws="none",

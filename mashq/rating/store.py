@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from mashq.rating import dealing
 from mashq.rating.answers import checked, clean, is_right, spent, turned
+from mashq.rating.keeping import VISITS, keep
 from mashq.rating.study import Item, Study
 from mashq.rating.table import COLUMNS, answer_rows
 from mashq.rows import MashqError, expected_got
@@ -35,6 +36,7 @@ __all__ = ["VERSION", "Answer", "Coverage", "Progress", "Rater", "Shown", "Store
 VERSION = 1  # of the tables below
 MARK = 0x6D736872  # "mshr": SQLite's application_id, by which the file is known
 WAIT_S = 30  # for another process that writes
+KEY_BYTES = 16  # 128 bits: what is drawn for raters cannot be drawn again without the file
 TOKEN_BYTES = 24  # 192 bits: beyond any guessing, and 32 characters in a link
 MOST_NAME, MOST_RATER_NOTE = 80, 2_000  # characters
 TABLES = """
@@ -126,9 +128,12 @@ class Coverage:
 class Store:
     """A study's file, open. Safe to use from several threads."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, study: Study, admin_token: str = ""):
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, study: Study, admin_token: str = "", *, key: str = ""
+    ):
         self.path = path
         self.study = study
+        self.key = key  # of every draw (`mashq.rating.dealing`); "": the file was made before there were keys
         self.admin_token = admin_token  # only of a store just created: it is kept nowhere
         self._file = connection
         self._lock = threading.RLock()
@@ -139,10 +144,11 @@ class Store:
     # --- the file ----------------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, path: Path | str, study: Study) -> Store:
+    def create(cls, path: Path | str, study: Study, *, key: str | None = None) -> Store:
         """A new file that holds the study; its `admin_token` opens the admin page and cannot be read again.
 
-        Raises MashqError where there is a file already.
+        `key`: of what is drawn for raters, random where it is not given; with the same one the same is drawn. Raises
+        MashqError where there is a file already.
         """
         path = Path(path)
         try:
@@ -155,16 +161,17 @@ class Store:
         except FileExistsError as error:
             raise MashqError(f"rating store {path}: there is a file already. Open it, or name another.") from error
         token = secrets.token_urlsafe(TOKEN_BYTES)
+        key = secrets.token_hex(KEY_BYTES) if key is None else key
         with _connected(path, "be made") as file:
             _write_ahead(file)
             with _transaction(file):
-                for statement in TABLES.split(";\n"):
+                for statement in (*TABLES.split(";\n"), VISITS):
                     file.execute(statement)
-                meta = (("study", content), ("admin", _hashed(token).hex()))
+                meta = (("study", content), ("admin", _hashed(token).hex()), ("key", key))
                 file.executemany("insert into meta values (?, ?)", meta)
                 file.execute(f"pragma application_id = {MARK}")
                 file.execute(f"pragma user_version = {VERSION}")
-            return cls(path, file, study, token)
+            return cls(path, file, study, token, key=key)
 
     @classmethod
     def open(cls, path: Path | str) -> Store:
@@ -180,7 +187,8 @@ class Store:
                 study = msgspec.json.decode(content, type=Study)
             except (TypeError, msgspec.MsgspecError) as error:
                 raise MashqError(f"rating store {path}: the study in it cannot be read ({error}). {MEND}") from error
-            return cls(path, file, study)
+            kept = file.execute("select value from meta where key = 'key'").fetchone()
+            return cls(path, file, study, key=kept[0] if kept else "")
 
     def close(self) -> None:
         """Close the file; every answer is in it."""
@@ -297,7 +305,7 @@ class Store:
             kept[name] = self._kept(self._list(file, rater), answered, left)
         staying = [name for _, name, left in raters if not left]
         held = {name: {item for item in kept[name] if self._items[item].role == "item"} for name in staying}
-        dealt = dealing.deal(self.study, staying, held)
+        dealt = dealing.deal(self.study, staying, held, self.key)
         for rater, name, left in raters:
             items = kept[name] if left else self._whole_list(name, kept[name], dealt[name])
             file.execute("update list set active = 0 where rater = ?", (rater,))
@@ -322,17 +330,19 @@ class Store:
     def _whole_list(self, rater: str, kept: Sequence[str], dealt: set[str]) -> list[str]:
         """What is kept, then practice, then the items dealt with attention items among them."""
         seen = set(kept)
-        rest = {
-            role: [
-                item for item in dealing.in_order(self.study, rater, self.study.of_role(role)) if item.id not in seen
-            ]
+        ordered = {
+            role: dealing.in_order(self.study, rater, self.study.of_role(role), self.key)
             for role in ("item", "attention")
         }
+        rest = {role: [item for item in items if item.id not in seen] for role, items in ordered.items()}
         mine = [item for item in rest["item"] if item.id in dealt]
         if not mine:
             return list(kept)  # nobody practises for nothing
         practice = [item for item in self.study.of_role("practice") if item.id not in seen]
-        return [*kept, *(item.id for item in (*practice, *dealing.with_attention(self.study, mine, rest["attention"])))]
+        roles = [self._items[item].role for item in kept]
+        before = (roles.count("item"), roles.count("attention"))
+        coming = dealing.with_attention(self.study, mine, rest["attention"], before)
+        return [*kept, *(item.id for item in (*practice, *coming))]
 
     def next(self, rater: Rater) -> Shown | None:
         """The first item of the rater's list that has no answer; None: all is done."""
@@ -356,15 +366,28 @@ class Store:
                 "select answer, seconds, made from answers where rater = ? and item = ?", (rater.id, name)
             ).fetchone()
         item = self._items[name]
-        turn = dealing.flipped(self.study, rater.name, item)
+        turn = dealing.flipped(self.study, rater.name, item, self.key)
         return Shown(number, len(items), self._blind(rater, item, turn), _answer(found, turn))
+
+    def place_of(self, rater: Rater, public_id: str) -> int | None:
+        """The place in the rater's list, from 1, of the item of that name on their pages; None: it is not in it."""
+        item = self._names(rater).get(public_id)
+        if item is None:
+            return None
+        theirs = "from list where rater = ? and active"
+        with self._reading() as file:
+            (place,) = file.execute(
+                f"select count(*) {theirs} and place <= (select place {theirs} and item = ?)",
+                (rater.id, rater.id, item.id),
+            ).fetchone()
+        return place or None
 
     def _blind(self, rater: Rater, item: Item, turn: bool) -> Item:
         practice = item.role == "practice"
         right = turned(item.right) if turn else item.right
         return dataclasses.replace(
             item,
-            id=dealing.public_id(self.study, rater.name, item),
+            id=dealing.public_id(self.study, rater.name, item, self.key),
             shown=item.shown[::-1] if turn else item.shown,
             systems=(),
             group="",
@@ -375,40 +398,45 @@ class Store:
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
-    def save(self, rater: Rater, item_id: str, answer: Mapping[str, Any], seconds: float) -> None:
-        """Keep a rater's answer to an item; it is on the disk when this returns.
+    def save(
+        self,
+        rater: Rater,
+        item_id: str,
+        answer: Mapping[str, Any],
+        seconds: float,
+        *,
+        visit: int | None = None,
+        over: int | None = None,
+    ) -> int:
+        """Keep a rater's answer to an item; when that was (`Answer.when`). It is on the disk when this returns.
 
         `item_id` is that of `Shown.item` (or the study's own), the sides are those of `Shown`. Another answer to the
-        same item replaces the first, which goes to the history; the same answer again changes nothing. Raises
-        MashqError for an item that was never in the rater's list and for an answer that does not fit it.
+        same item replaces the first, which goes to the history; the same answer again changes nothing but the time of
+        its visit. `seconds` are those of the `visit` so far: the page that was opened, by any number of its own (none:
+        a visit of its own), and are added to those of others. `over` is the `when` of the answer that the page knows,
+        0 where it knows none. Raises NewerAnswer where another one stands that came from another visit, and MashqError
+        for an item that was never in the rater's list and for an answer that does not fit it.
         """
         item = self._mine(rater, item_id)
         said = checked(item, self._criteria, answer)
-        if dealing.flipped(self.study, rater.name, item):
+        if dealing.flipped(self.study, rater.name, item, self.key):
             said = turned(said)
-        text, took, now = json.dumps(said, ensure_ascii=False), spent(seconds), _now()
+        text, took = json.dumps(said, ensure_ascii=False), spent(seconds)
         with self._writing() as file:
             self._known(file, rater)
             if file.execute("select 1 from list where rater = ? and item = ?", (rater.id, item.id)).fetchone() is None:
                 raise _not_theirs(rater, item_id)
-            mine = (rater.id, item.id)
-            old = file.execute("select answer from answers where rater = ? and item = ?", mine).fetchone()
-            if old and old[0] == text:
-                return
-            file.execute(
-                "insert into history (rater, item, answer, seconds, made, replaced) select rater, item, answer, "
-                "seconds, made, ? from answers where rater = ? and item = ?",
-                (now, *mine),
-            )
-            file.execute("insert or replace into answers values (?, ?, ?, ?, ?)", (*mine, text, took, now))
-            # An item that was given to another rater while this one had it open counts for both.
-            file.execute("update list set active = 1 where rater = ? and item = ?", mine)
+            return keep(file, (rater.id, item.id), text, took, _now(), visit, over)
+
+    def _names(self, rater: Rater) -> Mapping[str, Item]:
+        """An item's name on the rater's pages -> the item."""
+        if rater.name not in self._pages:
+            pages = {dealing.public_id(self.study, rater.name, item, self.key): item for item in self.study.items}
+            self._pages[rater.name] = pages
+        return self._pages[rater.name]
 
     def _mine(self, rater: Rater, item_id: str) -> Item:
-        if rater.name not in self._pages:
-            pages = {dealing.public_id(self.study, rater.name, item): item for item in self.study.items}
-            self._pages[rater.name] = pages
-        found = self._pages[rater.name].get(item_id) or self._items.get(item_id)
+        found = self._names(rater).get(item_id) or self._items.get(item_id)
         if found is None:
             raise _not_theirs(rater, item_id)
         return found
@@ -478,6 +506,7 @@ class Store:
                 withdrawn=bool(left),
                 seconds=seconds,
                 when=made,
+                key=self.key,
             )
         ]
         return pa.Table.from_pylist(rows, COLUMNS)

@@ -34,7 +34,7 @@ COLUMNS = pa.schema(
         ("right", pa.bool_()),  # of practice and attention items; null otherwise
         ("text", pa.string()),  # of a check: the corrected text
         ("note", pa.string()),
-        ("seconds", pa.float64()),  # spent on the item, which all its criteria share
+        ("seconds", pa.float64()),  # spent on the item in all visits that answered it; all its criteria share it
         ("when", pa.timestamp("us", tz="UTC")),
     ]
 )
@@ -50,8 +50,12 @@ def answer_rows(
     withdrawn: bool = False,
     seconds: float,
     when: int,
+    key: str = "",
 ) -> Iterator[dict[str, Any]]:
-    """The rows (`COLUMNS`) of one answer, whose sides are in the study's order; `when` in microseconds."""
+    """The rows (`COLUMNS`) of one answer, whose sides are in the study's order; `when` in microseconds.
+
+    `key` is the store's, by which the sides of pairs were drawn.
+    """
     systems = (*item.systems, "", "")
     shared = {
         **{"study": study.name, "simulated": study.simulated, "rater": rater, "dialect": dialect},
@@ -61,7 +65,7 @@ def answer_rows(
         **{"note": said["note"], "seconds": seconds, "when": when},
     }
     if item.kind == "pairwise":
-        shared["side"] = "second" if dealing.flipped(study, rater, item) else "first"
+        shared["side"] = "second" if dealing.flipped(study, rater, item, key) else "first"
     values = said.get("scores") or said.get("prefer") or {"verdict": said.get("verdict")}
     for name, value in values.items():
         number = {"first": 1.0, "second": -1.0, "tie": 0.0}.get(value) if isinstance(value, str) else float(value)

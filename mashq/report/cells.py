@@ -6,21 +6,28 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mashq.report.plots import number
 from mashq.report.words import Words, apart, isolate
 
-__all__ = ["interval_text", "listed", "models_by_notice", "moved", "num", "own_cautions", "p_text"]
-__all__ += ["pieces_by_slicing", "places_of", "shared_cautions", "slice_text", "slices_listed", "system_label"]
+__all__ = ["compositions", "interval_text", "listed", "models_by_notice", "moved", "num", "numerals", "own_cautions"]
+__all__ += ["p_text", "pieces_by_slicing", "places_in", "places_of", "shared_cautions", "slice_text", "slices_listed"]
+__all__ += ["system_label"]
 
 PLACES = {"0..100": 1, "0..1": 3, "0 or 1": 3, "1..5": 2, "bits/byte": 3, "per token": 2}  # decimals by a metric's unit
+TALLIES = ("task", "variety", "source", "split")  # slicings whose composition is shown
 LENGTHS = re.compile(r"^(\d+)(?:-(\d+))? words?$")  # a slice by length: 4-12 words, 1 word
 
 
 def num(value: float | int | None, places: int | None = None, *, signed: bool = False) -> Markup:
     """A number as an isolated left-to-right run, so that its sign stays before it in Arabic."""
-    return Markup(f'<bdi dir="ltr" class="num">{number(value, places, signed=signed)}</bdi>')
+    return numerals(number(value, places, signed=signed))
+
+
+def numerals(text: object, kind: str = "") -> Markup:
+    """Numbers in one text, as `[1, 2]`, escaped, as an isolated left-to-right run; `kind` is a further class of it."""
+    return Markup(f'<bdi dir="ltr" class="{f"num {kind}" if kind else "num"}">{escape(text)}</bdi>')
 
 
 def interval_text(low: float | None, high: float | None, places: int | None = None) -> str:
@@ -36,6 +43,11 @@ def p_text(p: float) -> str:
 def places_of(metrics: Mapping[str, Mapping[str, Any]], name: str) -> int | None:
     """Decimals of a metric's values, by its unit; None leaves it to the number."""
     return PLACES.get(str(metrics.get(name, {}).get("unit", "")))
+
+
+def places_in(column: Mapping[str, Any]) -> int | None:
+    """Decimals of the values in a column of a board, by its unit."""
+    return PLACES.get(str(column["unit"]))
 
 
 def moved(entry: Mapping[str, Any], places: int | None) -> str:
@@ -59,6 +71,16 @@ def slice_text(words: Words, by: str, value: str) -> str:
     if by == "task" and value:
         return words.term("task_name", value)
     return value or words.plain("no_template" if by == "template" else "unnamed")
+
+
+def compositions(data: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, int]]]]:
+    """What a step's kept rows are made of: each slicing of several values that is shown, with its (value, rows).
+
+    The values with most rows come first.
+    """
+    for by, values in data["tally"].items():
+        if by in TALLIES and len(values) > 1:
+            yield by, sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def system_label(words: Words, evaluation: Mapping[str, Any], name: str) -> str:

@@ -24,7 +24,7 @@ from mashq.record import (
 )
 from mashq.report import fertility, identity, judging, papers, seeds
 from mashq.report.disagreements import with_people
-from mashq.report.evaluated import LEAST_GROUPS, board, evaluation_facts
+from mashq.report.evaluated import LEAST_GROUPS, board_beside, evaluation_facts
 from mashq.report.parts import read_parts
 from mashq.report.plots import Series
 from mashq.report.samples import draw_rows, flat
@@ -39,14 +39,7 @@ def build(runs: Sequence[Run], *, seed: int) -> dict[str, Any]:
     over_seeds = seeds.read(runs)
     pooled = seeds.seeds_of(over_seeds)
     facts = [_run(run, seed, len(runs) == 1, pooled) for run in runs]
-    rows = [
-        {"run": f"{run['recipe']}/{run['name']}", "system": system, "scores": evaluation["scores"]}
-        for run in facts
-        for evaluation in run["evaluations"]
-        for system in evaluation["systems"]
-    ]
-    several = len({row["run"] for row in rows}) > 1
-    beside = {"board": board(rows) if several else None, "over_seeds": over_seeds}
+    beside = {"board": board_beside(facts), "over_seeds": over_seeds}
     return {"mashq": __version__, "seed": seed, "runs": facts, **beside}
 
 
@@ -69,6 +62,7 @@ def _run(run: Run, seed: int, alone: bool, pooled: Mapping[str, int]) -> dict[st
         for step in run.of("people")
         if step.name == part["step"]
     }
+    no_judge = any(part["kind"] == "judge_card" and judging.has_no_model(part["about"]) for part in parts)
     facts = {
         "recipe": run.recipe,
         "name": run.name,
@@ -89,15 +83,13 @@ def _run(run: Run, seed: int, alone: bool, pooled: Mapping[str, int]) -> dict[st
         "parts": parts,
         "paper": papers.read(run.recipe, evaluations, parts),
         "evaluations": [
-            {**one, "not_shown": _not_shown(one, seeds.not_shown(one["fingerprint"], bool(models), pooled), rated)}
+            {**one, "not_shown": _not_shown(one, of_seeds, rated, no_judge=no_judge)}
             for one in with_people(run, evaluations, parts)
+            for of_seeds in [seeds.not_shown(one["fingerprint"], bool(models), pooled)]
         ],
         "seeds": _seeds(run, evaluations, seed),
         "identity": identity.read(run, evaluations),
     }
-    if any(part["kind"] == "judge_card" and judging.has_no_model(part["about"]) for part in parts):
-        for evaluation in facts["evaluations"]:
-            evaluation["not_shown"][:0] = ["not_judge"] if evaluation["judged"] else []
     return {**facts, "licences": _licences(run, models), "limits": _limits(facts)}
 
 
@@ -123,12 +115,19 @@ def _scored(run: Run, evaluations: Sequence[Mapping[str, Any]]) -> set[str]:
     return found
 
 
-def _not_shown(evaluation: Mapping[str, Any], of_seeds: Sequence[str], rated: Mapping[str, bool]) -> list[str]:
-    """What no score of such a run can show, most telling first; `rated`: evaluation -> are its raters programs."""
+def _not_shown(
+    evaluation: Mapping[str, Any], of_seeds: Sequence[str], rated: Mapping[str, bool], *, no_judge: bool
+) -> list[str]:
+    """What no score of such a run can show, most telling first.
+
+    `rated`: evaluation -> are its raters programs; `no_judge`: behind the run's judge there is no model.
+    """
     judged, simulated = bool(evaluation["judged"]), rated.get(evaluation["fingerprint"])
+    judges = ["not_judge"] if judged and no_judge else []
     raters = ["not_people_judged" if judged else "not_people"] if simulated is None else []
     raters += ["not_people_simulated"] if simulated else []
-    return [*_toys(evaluation), "not_truth_judged" if judged else "not_truth", *raters, *of_seeds, "not_elsewhere"]
+    truth = "not_truth_judged" if judged else "not_truth"
+    return [*judges, *_toys(evaluation), truth, *raters, *of_seeds, "not_elsewhere"]
 
 
 def _seeds(run: Run, evaluations: Sequence[Mapping[str, Any]], seed: int) -> list[dict[str, Any]]:

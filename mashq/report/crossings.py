@@ -12,7 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from mashq.report.cells import interval_text, num, places_of, slice_text, system_label
+from mashq.report.cells import interval_text, num, numerals, places_of, slice_text, system_label
 from mashq.report.lines import left_to_right, safe, table
 from mashq.report.plots import number
 from mashq.report.words import Words, isolate
@@ -100,7 +100,7 @@ def shown(words: Words, cell: Entry, field: str, places: int | None) -> dict[str
     """What a sentence on a cell says: its name, the number in `field` with its interval, and its items."""
     ends: Markup = isolate(words.plain("no_interval"))
     if text := _interval(cell, places):
-        ends = Markup('<bdi dir="ltr" class="num">{}</bdi>').format(text)
+        ends = numerals(text)
     value = num(cell[field], places, signed=field == "difference")
     return {"cell": _name(words, cell), "value": value, "interval": ends, "n": num(cell["n"])}
 

@@ -6,22 +6,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mashq.evaluate.crossings import FEWEST
+from mashq.metrics.paired import holm
 from mashq.record import Evaluation, Step
 from mashq.report import crossings, fertility
 from mashq.report.samples import draw_replies, flat
 
-__all__ = ["ALPHA", "LEAST_GROUPS", "board", "evaluation_facts", "verdict"]
+__all__ = ["ALPHA", "LEAST_GROUPS", "board", "board_beside", "evaluation_facts", "verdict"]
 
 ALPHA = 0.05  # level of the verdicts, after Holm's correction
 LEAST_GROUPS = 20  # below this many clusters an interval is called rough
+SAME = ("run", "system", "label", "items", "cells")  # rows of several runs' board that are one but for their evaluation
+
+Column = tuple[str, str, bool, str]  # of a board: metric, signature, is higher better, unit
 
 
-def evaluation_facts(step: Step, evaluation: Evaluation, seed: int, *, private: bool = False) -> dict[str, Any]:
+def evaluation_facts(step: Step, evaluation: Evaluation, seed: int, *, private: bool) -> dict[str, Any]:
     """What an evaluation found, its headline, what stands against it, and the drawn replies.
 
-    Of a `private` one, or one whose step says so, no text is given: no reply, no prompt and no span that was copied.
+    Of a `private` one no text is given: no reply, no prompt and no span that was copied.
     """
-    private = private or step.private
     scores = evaluation.scores
     names = [system["name"] for system in scores["systems"]]
     baseline = scores["baseline"]
@@ -44,10 +47,7 @@ def evaluation_facts(step: Step, evaluation: Evaluation, seed: int, *, private: 
         "groups": scores.get("groups"),
         "metrics": metrics,
         "scores": scores["scores"],
-        "comparisons": [
-            {**entry, "verdict": verdict(entry, metrics[entry["metric"]]["higher_is_better"])}
-            for entry in scores.get("comparisons") or []
-        ],
+        "comparisons": _comparisons(scores.get("comparisons") or [], metrics),
         "health": scores.get("health") or [],
         "copied": [{**one, "text": ""} if private else one for one in scores.get("copied") or []],
         "private": private,
@@ -75,9 +75,48 @@ def _metrics(scores: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: {"higher_is_better": True, "unit": "", "of": "reply", **known.get(name, {})} for name in named}
 
 
+def _comparisons(
+    entries: Sequence[Mapping[str, Any]], metrics: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The comparisons, each with its verdict and the least p that it could have after Holm's correction.
+
+    One that can never be significant has no smallest detectable difference: that of the test alone would say otherwise.
+    """
+    found = []
+    for entry, least in zip(entries, _least_holm(entries), strict=True):
+        better = verdict(entry, metrics[entry["metric"]]["higher_is_better"])
+        told = {**entry, "verdict": better, "least_p_holm": least, "powerless": least >= ALPHA}
+        found.append({**told, "smallest_detectable": None} if told["powerless"] else told)
+    return found
+
+
+def _least_holm(entries: Sequence[Mapping[str, Any]]) -> list[float]:
+    """The least p after Holm's correction that each comparison could have, whatever the differences.
+
+    It is what the correction makes of the least p of every comparison in its family, as no corrected p falls where
+    another p of the family rises. An entry of an older evaluation has no least p, which counts as 0.
+    """
+    families: dict[str, list[int]] = {}
+    for place, entry in enumerate(entries):
+        families.setdefault(entry["slice"]["by"], []).append(place)
+    least = [float(entry.get("least_p") or 0.0) for entry in entries]
+    found = [0.0] * len(entries)
+    for places in families.values():
+        for place, p in zip(places, holm([least[place] for place in places]), strict=True):
+            found[place] = p
+    return found
+
+
 def verdict(entry: Mapping[str, Any], higher_is_better: bool) -> str:
-    """`better`, `worse` or `unclear`: the sign of a difference whose corrected p is below `ALPHA`."""
+    """`better`, `worse` or `unclear`: the sign of a difference whose corrected p is below `ALPHA`.
+
+    Its interval must leave out 0 too. The test asks whether anything differs anywhere, and swaps whole groups: where a
+    few of them hold most of the text, it can reject that while the whole difference may still be none.
+    """
     if entry["p_holm"] >= ALPHA or not entry["difference"]:
+        return "unclear"
+    low, high = entry.get("low"), entry.get("high")
+    if low is not None and high is not None and low <= 0 <= high:
         return "unclear"
     return "better" if (entry["difference"] > 0) == higher_is_better else "worse"
 
@@ -95,9 +134,14 @@ def _summary(facts: Mapping[str, Any]) -> dict[str, Any]:
         for entry in whole
     ]
     first = headline[0]["metric"] if headline else None
-    unproven = [entry["slice"] for entry in _sliced(ours, first) if entry["verdict"] != "better"]
-    powerless = [entry for entry in ours if (entry.get("least_p") or 0.0) >= ALPHA]
+    powerless = _powerless(ours)
+    unproven = [
+        entry["slice"]
+        for entry in _sliced(ours, first)
+        if entry["verdict"] != "better" and entry["slice"] not in powerless["slices"]
+    ]
     few = {(entry["slice"]["by"], entry["slice"]["value"]) for entry in ours if entry["groups"] < LEAST_GROUPS}
+    rows = [{"system": name, "scores": facts["scores"], "metrics": facts["metrics"]} for name in facts["systems"]]
     return {
         "headline": headline,
         "unproven_slices": unproven,
@@ -105,23 +149,29 @@ def _summary(facts: Mapping[str, Any]) -> dict[str, Any]:
         "worst": _worst(facts, first),
         "least_gain": _least_gain(facts, ours, first),
         "few_groups": [{"by": by, "value": value} for by, value in sorted(few)],
-        "powerless": _powerless(powerless),
-        "board": board([{"run": None, "system": name, "scores": facts["scores"]} for name in facts["systems"]]),
-        "macro_board": board(
-            [{"run": None, "system": name, "scores": facts["scores"]} for name in facts["systems"]], by="macro"
-        ),
+        "powerless": powerless,
+        "board": board(rows),
+        "macro_board": board(rows, by="macro"),
     }
 
 
 def _powerless(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Where no difference, however large, could have been significant: over all items, and in which slices."""
-    whole, slices = None, set()
+    """Where no difference, however large, could have been significant: over all items, and in which slices.
+
+    `all` has the groups and the least p of the comparison that could have come nearest, before and after correction.
+    """
+    parts: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for entry in entries:
-        if entry["slice"]["by"] == "all":
-            whole = {"groups": entry["groups"], "p": entry["least_p"]}
-        else:
-            slices.add((entry["slice"]["by"], entry["slice"]["value"]))
-    return {"all": whole, "slices": [{"by": by, "value": value} for by, value in sorted(slices)]}
+        parts.setdefault((entry["slice"]["by"], entry["slice"]["value"]), []).append(entry)
+    without = {part: some for part, some in parts.items() if all(one["powerless"] for one in some)}
+    whole = [
+        {"groups": one["groups"], "p": one["least_p"], "p_holm": one["least_p_holm"]}
+        for (by, _), some in without.items()
+        if by == "all"
+        for one in some
+    ]
+    slices = [{"by": by, "value": value} for by, value in sorted(without) if by != "all"]
+    return {"all": min(whole, key=lambda one: (one["p_holm"], one["p"]), default=None), "slices": slices}
 
 
 def _value(scores: Iterable[Mapping[str, Any]], system: str, metric: str) -> float | None:
@@ -162,20 +212,63 @@ def _least_gain(
 
 
 def board(rows: Sequence[Mapping[str, Any]], by: str = "all") -> dict[str, Any]:
-    """Systems by metrics over all items. A column is a metric *and* its signature: numbers in it compare.
+    """Systems by metrics over all items. A column is a metric, its signature *and* its facts: numbers in it compare.
 
-    `rows` hold run, system and that evaluation's scores; `by` is "all" or "macro".
+    `rows` hold system, that evaluation's scores and metrics, and whatever else names the row; `by` is "all" or "macro".
     """
-    columns: dict[tuple[str, str], None] = {}
-    cells: list[dict[tuple[str, str], Mapping[str, Any]]] = []
+    columns: dict[Column, None] = {}
+    cells: list[dict[Column, Mapping[str, Any]]] = []
     for row in rows:
         mine = [e for e in row["scores"] if e["system"] == row["system"] and e["slice"]["by"] == by]
-        cells.append({(e["metric"], e["signature"]): e for e in mine})
+        cells.append({_column(entry, row["metrics"]): entry for entry in mine})
         columns.update(dict.fromkeys(cells[-1]))
     return {
-        "columns": [{"metric": metric, "signature": signature} for metric, signature in columns],
+        "columns": [
+            {"metric": metric, "signature": signature, "higher_is_better": better, "unit": unit}
+            for metric, signature, better, unit in columns
+        ],
         "rows": [
-            {"run": row["run"], "system": row["system"], "cells": [mine.get(column) for column in columns]}
+            {
+                **{name: value for name, value in row.items() if name not in ("scores", "metrics")},
+                "cells": [mine.get(column) for column in columns],
+            }
             for row, mine in zip(rows, cells, strict=True)
         ],
     }
+
+
+def _column(entry: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]]) -> Column:
+    facts = metrics[entry["metric"]]
+    return entry["metric"], entry["signature"], bool(facts["higher_is_better"]), str(facts["unit"])
+
+
+def board_beside(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The board of several runs, each row with its own run, label, evaluations and items; None where one run scored.
+
+    A system with the same numbers in several evaluations of a run, as on the same replies, is one row.
+    """
+    rows = [
+        {
+            "run": f"{run['recipe']}/{run['name']}",
+            "system": system,
+            "label": evaluation["labels"].get(system, system),
+            "evaluations": [evaluation["step"]],
+            "items": evaluation["items"],
+            "scores": evaluation["scores"],
+            "metrics": evaluation["metrics"],
+        }
+        for run in runs
+        for evaluation in run["evaluations"]
+        for system in evaluation["systems"]
+    ]
+    if len({row["run"] for row in rows}) < 2:
+        return None
+    found = board(rows)
+    once: list[dict[str, Any]] = []
+    for row in found["rows"]:
+        same = next((one for one in once if all(one[key] == row[key] for key in SAME)), None)
+        if same:
+            same["evaluations"] += row["evaluations"]
+        else:
+            once.append(row)
+    return {**found, "rows": once}

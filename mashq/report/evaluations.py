@@ -13,18 +13,20 @@ from mashq.report.cells import (
     listed,
     moved,
     num,
+    numerals,
     p_text,
+    places_in,
     places_of,
     slice_text,
     slices_listed,
     system_label,
 )
-from mashq.report.evaluated import ALPHA
+from mashq.report.novelty import AGAINST, MAIN, novel
 from mashq.report.plots import Scale, Series, number, scale_over
 from mashq.report.room import FULL, Room
 from mashq.report.words import Words, isolate
 
-__all__ = ["EvaluationView"]
+__all__ = ["KINDS", "EvaluationView"]
 
 KINDS = 8  # colours of systems before they repeat
 
@@ -46,15 +48,15 @@ class EvaluationView:
             **shared,
             "headline": [self._headline(shared, entry) for entry in evaluation["headline"]],
             "against": self._against(shared),
-            "board": self.board(evaluation["board"], evaluation=shared),
-            "macro_board": self.board(evaluation["macro_board"], evaluation=shared),
+            "board": self.board(evaluation["board"], shared),
+            "macro_board": self.board(evaluation["macro_board"], shared),
             "blocks": [self._metric(shared, name) for name in detailed],
             "pairs": self._pairs(shared),
             "copied": self._copied(shared),
             "notes_of_slices": self._slices_notes(shared),
             "replies": self._replies(shared),
             "absent": self._absent(evaluation),
-            "marked": any(_powerless(entry) for entry in evaluation["comparisons"]),
+            "marked": any(entry["powerless"] for entry in evaluation["comparisons"]),
             "sensitivity": sensitivity.view(self.words, evaluation),
             "fertility": fertility.view(self.words, evaluation["fertility"]),
             "crossings": crossings.view(
@@ -104,6 +106,10 @@ class EvaluationView:
         """A metric's name for readers."""
         return self.words.term("metric", name)
 
+    def system(self, label: str) -> str:
+        """A system's name for readers, from the label of its evaluation."""
+        return self.words.term("system_name", label)
+
     def slice(self, piece: Mapping[str, str]) -> str:
         """A slice's name for readers."""
         return slice_text(self.words, piece["by"], piece["value"])
@@ -134,15 +140,14 @@ class EvaluationView:
         if evaluation["unproven_slices"] and first:
             pieces = slices_listed(self.words, evaluation["unproven_slices"])
             found.append(self.words.html("not_all_slices", metric=self.metric(first), slices=pieces))
+        if powerless := evaluation["powerless"]["slices"]:
+            found.append(self.words.html("limit_powerless", slices=slices_listed(self.words, powerless)))
         if evaluation["unproven_metrics"]:
             names = listed(self.words, (self.metric(name) for name in evaluation["unproven_metrics"]))
             found.append(self.words.html("not_all_metrics", metrics=names))
         if powerless := evaluation["powerless"]["all"]:
-            groups, least = (
-                powerless["groups"],
-                Markup('<bdi dir="ltr" class="num">{}</bdi>').format(p_text(powerless["p"])),
-            )
-            found.append(self.words.html("not_powerful", groups=num(groups), p=least))
+            ps = {"p": numerals(p_text(powerless["p"])), "holm": numerals(p_text(powerless["p_holm"]))}
+            found.append(self.words.html("not_powerful", groups=num(powerless["groups"]), **ps))
         if learnt := evaluation["learnt_items"]:
             found.append(self.words.html("not_clean", n=num(learnt["n"]), items=num(learnt["items"])))
         return [*found, *(self.words.html(key) for key in evaluation["not_shown"])]
@@ -175,40 +180,35 @@ class EvaluationView:
         """The slice of a number, its interval and its items."""
         ends = interval_text(entry["low"], entry["high"], places_of(evaluation["metrics"], entry["metric"]))
         none = entry["low"] is None or entry["high"] is None
-        interval = Markup('<bdi dir="ltr" class="num">{}</bdi>').format(ends)
-        interval = Markup(self.words.plain("without_interval")) if none else interval
+        interval = Markup(self.words.plain("without_interval")) if none else numerals(ends)
         return {"slice": self._of(entry["slice"]), "interval": interval, "n": num(entry["n"])}
 
     def _of(self, piece: Mapping[str, str]) -> Markup:
         """`task: capital`, with the name of the slicing."""
         return Markup("{}: {}").format(self.words.plain(piece["by"]), isolate(self.slice(piece)))
 
-    def board(
-        self,
-        board: Mapping[str, Any],
-        runs: Sequence[Mapping[str, Any]] = (),
-        evaluation: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """Systems by metrics; each column has one signature."""
-        known = [one for run in runs for one in run["evaluations"]] + ([evaluation] if evaluation else [])
-        metrics = {name: facts for one in known for name, facts in one["metrics"].items()}
-        labels = {name: system_label(self.words, one, name) for one in known for name in one["labels"]}
+    def board(self, board: Mapping[str, Any], evaluation: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Systems by metrics; each column has one signature.
+
+        Without an `evaluation` it is that of several runs, whose rows have labels and numbers of items of their own.
+        """
         columns = [
-            {
-                **column,
-                "name": self.metric(column["metric"]),
-                "places": places_of(metrics, column["metric"]),
-                "higher_is_better": metrics[column["metric"]]["higher_is_better"],
-            }
+            {**column, "name": self.metric(column["metric"]), "places": places_in(column)}
             for column in board["columns"]
         ]
         rows = [
             {
                 **row,
-                "label": labels[row["system"]],
+                "label": evaluation["labels"][row["system"]] if evaluation else self.system(row["label"]),
                 "kind": evaluation["kinds"][row["system"]] if evaluation else "plain",
                 "cells": [
-                    {**cell, "interval": interval_text(cell["low"], cell["high"], column["places"])} if cell else None
+                    {
+                        **cell,
+                        "interval": interval_text(cell["low"], cell["high"], column["places"]),
+                        "fewer": cell["n"] if not evaluation and cell["n"] != row["items"] else None,
+                    }
+                    if cell
+                    else None
                     for cell, column in zip(row["cells"], columns, strict=True)
                 ],
             }
@@ -233,7 +233,6 @@ class EvaluationView:
             )
             tables.append({"signature": signature, "families": families})
         return {
-            "metric": metric,
             "name": self.metric(metric),
             "higher_is_better": evaluation["metrics"][metric]["higher_is_better"],
             "tables": [table for table in tables if table["families"]],
@@ -291,11 +290,9 @@ class EvaluationView:
 
                 found.append(
                     {
-                        "metric": metric,
                         "name": self.metric(metric),
                         "a": evaluation["labels"][system],
                         "b": evaluation["labels"][evaluation["baseline"]],
-                        "kind": evaluation["kinds"][system],
                         "higher_is_better": evaluation["metrics"][metric]["higher_is_better"],
                         "families": self._families(mine, row),
                         "axis": plots.axis(scale),
@@ -318,29 +315,35 @@ class EvaluationView:
             "interval": interval_text(low, high, places),
             "plot": plots.interval(scale, difference, low, high, kind=entry["verdict"], label=alt, zero=True),
             "outcomes": plots.stack(outcomes, label=outcomes_alt),
-            "powerless": _powerless(entry),
             "p_text": p_text(entry["p"]),
             "p_holm_text": p_text(entry["p_holm"]),
         }
 
     def _copied(self, evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Copied spans, and the curve of novel n-grams."""
+        """Copied spans, the curve of n-grams new against training and context, and its table against each alone."""
         entries = evaluation["copied"]
         if not entries:
             return None
         kinds, labels = evaluation["kinds"], evaluation["labels"]
         rows = [{**e, "label": labels[e["system"]], "kind": kinds[e["system"]]} for e in entries]
         series = [
-            Series(kinds[e["system"]], tuple((int(n), s["value"]) for n, s in e["novelty"].items()), dots=True)
+            Series(kinds[e["system"]], tuple((int(n), s["value"]) for n, s in by_n.items()), dots=True)
             for e in entries
-            if e.get("novelty")
+            if (by_n := novel(e, MAIN))
         ]
-        orders = sorted({int(n) for e in entries for n in e.get("novelty") or {}})
-        table = [
-            {**row, "shares": [(row.get("novelty") or {}).get(str(n), {}).get("value") for n in orders]} for row in rows
+        orders = sorted({int(n) for e in entries for n in novel(e, MAIN)})
+        novelty = [
+            {
+                "against": said,
+                "rows": [
+                    {**row, "shares": [novel(row, against).get(str(n), {}).get("value") for n in orders]}
+                    for row in rows
+                ],
+            }
+            for against, said in AGAINST.items()
         ]
         plot = plots.curve(series, label=self.words.plain("novelty_alt")) if series else None
-        return {"rows": table, "orders": orders, "plot": plot}
+        return {"rows": rows, "orders": orders, "novelty": novelty, "plot": plot}
 
     def _replies(self, evaluation: Mapping[str, Any]) -> dict[str, Any]:
         replies = evaluation["replies"]
@@ -370,8 +373,3 @@ class EvaluationView:
             numbers = {"judge": num(told["judge"], 2), "value": num(told["value"], places)}
             found.append(self.words.html("told_judge", system=system, metric=self.metric(metric), **numbers))
         return found
-
-
-def _powerless(entry: Mapping[str, Any]) -> bool:
-    """Whether so few groups cannot give a p below the level, however large the difference."""
-    return (entry.get("least_p") or 0.0) >= ALPHA

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from mashq.model_identity import NOTE, file_tokenizer_hash
-from mashq.record import Run, Step, read_model, read_survey
+from mashq.record import Run, Step, read_card, read_survey
 from mashq.report.parquet import reading
 from mashq.report.samples import flat, shown
 from mashq.rows import MashqError, expected_got
@@ -64,7 +64,7 @@ def _step(run: Run, fingerprint: str | None) -> Step | None:
 
 
 def _trained(run: Run, step: Step, frames: list[dict[str, Any]]) -> dict[str, Any]:
-    card = read_model(step).card
+    card = read_card(step)
     base, settings = card.get("base") or {}, card.get("settings") or {}
     inputs = step.manifest.get("inputs") or {}
     return {
@@ -89,7 +89,7 @@ def _trained(run: Run, step: Step, frames: list[dict[str, Any]]) -> dict[str, An
 def _asked(run: Run, step: Step, frames: list[dict[str, Any]], label: str | None) -> dict[str, Any]:
     settings, inputs = step.manifest["settings"], step.manifest.get("inputs") or {}
     trained = _step(run, inputs.get("trained"))
-    card = read_model(trained).card if trained else {}
+    card = read_card(trained) if trained else {}
     note = _note(step)
     through = note if note is not None else _of_training(trained, card, settings["student"].get("frame") or "")
     decoding = settings.get("decoding") or settings.get("choices") or {}

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mashq.judge.card_page import interval_text, label_of, meaning, name_of, number_text, reason_of, unit_of
+from mashq.judge.card_words import interval_text, label_of, meaning, name_of, number_text, reason_of, unit_of
 from mashq.packaged import parsed
 from mashq.record import Step
 from mashq.report import plots
@@ -224,12 +224,12 @@ def _matrix(words: Words, facts: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _beside_people(words: Words, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """For each criterion and coefficient: the judge with a person, and a person with another."""
+    """For each criterion and coefficient: the judge with a person, a person with another, and the difference."""
     found = {(one["criterion"], one["what"]): one for one in facts["measures"] if one["probe"] == "people"}
     lines = []
     for criterion in dict.fromkeys(criterion for criterion, _ in found):
         for coefficient in COEFFICIENTS:
-            sides = [found.get((criterion, f"{coefficient}_{side}")) for side in ("judge", "people")]
+            sides = [found.get((criterion, f"{coefficient}_{side}")) for side in ("judge", "people", "difference")]
             cells = [_coefficient(one) for one in sides]
             of = words.plain(f"judging_{coefficient}")
             lines.append({"criterion": name_of(criterion, words.lang), "of": of, "cells": cells})
@@ -293,7 +293,7 @@ def _people_table(words: Words, facts: Mapping[str, Any]) -> list[str]:
         ]
         for line in _beside_people(words, facts)
     ]
-    keys = ("judging_coefficient", "judging_with_judge", "judging_with_people")
+    keys = ("judging_coefficient", "judging_with_judge", "judging_with_people", "judging_above")
     head = [label_of("criterion", words.lang), *map(words.plain, keys), label_of("n", words.lang)]
     title = [f"#### {words.plain('judging_people')}", "", words.plain("judging_people_note")]
     return [*title, *table(head, rows)] if rows else []

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from mashq.report.words import Words
 
-__all__ = ["cell", "closed", "code", "left_to_right", "safe", "seen", "table", "yaml_text"]
+__all__ = ["MOST_CELL", "cell", "closed", "code", "left_to_right", "safe", "seen", "table", "yaml_text"]
 
 LEFT, POP = "\N{LEFT-TO-RIGHT ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 MOST_CELL = 300  # characters of a text in a table

@@ -12,6 +12,7 @@ from mashq.report.cells import (
     own_cautions,
     p_text,
     pieces_by_slicing,
+    places_in,
     places_of,
     shared_cautions,
     slice_text,
@@ -19,6 +20,8 @@ from mashq.report.cells import (
 )
 from mashq.report.lines import cell, code, left_to_right, safe, table, yaml_text
 from mashq.report.markdown_data import licences, made, trained, written
+from mashq.report.markdown_replies import drawn
+from mashq.report.novelty import AGAINST, MAIN, novel
 from mashq.report.parts import markdown_of
 from mashq.report.plots import number
 from mashq.report.words import Words
@@ -27,41 +30,50 @@ __all__ = ["cell", "code", "report_markdown", "safe", "table", "yaml_text"]
 
 
 def report_markdown(content: Mapping[str, Any], words: Words) -> str:
-    """report.md: every section of the page but the sample rows and replies; a plot stands as its numbers."""
+    """report.md: every section of the page but the sample rows; a plot stands as its numbers."""
     lines = [f"# {words.plain('title')}", "", *seeds_page.markdown(words, content["over_seeds"])]
-    lines += _beside(words, content) if content["board"] else []
+    lines += _beside(words, content["board"]) if content["board"] else []
     for run in content["runs"]:
-        lines += _Markdown(words).run(run)
+        lines += _Markdown(words, content["seed"]).run(run)
     return "\n".join(lines) + "\n"
 
 
-def _beside(words: Words, content: Mapping[str, Any]) -> list[str]:
+def _beside(words: Words, board: Mapping[str, Any]) -> list[str]:
     """Several runs' systems by metrics; each column has one signature."""
-    known = [one for run in content["runs"] for one in run["evaluations"]]
-    metrics = {name: facts for one in known for name, facts in one["metrics"].items()}
-    labels = {name: system_label(words, one, name) for one in known for name in one["labels"]}
-    columns = content["board"]["columns"]
-    places = [places_of(metrics, column["metric"]) for column in columns]
+    columns = board["columns"]
     rows = [
-        [code(row["run"], in_table=True), safe(labels[row["system"]]), *_cells(words, row["cells"], places)]
-        for row in content["board"]["rows"]
+        [
+            code(row["run"], in_table=True),
+            safe(words.term("system_name", row["label"])),
+            words.comma.join(code(name, in_table=True) for name in row["evaluations"]),
+            number(row["items"]),
+            *_cells(words, row, columns),
+        ]
+        for row in board["rows"]
     ]
     names = [words.term("metric", column["metric"]) for column in columns]
     signed = [f"- {name}: {code(column['signature'])}" for name, column in zip(names, columns, strict=True)]
-    head = [words.plain("run"), words.plain("system"), *names]
+    head = [*(words.plain(key) for key in ("run", "system", "evaluation", "items")), *names]
     return [f"## {words.plain('runs_compared')}", "", words.plain("columns_note"), *table(head, rows), *signed, ""]
 
 
-def _cells(words: Words, cells: Sequence[Mapping[str, Any] | None], places: Sequence[int | None]) -> list[str]:
-    return [
-        left_to_right(words, f"{number(one['value'], to)} {interval_text(one['low'], one['high'], to)}") if one else "–"
-        for one, to in zip(cells, places, strict=True)
-    ]
+def _cells(words: Words, row: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A row's values with their intervals, and with their items where these are not all of the row's."""
+    cells = []
+    for one, column in zip(row["cells"], columns, strict=True):
+        if one is None:
+            cells.append("–")
+            continue
+        to = places_in(column)
+        fewer = "" if one["n"] == row["items"] else f" (n = {number(one['n'])})"
+        ends = interval_text(one["low"], one["high"], to)
+        cells.append(left_to_right(words, f"{number(one['value'], to)} {ends}{fewer}"))
+    return cells
 
 
 class _Markdown:
-    def __init__(self, words: Words):
-        self.words, self.say = words, words.plain
+    def __init__(self, words: Words, seed: int):
+        self.words, self.say, self.seed = words, words.plain, seed
 
     def ltr(self, text: str) -> str:
         return left_to_right(self.words, text)
@@ -91,6 +103,7 @@ class _Markdown:
             lines += [*sensitivity.markdown(self.words, evaluation), *self.pairs(evaluation)]
             lines += crossings.markdown(self.words, evaluation)
             lines += [*self.health(evaluation), *self.obedience(evaluation)]
+        lines += drawn(self.words, run, self.seed)
         lines += markdown_of(self.words, run)
         return [
             *lines,
@@ -211,6 +224,8 @@ class _Markdown:
         if evaluation["unproven_slices"] and first:
             slices = self.pieces(evaluation["unproven_slices"])
             found.append(self.say("not_all_slices", metric=self.words.term("metric", first), slices=slices))
+        if powerless := evaluation["powerless"]["slices"]:
+            found.append(self.say("limit_powerless", slices=self.pieces(powerless)))
         if evaluation["unproven_metrics"]:
             names = (self.words.term("metric", name) for name in evaluation["unproven_metrics"])
             found.append(self.say("not_all_metrics", metrics=self.words.comma.join(names)))
@@ -220,8 +235,10 @@ class _Markdown:
 
     def powerless(self, evaluation: Mapping[str, Any]) -> list[str]:
         """The line that nothing could have been significant, where it holds."""
-        least = evaluation["powerless"]["all"]
-        return [f"- {self.say('not_powerful', groups=least['groups'], p=safe(p_text(least['p'])))}"] if least else []
+        if (least := evaluation["powerless"]["all"]) is None:
+            return []
+        ps = {"p": self.ltr(safe(p_text(least["p"]))), "holm": self.ltr(safe(p_text(least["p_holm"])))}
+        return [f"- {self.say('not_powerful', groups=least['groups'], **ps)}"]
 
     def scores(self, evaluation: Mapping[str, Any]) -> list[str]:
         lines = [f"### {self.say('scores')}", ""]
@@ -272,7 +289,7 @@ class _Markdown:
                 self.piece(entry["slice"]),
                 self.ltr(number(entry["difference"], places, signed=True)),
                 self.ltr(interval_text(entry["low"], entry["high"], places)),
-                self.ltr(safe(p_text(entry["p_holm"]))),
+                self.ltr(safe(p_text(entry["p_holm"]))) + (" †" if entry["powerless"] else ""),
                 self.ltr(number(entry["effect"], 2)),
                 self.ltr(f"{entry['wins']} / {entry['ties']} / {entry['losses']}"),
                 self.ltr(f"{number(entry['n'])} ({number(entry['groups'])})"),
@@ -281,7 +298,9 @@ class _Markdown:
             for_metric.setdefault(entry["metric"], []).append(row)
         if not for_metric:
             return []
-        lines = [f"### {self.say('paired')}", "", f"{self.say('paired_note')} {self.say('smallest_note')}", ""]
+        marked = any(entry["powerless"] for entry in evaluation["comparisons"])
+        notes = ["paired_note", "smallest_note", *(["powerless_note"] if marked else [])]
+        lines = [f"### {self.say('paired')}", "", " ".join(map(self.say, notes)), ""]
         for metric, rows in for_metric.items():
             name = f"**{self.words.term('metric', metric)}** ({self.better(evaluation, metric)})"
             lines += [name, *table([self.say(key) for key in keys], rows)]
@@ -319,17 +338,20 @@ class _Markdown:
         return lines
 
     def novelty(self, evaluation: Mapping[str, Any]) -> list[str]:
-        """The share of n-grams that training does not have, by n."""
-        curves = {entry["system"]: entry["novelty"] for entry in evaluation["copied"] if entry.get("novelty")}
-        orders = sorted({int(n) for curve in curves.values() for n in curve})
+        """The share of new n-grams, by n: against training and context, then against each alone."""
+        curves = {entry["system"]: entry for entry in evaluation["copied"] if novel(entry, MAIN)}
+        orders = sorted({int(n) for entry in curves.values() for n in novel(entry, MAIN)})
         rows = [
             [
+                self.say(said),
                 safe(system_label(self.words, evaluation, system)),
-                *(number((curve.get(str(n)) or {}).get("value"), 3) for n in orders),
+                *(number(novel(entry, against).get(str(n), {}).get("value"), 3) for n in orders),
             ]
-            for system, curve in curves.items()
+            for against, said in AGAINST.items()
+            for system, entry in curves.items()
         ]
-        return [self.say("novelty_caption"), *table(["n", *map(str, orders)], rows)] if rows else []
+        head = [self.say("novelty_against"), self.say("system"), *(f"n={n}" for n in orders)]
+        return [self.say("novelty_caption"), *table(head, rows)] if rows else []
 
     def share(self, entry: Mapping[str, Any], name: str) -> str:
         """A share of replies in percent, with its interval where it has one."""

@@ -7,15 +7,13 @@ from typing import Any
 
 from mashq.record import COUNTS
 from mashq.report import fertility
-from mashq.report.cells import models_by_notice, slice_text
+from mashq.report.cells import compositions, models_by_notice, slice_text
 from mashq.report.lines import code, left_to_right, safe, table
 from mashq.report.plots import number
+from mashq.report.room import FULL, MOST_CELLS
 from mashq.report.words import Words
 
 __all__ = ["licences", "made", "trained", "written"]
-
-MOST_LINES = 40  # of cells that are short, as on the page
-TALLIES = ("task", "variety", "source", "split")  # slicings whose composition is shown
 
 
 def made(words: Words, run: Mapping[str, Any]) -> list[str]:
@@ -43,19 +41,14 @@ def _composition(words: Words, steps: Sequence[Mapping[str, Any]]) -> list[str]:
         [
             safe(data["step"]),
             words.plain(f"by_{by}"),
-            "; ".join(f"{safe(slice_text(words, by, value))}: {number(n)}" for value, n in _largest(values)),
+            "; ".join(f"{safe(slice_text(words, by, value))}: {number(n)}" for value, n in values[: FULL.slices]),
         ]
         for data in steps
         if not data["scored"]
-        for by, values in data["tally"].items()
-        if by in TALLIES and len(values) > 1
+        for by, values in compositions(data)
     ]
     head = [words.plain("step"), words.plain("slice"), words.plain("rows")]
     return [f"#### {words.plain('composition')}", *table(head, rows)] if rows else []
-
-
-def _largest(values: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_LINES]
 
 
 def written(words: Words, survey: Mapping[str, Any]) -> list[str]:
@@ -106,7 +99,7 @@ def _cells(words: Words, survey: Mapping[str, Any]) -> list[str]:
             for row, kept, wanted in zip(grid["rows"], grid["kept"], grid["wanted"], strict=True)
         ]
         lines += [note, *_kept_of(words, pairs)]
-    if first := survey["short"]["first"][:MOST_LINES]:
+    if first := survey["short"]["first"][:MOST_CELLS]:
         pairs = [(one["cell"], one["kept"], one["wanted"]) for one in first]
         lines += [words.plain("short_first"), *_kept_of(words, pairs)]
     return lines

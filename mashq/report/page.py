@@ -18,9 +18,11 @@ from markupsafe import Markup
 
 from mashq.report import fertility, identity_view, papers, plots, seeds_page
 from mashq.report.cells import (
+    compositions,
     interval_text,
     models_by_notice,
     num,
+    numerals,
     own_cautions,
     shared_cautions,
     slice_text,
@@ -30,7 +32,7 @@ from mashq.report.evaluations import EvaluationView
 from mashq.report.lines import seen
 from mashq.report.parts import views_of
 from mashq.report.plots import Series, number
-from mashq.report.room import FULL, SMALLER, Room
+from mashq.report.room import FULL, MOST_CELLS, SMALLER, Room
 from mashq.report.words import Words, isolate
 from mashq.rows import MashqError
 
@@ -50,7 +52,7 @@ def environment_of(words: Words) -> jinja2.Environment:
         finalize=_seen,
     )
     environment.globals.update(
-        t=words.html, other=words.other, plain=words.plain, words=words, num=num, isolate=isolate
+        t=words.html, other=words.other, plain=words.plain, words=words, num=num, numerals=numerals, isolate=isolate
     )
     return environment
 
@@ -68,20 +70,17 @@ def render(content: Mapping[str, Any], words: Words) -> str:
     Of runs that differ in their training seed alone, a page that would be too large shows the first in full; where that
     is not enough it shows less of every run (`room`), and says how much.
     """
-    shown = content["runs"]
-    html = _rendered(content, words, shown, FULL)
-    if len(html.encode()) >= MOST_BYTES and (few := seeds_page.first_runs(content)):
-        shown = few
-        html = _rendered(content, words, shown, FULL)
-    for room in SMALLER:
-        if len(html.encode()) >= MOST_BYTES:
-            html = _rendered(content, words, shown, room)
-    size = len(html.encode())
-    if size >= MOST_BYTES:
-        raise MashqError(
-            f"report: the page would have {size:,} bytes, expected less than {MOST_BYTES:,}. Report fewer runs at once."
-        )
-    return html
+    every, few = content["runs"], seeds_page.first_runs(content)
+    tries = [(every, FULL), *([(few, FULL)] if few else []), *((few or every, room) for room in SMALLER)]
+    size = 0
+    for shown, room in tries:
+        html = _rendered(content, words, shown, room)
+        size = len(html.encode())
+        if size < MOST_BYTES:
+            return html
+    raise MashqError(
+        f"report: the page would have {size:,} bytes, expected less than {MOST_BYTES:,}. Report fewer runs at once."
+    )
 
 
 def _rendered(content: Mapping[str, Any], words: Words, shown: Sequence[Mapping[str, Any]], room: Room) -> str:
@@ -95,7 +94,7 @@ def _rendered(content: Mapping[str, Any], words: Words, shown: Sequence[Mapping[
         content=content,
         runs=[view.run(run, index) for index, run in enumerate(shown, 1)],
         over_seeds=seeds_page.view(words, content, shown),
-        board=view.evaluations.board(content["board"], content["runs"]) if content["board"] else None,
+        board=view.evaluations.board(content["board"]) if content["board"] else None,
         less=room if room != FULL else None,
         style=Markup(style),
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
@@ -144,35 +143,30 @@ class _View:
             }
             for reason in data["reasons"]
         ]
-        tally = {
-            by: self._tally(by, values)
-            for by, values in data["tally"].items()
-            if by in ("task", "variety", "source", "split") and len(values) > 1
-        }
+        tally = {by: self._tally(by, values) for by, values in compositions(data)}
         most = max(1, self.room.slices)
         shown_reasons, hidden = reasons[:most], max(0, len(reasons) - most)
         return {
             **data,
             **{kind: data[kind][: self.room.rows] for kind in ("kept", "dropped")},
-            "has_dropped": bool(data["dropped"]),
             "stack": plots.stack(parts, label=alt),
             "reasons": shown_reasons,
             "hidden_reasons": hidden,
             "tally": tally,
         }
 
-    def _tally(self, by: str, values: Mapping[str, int]) -> dict[str, Any]:
-        most = max(values.values())
-        order = sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))
+    def _tally(self, by: str, values: Sequence[tuple[str, int]]) -> dict[str, Any]:
+        """`values` with their rows, most first."""
+        most = values[0][1]
         rows = [
             {
                 "name": slice_text(self.words, by, value),
                 "rows": rows,
                 "bar": plots.bar(rows / most, kind="plain", label=number(rows)),
             }
-            for value, rows in order[: max(1, self.room.slices)]
+            for value, rows in values[: max(1, self.room.slices)]
         ]
-        return {"rows": rows, "hidden": len(order) - len(rows)}
+        return {"rows": rows, "hidden": len(values) - len(rows)}
 
     def _survey(self, survey: Mapping[str, Any]) -> dict[str, Any]:
         tries = [{**line, "bar": self._bar(line["kept"], line["replies"])} for line in survey["tries"]]
@@ -190,7 +184,8 @@ class _View:
         if grid:
             lines = zip(grid["rows"], grid["kept"], grid["wanted"], strict=True)
             grid = {**grid, "lines": [self._heat(row["name"], kept, wanted) for row, kept, wanted in lines]}
-        return {**survey, "tries": tries, "checks": checks, "grid": grid}
+        short = {**survey["short"], "first": survey["short"]["first"][:MOST_CELLS]}
+        return {**survey, "tries": tries, "checks": checks, "grid": grid, "short": short}
 
     def _tables(self, found: Mapping[str, Any]) -> dict[str, Any]:
         def lines(one: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -285,11 +280,10 @@ class _View:
         if value is None:
             return Markup("\N{EN DASH}")
         low, high = (row.get("intervals") or {}).get(name) or (None, None)
-        text = Markup('<bdi dir="ltr" class="num">{}%</bdi>').format(number(100 * value, 1))
+        text = numerals(f"{number(100 * value, 1)}%")
         if low is None or high is None:
             return text
-        ends = interval_text(100 * low, 100 * high, 1)
-        return text + Markup('<br><bdi dir="ltr" class="num quiet">{}</bdi>').format(ends)
+        return text + Markup("<br>") + numerals(interval_text(100 * low, 100 * high, 1), "quiet")
 
     def role(self, role: str) -> str:
         """A turn's role for readers."""

@@ -12,10 +12,11 @@ from typing import Any
 
 from mashq.lm.toy import TOYS
 from mashq.packaged import parsed
+from mashq.report.evaluated import ALPHA, verdict
+from mashq.report.novelty import MAIN, novel
 
 __all__ = ["AGREED", "NOVELTY", "SHAPES", "Column", "Shape", "criteria", "read"]
 
-LEVEL = 0.05  # a difference is marked where its p after Holm's correction is below this
 NOVELTY = tuple(f"novelty{n}" for n in (2, 3, 4))  # of McCoy et al.'s n = 1..10; the report's curve has all
 AGREED = ("kappa", "quadratic kappa", "spearman")  # between raters; the paper does not say how its kappa weighs
 MEASURED = ("value", "low", "high", "n", "reason")  # what is taken of each
@@ -148,7 +149,7 @@ def _finder(scores: Iterable[Mapping[str, Any]], comparisons: Iterable[Mapping[s
 
 
 def _novelty(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Shares of novel n-grams of all items, in the shape of scores."""
+    """Shares of n-grams new against training and context, of all items, in the shape of scores."""
     return [
         {
             "system": entry["system"],
@@ -156,10 +157,10 @@ def _novelty(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
             "slice": {"by": "all", "value": ""},
             **{name: share[name] for name in ("value", "low", "high")},
             "n": entry["n"],
-            "signature": entry["signature"].replace("novelty1|", f"novelty{n}|", 1),
+            "signature": entry["signatures"][MAIN].replace("novelty1|", f"novelty{n}|", 1),
         }
         for entry in evaluation["copied"]
-        for n, share in (entry.get("novelty") or {}).items()
+        for n, share in novel(entry, MAIN).items()
     ]
 
 
@@ -245,10 +246,10 @@ def _why(kind: str, column: Column, columns: Sequence[Column]) -> str:
 
 
 def _unmarkable(evaluation: Mapping[str, Any], columns: Sequence[Column]) -> bool:
-    """Whether no difference could have been marked: too few groups for any sign-flip test to reach the level."""
+    """Whether no difference could have been marked: too few groups for any test to reach the level after correction."""
     shown = {column.metric for column in columns}
-    least = [one["least_p"] for one in evaluation["comparisons"] if one["metric"] in shown and "least_p" in one]
-    return bool(least) and min(least) >= LEVEL
+    ours = [one for one in evaluation["comparisons"] if one["metric"] in shown]
+    return bool(ours) and all(one.get("powerless", (one.get("least_p") or 0.0) >= ALPHA) for one in ours)
 
 
 def _said(signature: str | None, *names: str) -> dict[str, str]:
@@ -291,7 +292,7 @@ def _people(shape: Shape, part: Mapping[str, Any], evaluation: Mapping[str, Any]
 
     scores = [{**one, "metric": one["criterion"], "slice": sliced(one)} for one in part["means"]]
     comparisons = [
-        {**one, "metric": one["criterion"], "slice": sliced(one), "verdict": _verdict(one)}
+        {**one, "metric": one["criterion"], "slice": sliced(one), "verdict": verdict(one, higher_is_better=True)}
         for one in part["comparisons"]
     ]
     asked = dict.fromkeys([*criteria(shape.rubric), *(one["criterion"] for one in part["means"])])
@@ -299,12 +300,6 @@ def _people(shape: Shape, part: Mapping[str, Any], evaluation: Mapping[str, Any]
     rated = {**evaluation, "comparisons": comparisons}
     found = _table("people", rated, columns, _varieties(scores), _finder(scores, comparisons))
     return {**found, "raters": len(part["raters"]), "simulated": bool(part["simulated"])}
-
-
-def _verdict(one: Mapping[str, Any]) -> str:
-    if one["p_holm"] >= LEVEL or not one["difference"]:
-        return "unclear"
-    return "better" if one["difference"] > 0 else "worse"
 
 
 def _nobody(shape: Shape, evaluation: Mapping[str, Any]) -> dict[str, Any]:

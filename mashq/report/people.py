@@ -9,6 +9,7 @@ from typing import Any
 from mashq.record import Step
 from mashq.report import disagreements
 from mashq.report.cells import interval_text, p_text
+from mashq.report.evaluated import ALPHA, verdict
 from mashq.report.lines import left_to_right, safe, table
 from mashq.report.plots import number
 from mashq.report.words import Words
@@ -19,7 +20,6 @@ __all__ = ["HEADING", "TEMPLATE", "markdown", "read", "view"]
 HEADING = "people"
 TEMPLATE = "people.html"
 EVERY = "all"  # varieties together, as people.json names them
-LEVEL = 0.05  # a difference is told as one where its p after Holm's correction is below this
 PLACES = 2  # decimals of scores and coefficients
 WARNED = ("ordinal alpha", "quadratic kappa")  # coefficients whose trouble is told, the first of them that has some
 MOST_FAILED = 0.2  # share of attention items above which a rater is pointed at
@@ -99,7 +99,6 @@ def _means(words: Words, facts: Mapping[str, Any], label: Any, variety: str) -> 
     signatures = list(dict.fromkeys(one["signature"] for one in here.values()))
     return {
         "variety": _variety(words, variety),
-        "every": variety == EVERY,
         "columns": [_criterion(words, criterion) for criterion in criteria],
         "rows": rows,
         "signatures": signatures,
@@ -111,9 +110,6 @@ def _scored(one: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _difference(words: Words, one: Mapping[str, Any], label: Any) -> dict[str, Any]:
-    verdict = "unclear"
-    if one["p_holm"] < LEVEL and one["difference"]:
-        verdict = "better" if one["difference"] > 0 else "worse"
     return {
         **one,
         "criterion_name": _criterion(words, one["criterion"]),
@@ -123,13 +119,13 @@ def _difference(words: Words, one: Mapping[str, Any], label: Any) -> dict[str, A
         "interval": interval_text(one["low"], one["high"], PLACES),
         "p_text": p_text(one["p_holm"]),
         "outcomes": f"{one['wins']} / {one['ties']} / {one['losses']}",
-        "verdict": verdict,
+        "verdict": verdict(one, higher_is_better=True),
     }
 
 
 def _too_few(facts: Mapping[str, Any]) -> list[Sentence]:
     """That no difference could be significant, where so few groups were rated."""
-    few = [one for one in [*facts["comparisons"], *facts["preferences"]] if one["least_p"] >= LEVEL]
+    few = [one for one in [*facts["comparisons"], *facts["preferences"]] if one["least_p"] >= ALPHA]
     told = dict.fromkeys((one["groups"], number(one["least_p"], 3)) for one in few if one["variety"] == EVERY)
     return [("people_too_few", {"groups": groups, "p": p}) for groups, p in told]
 
@@ -182,13 +178,19 @@ def _warnings(words: Words, facts: Mapping[str, Any]) -> list[Sentence]:
 
 
 def _below(words: Words, judge: Mapping[str, Any] | None) -> list[Sentence]:
-    """Criteria on which the judge agrees with people less than people do: its kappa is below their interval."""
+    """Criteria on which the judge's kappa with people is surely less than theirs with each other."""
     found: list[Sentence] = []
     for one in judge["criteria"] if judge else ():
         kappa = next(measure for measure in one["measures"] if measure["name"] == "quadratic kappa")
-        judged, people = kappa["judge"], kappa["people"]
-        if people and None not in (judged["value"], people["low"]) and judged["value"] < people["low"]:
-            filled = {"criterion": _criterion(words, one["criterion"]), "value": number(judged["value"], PLACES)}
+        difference = kappa.get("difference")  # absent where it was measured before there was one
+        if difference and difference["below"]:
+            interval = interval_text(difference["low"], difference["high"], PLACES)
+            filled = {
+                "criterion": _criterion(words, one["criterion"]),
+                "value": number(kappa["judge"]["value"], PLACES),
+                "people": number(kappa["people"]["value"], PLACES),
+                "difference": f"{number(difference['value'], PLACES)} {interval}",
+            }
             found.append(("people_below", filled))
     return found
 
@@ -218,7 +220,7 @@ def _severe(words: Words, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _beside(words: Words, judge: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The judge's coefficients and people's, criterion by criterion."""
+    """The judge's coefficients, people's, and the one minus the other, criterion by criterion."""
     if not judge:
         return None
     rows = [
@@ -230,6 +232,7 @@ def _beside(words: Words, judge: Mapping[str, Any] | None) -> dict[str, Any] | N
             "first": place == 0,
             "judge": _coefficient(words, measure["judge"]),
             "people": measure["people"] and _coefficient(words, measure["people"]),
+            "difference": _scored(measure.get("difference")),
         }
         for one in judge["criteria"]
         for place, measure in enumerate(one["measures"])
@@ -263,7 +266,10 @@ def markdown(words: Words, facts: Mapping[str, Any], run: Mapping[str, Any]) -> 
 
 def _plain_sentence(words: Words, one: Sentence) -> str:
     key, filled = one
-    return words.plain(key, **{name: safe(value) for name, value in filled.items()})
+    said = {name: safe(value) for name, value in filled.items()}
+    if "difference" in said:  # a minus and an interval, which an Arabic line would turn round
+        said["difference"] = left_to_right(words, said["difference"])
+    return words.plain(key, **said)
 
 
 def _out_of(words: Words, value: float, of: int | None) -> str:
@@ -323,13 +329,14 @@ def _judge_lines(words: Words, beside: Mapping[str, Any] | None) -> list[str]:
     if not beside:
         return []
     say = words.plain
-    keys = ("people_coefficient", "people_with_judge", "people_with_people", "people_replies")
+    keys = ("people_coefficient", "people_with_judge", "people_with_people", "people_above", "people_replies")
     rows = (
         [
             safe(row["criterion_name"]),
             row["name"],
             _cell(words, row["judge"]),
             _cell(words, row["people"]),
+            _cell(words, row["difference"], signed=True),
             number(row["replies"]),
         ]
         for row in beside["rows"]

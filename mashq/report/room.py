@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["FULL", "SMALLER", "Room"]
+__all__ = ["FULL", "MOST_CELLS", "SMALLER", "Room"]
+
+MOST_CELLS = 40  # of those that a survey found short; a page has as many in every room
 
 
 @dataclass(frozen=True)

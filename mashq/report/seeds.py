@@ -8,9 +8,9 @@ of a sweep (`mashq.sweep_results`): a two-way analysis of variance, items by see
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -53,13 +53,15 @@ def read(runs: Sequence[Run]) -> dict[str, Any] | None:
 
     None for a single run, and where no run has an evaluation with a training behind it.
     """
+    if len(runs) < 2:
+        return None
     made = [_Made(run, step, making(run, step)) for run in runs for step in run.of("evaluation")]
     made = [one for one in made if one.making.seeds]
-    if len(runs) < 2 or not made:
+    if not made:
         return None
     pools: list[dict[str, Any]] = []
     apart: list[dict[str, Any]] = []
-    for (recipe, _), members in _grouped(made):
+    for (recipe, _), members in _grouped(made).items():
         if len(members) == 1 and any(one.run.recipe == recipe for one in made if one.run is not members[0].run):
             apart.append(_apart("alone", members))
         classes = _classes(members)
@@ -95,15 +97,12 @@ def not_shown(fingerprint: str, trained: bool, pooled: Mapping[str, int]) -> lis
     return ["not_seeds" if seeds == 1 else "not_seeds_two" if seeds < LEAST_SEEDS else "not_seeds_here"]
 
 
-def _grouped(made: Sequence[_Made]) -> Iterator[tuple[tuple[str, str], list[_Made]]]:
-    """The evaluations of one name in runs of one recipe."""
-
-    def key(one: _Made) -> tuple[str, str]:
-        return one.run.recipe, one.step.name
-
-    order = list(dict.fromkeys(map(key, made)))
-    for name, some in groupby(sorted(made, key=lambda one: order.index(key(one))), key=key):
-        yield name, list(some)
+def _grouped(made: Sequence[_Made]) -> dict[tuple[str, str], list[_Made]]:
+    """(recipe, evaluation) -> the evaluations of that name in runs of that recipe."""
+    found: dict[tuple[str, str], list[_Made]] = {}
+    for one in made:
+        found.setdefault((one.run.recipe, one.step.name), []).append(one)
+    return found
 
 
 def _classes(members: Sequence[_Made]) -> list[list[_Made]]:
@@ -163,7 +162,9 @@ def _pool(made: Sequence[_Made]) -> dict[str, Any]:
     missing = sum(note["n"] or 0 for one in every for note in one.get("notes") or [] if note["code"] == "missing")
     if not shared or len(asked) - len(shared) > missing:
         return {**_apart("items", made), "shared": len(shared), "all": len(asked)}
-    return {**_about(made, first, systems), "left_out": len(asked) - len(shared), **_numbers(made, cells, first)}
+    about = _about(made, first, systems)
+    numbers = _numbers(made, cells, first, toys=bool(about["toys"]))
+    return {**about, "left_out": len(asked) - len(shared), **numbers}
 
 
 def _about(made: Sequence[_Made], scores: Mapping[str, Any], systems: Sequence[str]) -> dict[str, Any]:
@@ -181,10 +182,9 @@ def _about(made: Sequence[_Made], scores: Mapping[str, Any], systems: Sequence[s
 
 
 def _numbers(
-    made: Sequence[_Made], cells: Mapping[str, Sequence[Scores]], evaluated: Mapping[str, Any]
+    made: Sequence[_Made], cells: Mapping[str, Sequence[Scores]], evaluated: Mapping[str, Any], *, toys: bool
 ) -> dict[str, Any]:
     metrics = {name: facts for name, facts in evaluated["metrics"].items() if name != NO_MEAN}
-    toys = any(str(one.get("model")) in TOYS for one in evaluated["systems"])
     counted, untold = _counted(cells, metrics)
     scores = [{**one, "fixed": _fixed(made, one["system"])} for part in counted for one in part["scores"]]
     gains = _judged([one for part in counted for one in part["gains"]], metrics)

@@ -9,7 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from mashq.report import plots
-from mashq.report.cells import interval_text, listed, num, p_text, places_of, system_label
+from mashq.report.cells import interval_text, listed, num, numerals, p_text, places_of, system_label
+from mashq.report.evaluations import KINDS
 from mashq.report.lines import code, left_to_right, safe, table
 from mashq.report.plots import number, scale_over
 from mashq.report.seeds import LEAST_SEEDS
@@ -18,6 +19,7 @@ from mashq.report.words import Words
 __all__ = ["HEADING", "first_runs", "markdown", "view"]
 
 HEADING = "over_seeds"
+
 MOST_DIFFERENCES = 12  # settings of two runs in which they differ; the rest is in report.json
 MOST_VALUE = 120  # characters of a setting's value
 UNTOLD = ("unscored", "signature")  # reasons with a sentence of their own; any other is the text of an error
@@ -49,7 +51,7 @@ def view(words: Words, content: Mapping[str, Any], shown: Sequence[Mapping[str, 
 
 
 def _pool(words: Words, pool: Mapping[str, Any]) -> dict[str, Any]:
-    kinds = {name: f"s{place % 6}" for place, name in enumerate(pool["systems"])}
+    kinds = {name: f"s{place % KINDS}" for place, name in enumerate(pool["systems"])}
     labels = {name: system_label(words, pool, name) for name in pool["systems"]}
     return {
         **pool,
@@ -58,38 +60,40 @@ def _pool(words: Words, pool: Mapping[str, Any]) -> dict[str, Any]:
         "labels": labels,
         "said": _said(words, pool, html=True),
         "notes": _notes(words, pool, html=True),
-        "score_blocks": _blocks(words, pool, pool["scores"], zero=False),
-        "gain_blocks": _blocks(words, pool, pool["gains"], zero=True),
+        "score_blocks": _blocks(words, pool, pool["scores"]),
+        "gain_blocks": [_forest(words, pool, block) for block in _blocks(words, pool, pool["gains"])],
         "concluded": len(pool["seeds"]) >= LEAST_SEEDS and not pool["toys"],
     }
 
 
-def _blocks(
-    words: Words, pool: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], *, zero: bool
-) -> list[dict[str, Any]]:
-    """The rows of each metric, on one axis."""
+def _blocks(words: Words, pool: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of each metric together."""
     blocks = []
     for metric, some in groupby(rows, key=lambda one: one["metric"]):
-        mine, places = list(some), places_of(pool["metrics"], metric)
-        scale = scale_over([v for one in mine for v in (one["low"], one["high"], *one["seeds"])], zero=zero, wanted=3)
+        places = places_of(pool["metrics"], metric)
         better = bool(pool["metrics"][metric]["higher_is_better"])
+        shown = [{**one, "interval": interval_text(one["low"], one["high"], places)} for one in some]
         name = words.term("metric", metric)
-        shown = [_row(one, scale, places, zero, f"{name}, {system_label(words, pool, one['system'])}") for one in mine]
-        axis = plots.axis(scale)
-        blocks.append({"name": name, "places": places, "higher_is_better": better, "rows": shown, "axis": axis})
+        blocks.append({"name": name, "places": places, "higher_is_better": better, "rows": shown})
     return blocks
 
 
-def _row(one: Mapping[str, Any], scale: plots.Scale, places: int | None, zero: bool, name: str) -> dict[str, Any]:
-    told = interval_text(one["low"], one["high"], places)
-    label = f"{name}: {number(one['mean'], places, signed=zero)} {told}"
-    kind = {"better": "better", "worse": "worse"}.get(str(one.get("verdict")), "unclear") if zero else "s1"
-    return {
-        **one,
-        "interval": told,
-        "plot": plots.interval(scale, one["mean"], one["low"], one["high"], kind=kind, label=label, zero=zero),
-        "p_text": p_text(one["p_holm"]) if zero else "",
-    }
+def _forest(words: Words, pool: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
+    """A metric's gains with their plots, on one axis."""
+    bounds = [bound for one in block["rows"] for bound in (one["low"], one["high"], *one["seeds"])]
+    scale = scale_over(bounds, zero=True, wanted=3)
+    rows = [_gain(words, pool, block, one, scale) for one in block["rows"]]
+    return {**block, "rows": rows, "axis": plots.axis(scale)}
+
+
+def _gain(
+    words: Words, pool: Mapping[str, Any], block: Mapping[str, Any], one: Mapping[str, Any], scale: plots.Scale
+) -> dict[str, Any]:
+    mean = number(one["mean"], block["places"], signed=True)
+    label = f"{block['name']}, {system_label(words, pool, one['system'])}: {mean} {one['interval']}"
+    kind = one["verdict"] or "unclear"
+    plot = plots.interval(scale, one["mean"], one["low"], one["high"], kind=kind, label=label, zero=True)
+    return {**one, "plot": plot, "p_text": p_text(one["p_holm"])}
 
 
 # --- sentences -------------------------------------------------------------------------------------------------------
@@ -124,7 +128,7 @@ def _said(words: Words, pool: Mapping[str, Any], *, html: bool) -> list[Any]:
             "spread": shown(gain["spread"], places),
             "agree": shown(gain["agree"]),
             "n": shown(len(gain["seeds"])),
-            "p": Markup('<bdi dir="ltr" class="num">{}</bdi>').format(p) if html else left_to_right(words, safe(p)),
+            "p": numerals(p) if html else left_to_right(words, safe(p)),
             "each": (Markup(words.comma) if html else words.comma).join(each),
         }
         lines.append(say(f"seeds_says_{gain['says']}", **values))

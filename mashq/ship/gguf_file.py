@@ -25,6 +25,7 @@ import httpx
 
 from mashq import chat
 from mashq.lm.weights import cache
+from mashq.places import file_place
 from mashq.rows import MashqError, expected_got, file_hash, nearest
 from mashq.ship import template
 from mashq.ship.merge import merged, probe_ids
@@ -112,7 +113,7 @@ def gguf(folder: Path, out: Path, *, file_type: str = "f16") -> Agreement:
     trained, place = read(folder), converter()
     if out.exists():
         raise MashqError(f"gguf: {out} is there already. Choose another name, or delete it.")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    file_place(out, "gguf", option="")
     partial = out.with_name(f".{out.stem}.partial.gguf")  # llama.cpp files are told by their ending
     with tempfile.TemporaryDirectory(prefix="mashq-gguf-", dir=out.parent) as aside:
         whole = folder

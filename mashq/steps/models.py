@@ -266,7 +266,7 @@ def evaluation(
         _evaluation,
         settings,
         inputs,
-        version=4,
+        version=5,
         files=files,
         identity=identity,
         kind="folder",

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from mashq import model_identity
 from mashq.fertility import fertility, texts_of
 from mashq.rows import MashqError, expected_got
+from mashq.shards import write_whole
 from mashq.train.rows import Example, Refused, examples, hash_of, reasons, table_of
 from mashq.train.settings import TrainSettings, kept_as
 
@@ -139,9 +140,8 @@ def _finished(out: Path, plan: Mapping[str, Any], method: str) -> bool:
         return (out / kept_as(method)).is_dir()
     if not FIRST:
         return False
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(plan, ensure_ascii=False, indent=1), encoding="utf-8")
-    partial.replace(path)
+    with write_whole(path) as partial:
+        partial.write_text(json.dumps(plan, ensure_ascii=False, indent=1), encoding="utf-8")
     return False
 
 

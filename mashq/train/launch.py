@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
+import threading
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from mashq.train.settings import TrainSettings
 __all__ = ["launched"]
 
 SHIPPED = ("ddp", "fsdp", "deepspeed")
+HELD = "MASHQ_PARENT_HOLDS_STDIN"  # set where standard input is a pipe whose other end is the parent's
 SHOWN = 2_000  # characters of what a failed process said last
 
 
@@ -60,7 +63,14 @@ def launched(
 
 def _run(settings: TrainSettings, job: Path) -> None:
     command = [*_launcher(settings), "-m", "mashq.train.launch", str(job)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    theirs, ours = os.pipe()  # the system closes our end however this process ends, and then they end too
+    try:
+        done = subprocess.run(
+            command, stdin=theirs, env={**os.environ, HELD: "1"}, capture_output=True, text=True, errors="replace"
+        )
+    finally:
+        os.close(theirs)
+        os.close(ours)
     if done.returncode:
         told = job / "error.txt"
         said = told.read_text(encoding="utf-8") if told.exists() else done.stderr[-SHOWN:]
@@ -91,6 +101,17 @@ def _configuration(launch: str) -> Path:
     return path
 
 
+def _end_with_parent() -> None:
+    """End this process at once when the parent's is gone: else it would train on beside the one that resumes."""
+
+    def wait() -> None:
+        os.read(0, 1)  # until the end of the input: nothing is ever written
+        os._exit(1)
+
+    if os.environ.get(HELD):
+        threading.Thread(target=wait, daemon=True).start()
+
+
 def main(folder: Path) -> None:
     """One of the processes."""
     about = json.loads((folder / "job.json").read_text(encoding="utf-8"))
@@ -108,4 +129,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    _end_with_parent()
     main(Path(sys.argv[1]))

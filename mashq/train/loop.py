@@ -23,6 +23,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from mashq import attention, chat, targets, vocabulary
 from mashq.rows import MashqError
+from mashq.train.checkpoints import at_end, last_whole, rewind, seal, step_of, thin_out, waited
 from mashq.train.rows import Example, batch_of, bucketed, packed
 from mashq.train.settings import TrainSettings, kept_as
 from mashq.train.start import Start
@@ -55,12 +56,16 @@ class Run:
         self.log = _Log(self)
         self.trainer = _Tutor(self)
         self.first = self.trainer.is_world_process_zero()  # of several processes, the one that writes
+        self.ended: str | None = None  # why the checkpoint that it goes on from leaves nothing to train
 
     def go(self) -> dict[str, Any]:
         """Train to the end; -> what the card says of it."""
-        checkpoint = _last_checkpoint(self.out / "checkpoints", remove=self.first)
+        checkpoint = last_whole(self.out / "checkpoints", remove=self.first)
         if self.first:
-            _rewind(self.out / "log.jsonl", 0 if checkpoint is None else _step_of(checkpoint))
+            rewind(self.out / "log.jsonl", 0 if checkpoint is None else step_of(checkpoint))
+        if checkpoint is not None:
+            self.ended = at_end(checkpoint, self.settings.patience, self.settings.evaluate_every)
+        self.log.stopped = self.ended == "patience"
         self._keep_adapter_inputs_narrow()
         with attention.in_blocks(self.model), self._told():
             self.trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -94,14 +99,13 @@ class Run:
 
     def _take_best(self) -> dict[str, Any] | None:
         """Where the best weights are kept, put them in the model's place; -> their step and validation loss."""
-        kept = self.trainer.state.best_model_checkpoint
-        if not self.settings.keep_best or kept is None:
+        step = self.trainer.state.best_global_step
+        if not self.settings.keep_best or step is None:
             return None
-        folder = Path(kept)
-        # The folder may have been moved as a whole since the run began.
-        self.trainer.state.best_model_checkpoint = str(self.out / "checkpoints" / folder.name)
+        # Found by its step: the folder may have been moved as a whole since the run began.
+        self.trainer.state.best_model_checkpoint = str(self.out / "checkpoints" / f"checkpoint-{step}")
         self.trainer._load_best_model()
-        return {"step": _step_of(folder), "eval_loss": self.trainer.state.best_metric}
+        return {"step": step, "eval_loss": self.trainer.state.best_metric}
 
     def save(self) -> Path:
         """The weights under a name that says they are not in place yet; -> that folder."""
@@ -237,6 +241,14 @@ class _Tutor(Trainer):
         self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = True  # our loss is divided by the step's supervised tokens already
 
+    def set_initial_training_values(self, *args: Any, **kwargs: Any) -> Any:
+        """How long to train, its first value in epochs: none from a checkpoint at the end.
+
+        Trainer looks for the end after a step alone, so it would take one more.
+        """
+        epochs, *rest = super().set_initial_training_values(*args, **kwargs)
+        return (0 if self.mashq.ended else epochs, *rest)
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return _Order([len(e.ids) for e in self.mashq.learn], self.mashq.settings)
 
@@ -286,7 +298,6 @@ def _arguments(run: Run) -> TrainingArguments:
         liger_kernel_config={"cross_entropy": False, "fused_linear_cross_entropy": False},
         save_strategy="steps",
         save_steps=settings.save_every,
-        save_total_limit=2,
         logging_strategy="no",
         logging_nan_inf_filter=False,
         report_to=[],
@@ -364,17 +375,19 @@ class _Log(TrainerCallback):
         if state.best_metric is None or loss < state.best_metric:
             state.best_metric, state.best_global_step = loss, state.global_step
             if settings.keep_best:
-                # Named so, it outlives younger checkpoints.
-                state.best_model_checkpoint = str(Path(args.output_dir) / f"checkpoint-{state.global_step}")
                 control.should_save = True
-        waited = (state.global_step - state.best_global_step) // settings.evaluate_every
-        if settings.patience and waited >= settings.patience:
+        since = waited(state.global_step, state.best_global_step, settings.evaluate_every)
+        if settings.patience and since >= settings.patience:
             control.should_training_stop = self.stopped = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        # Written after all else is on disk: a checkpoint without it was cut off by a crash.
+        if args.world_size > 1:
+            torch.distributed.barrier()  # each process writes its own random state
         if state.is_world_process_zero:
-            _sync(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            folder = Path(args.output_dir)
+            seal(folder / f"checkpoint-{state.global_step}")
+            best = state.best_global_step if self.run.settings.keep_best else None
+            thin_out(folder, None if best is None else folder / f"checkpoint-{best}")
 
 
 # --- packing ---------------------------------------------------------------------------------------------------------
@@ -409,42 +422,3 @@ def _check_packing(model: Any, tokenizer: Any) -> None:
 def _cannot_pack(model: Any, why: str) -> str:
     kind = model.config.model_type
     return f"train: packing: {kind} cannot keep rows that stand one after another apart: {why}. Set packing=false."
-
-
-# --- checkpoints -----------------------------------------------------------------------------------------------------
-
-
-def _sync(checkpoint: Path) -> None:
-    for path in checkpoint.iterdir():
-        if path.is_file():
-            descriptor = os.open(path, os.O_RDONLY)
-            os.fsync(descriptor)
-            os.close(descriptor)
-    with (checkpoint / "whole").open("w") as file:
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.split("-")[1])
-
-
-def _last_checkpoint(folder: Path, *, remove: bool) -> Path | None:
-    """The latest checkpoint that was written whole; those that were not are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=_step_of)
-    whole = [path for path in found if (path / "whole").exists()]
-    if remove:
-        for path in set(found) - set(whole):
-            shutil.rmtree(path)
-    return whole[-1] if whole else None
-
-
-def _rewind(log: Path, step: int) -> None:
-    """Keep the log's lines up to a step; a last line that a crash cut is left out."""
-    kept = []
-    if log.exists():
-        for line in log.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                if json.loads(line)["step"] <= step:
-                    kept.append(line)
-    log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")

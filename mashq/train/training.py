@@ -53,6 +53,9 @@ def train(
     else:
         facts = fit(settings, rows, out, validation=validation, init=init, on_step=on_step)
     if facts is None:
+        shutil.rmtree(
+            out / "checkpoints", ignore_errors=True
+        )  # of a run that was killed when its weights were in place
         return out
     weights = out / f"{kept_as(settings.method)}.partial"
     run = {**facts.pop("run"), "this_process_s": round(time.time() - started, 1)}

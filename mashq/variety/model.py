@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from mashq.rows import MashqError, expected_got
+from mashq.shards import write_whole
 from mashq.variety.features import BEGIN, END, Folded, Groups, counted, fold, groups, marked, spelling
 
 __all__ = ["FORMAT", "LinearModel", "calibrated"]
@@ -134,18 +135,19 @@ class LinearModel:
         return model
 
     def save(self, path: Path) -> None:
-        """Write the model file: equal models give equal bytes."""
+        """Write the model file, under any name: equal models give equal bytes."""
         about = np.frombuffer(json.dumps(self.about, ensure_ascii=False, sort_keys=True).encode(), np.uint8)
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(
-            path,
-            weights=self.weights,
-            markers=self.markers,
-            intercepts=self.intercepts,
-            priors=self.priors,
-            softness=self.softness,
-            about=about,
-        )
+        with write_whole(path) as partial, partial.open("wb") as file:  # given a name, NumPy would add .npz to it
+            np.savez_compressed(
+                file,
+                weights=self.weights,
+                markers=self.markers,
+                intercepts=self.intercepts,
+                priors=self.priors,
+                softness=self.softness,
+                about=about,
+            )
 
     @functools.cached_property
     def identity(self) -> str:

@@ -81,4 +81,5 @@ def steps(settings: Settings) -> list[Step]:
     about = {"student": {"model": "scripted"}, "decoding": {}, "pause_s": settings.pause_s}
     systems = {name: Step(name, replies, about, {"rows": asked}, here=True) for name in ("ignorant", "knowing")}
     labels = {"ignorant": "knows nothing", "knowing": "knows all"}
-    return [asked, *systems.values(), shared.evaluation("compared", systems, labels, ("rougeL", "chrF++", "exact"))]
+    compared = shared.evaluation("compared", systems, labels, ("rougeL", "chrF++", "exact"), training=asked)
+    return [asked, *systems.values(), compared]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from loopback import Act, _right, words_of
+from loopback import Act, right, words_of
 
 
 class BatchServer:
@@ -74,7 +74,7 @@ class BatchServer:
                 fault = {"code": "batch_expired", "message": "not done in time"}
                 bad.append({"custom_id": line["custom_id"], "response": None, "error": fault})
                 continue
-            body = json.loads(act.body or _right(line["body"], act.finish))
+            body = json.loads(act.body or right(line["body"], act.finish))
             response = {"status_code": act.status, "request_id": "r", "body": body}
             (good if act.status == 200 else bad).append(
                 {"custom_id": line["custom_id"], "response": response, "error": None}

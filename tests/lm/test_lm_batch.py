@@ -14,7 +14,7 @@ from typing import Any
 import batch_server
 import pytest
 from batch_server import batching
-from loopback import Act, words_of
+from loopback import Act, completion, words_of
 
 from mashq.lm import Budget, Decoding, Ledger, Request, batch, generate, open_model
 from mashq.lm.structured import parsed
@@ -313,8 +313,7 @@ def test_a_note_outlives_a_clock_that_jumps(ledger: Path) -> None:
 
 def test_a_schema_goes_into_the_lines() -> None:
     schema = '{"type":"object","properties":{"x":{"type":"integer"}},"required":["x"],"additionalProperties":false}'
-    said = {"choices": [{"message": {"content": '{"x": 3}'}, "finish_reason": "stop"}]}
-    with batching(lambda _: Act(body=json.dumps(said).encode())) as server:
+    with batching(lambda _: Act(body=completion('{"x": 3}'))) as server:
         (reply,) = generate(model_of(server), many(1, schema=schema), ledger=None, budget=None)
         assert parsed(reply.text) == {"x": 3}
         body = json.loads(server.files["file-0"])["body"]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import Act, serving
+from loopback import Act, completion, serving
 
 from mashq.lm.llamacpp import LlamaCpp
 from mashq.lm.openai import OpenAI
@@ -24,10 +23,10 @@ def test_the_python_on_the_page_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     asking, in_json = re.findall(r"```python\n(.*?)```", PAGE, re.S)
-    said = {"message": {"content": 'الجواب:\n```json\n{"city": "الرباط"}\n```'}, "finish_reason": "stop"}
+    said = completion('الجواب:\n```json\n{"city": "الرباط"}\n```')
 
     def plan(_: int, body: dict[str, Any]) -> Act:
-        return Act(body=json.dumps({"choices": [said]}).encode()) if "response_format" in body else Act()
+        return Act(body=said) if "response_format" in body else Act()
 
     with serving(plan) as server:
         exec(asking.replace("http://localhost:8000/v1", server.url), {})

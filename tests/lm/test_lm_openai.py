@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import Act, answer_to, serving, words_of
+from loopback import Act, answer_to, completion, serving, words_of
 
 from mashq.lm import Budget, Decoding, Ledger, Reply, Request, generate, open_model, openai
 from mashq.rows import MashqError
@@ -378,7 +378,7 @@ time.sleep(600)
 
 def started(port: int = 0) -> tuple[subprocess.Popen[str], str]:
     """A server in a process of its own, and its address."""
-    command = [sys.executable, "-c", SERVER, str(Path(__file__).parent), str(port)]
+    command = [sys.executable, "-c", SERVER, str(Path(__file__).parents[1]), str(port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     return process, process.stdout.readline().strip()
@@ -557,8 +557,7 @@ def test_the_key_goes_into_one_header_and_nowhere_else(
             return Act(status=400, body=f"bad key {KEY}".encode())
         if "2" in words_of(body):
             return Act(status=500, body=f"broken {KEY}".encode())
-        said = {"choices": [{"message": {"content": f"your key is {KEY}"}, "finish_reason": "stop"}]}
-        return Act(body=json.dumps(said).encode())
+        return Act(body=completion(f"your key is {KEY}"))
 
     with caplog.at_level(logging.DEBUG), serving(gossip) as server:
         model = open_model(server.url + "#tiny", retries=1)
@@ -651,8 +650,7 @@ def test_a_server_that_closes_after_each_answer_is_read_at_once(protocol):
 
         def do_POST(self):
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            said = {"message": {"role": "assistant", "content": answer_to(asked)}, "finish_reason": "stop"}
-            body = json.dumps({"choices": [said]}).encode()
+            body = completion(answer_to(asked))
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Connection", "close")
@@ -686,8 +684,7 @@ def test_an_address_that_is_none(url: str) -> None:
 
 def test_a_placeholder_for_a_key_is_no_secret_in_replies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MASHQ_API_KEY", "none")
-    body = json.dumps({"choices": [{"message": {"content": "There are none left"}, "finish_reason": "stop"}]}).encode()
-    replies, _ = run(lambda *_: Act(body=body), many(1))
+    replies, _ = run(lambda *_: Act(body=completion("There are none left")), many(1))
     assert replies[0].text == "There are none left"
 
 
@@ -707,8 +704,7 @@ def test_a_completion_without_a_text_is_none() -> None:
 
 
 def test_what_only_other_servers_say_is_understood() -> None:
-    answer = {"choices": [{"message": {"content": "نعم"}, "finish_reason": "model_length"}]}
-    body = json.dumps({**answer, "usage": {"prompt_tokens": 12.0, "completion_tokens": -3}}).encode()
+    body = completion("نعم", "model_length", {"prompt_tokens": 12.0, "completion_tokens": -3})
     (reply,), _ = run(lambda *_: Act(body=body), many(1))
     assert (reply.text, reply.finish, reply.prompt_tokens, reply.new_tokens) == ("نعم", "length", 12, 0)
 

@@ -8,13 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mashq import __version__
+from mashq.metrics.agreed import KRIPPENDORFF, LANDIS_KOCH, Agreement
 from mashq.metrics.agreement import (
-    KRIPPENDORFF,
-    LANDIS_KOCH,
     LEVELS,
     WEIGHTS,
-    Agreement,
-    Ratings,
     alpha,
     exact,
     kappa,
@@ -23,6 +20,7 @@ from mashq.metrics.agreement import (
     severity,
     spearman,
 )
+from mashq.metrics.ratings import Ratings
 from mashq.metrics.resample import wilson
 from mashq.rows import MashqError
 
@@ -204,6 +202,14 @@ def test_exact_share_of_two_raters_has_wilsons_interval():
 # --- intervals ---
 
 
+def test_kappa_beside_a_rater_of_one_score_is_0_and_says_nothing_about_how_sure_that_is():
+    matrix = [[1, 2, 3, 4, 5, 3] * 10, [3] * 60]
+    for weights in WEIGHTS:
+        found = kappa(Ratings.of_matrix(matrix), weights=weights)
+        assert (found.value, found.low, found.high, found.trouble) == (0.0, None, None, "low")
+        assert "no interval" in found.warning
+
+
 def test_items_in_agreement_leave_room_below():
     matrix = np.tile(full(1, 20), (2, 1))
     for found in measures(Ratings.of_matrix(matrix)):
@@ -229,6 +235,26 @@ def test_whole_groups_are_drawn():
     # Six copies of a rating say nothing new.
     assert told.high - told.low == pytest.approx(single.high - single.low, rel=0.1)
     assert untold.high - untold.low < 0.6 * (told.high - told.low)
+
+
+def test_intervals_of_five_groups_hold_the_true_agreement():
+    generator, held = np.random.default_rng(40), 0
+    groups, cuts = [str(item // 4) for item in range(20)], (-1.2, -0.4, 0.4, 1.2)
+
+    def rated(clusters):
+        quality = 0.6 * np.repeat(generator.normal(size=clusters), 4) + 0.6 * generator.normal(size=4 * clusters)
+        return 1.0 + np.searchsorted(cuts, quality + 0.5 * generator.normal(size=(3, 4 * clusters)))
+
+    true = alpha(Ratings.of_matrix(rated(20_000)), rounds=2).value
+    for _ in range(300):
+        found = alpha(Ratings.of_matrix(rated(5), groups=groups), rounds=300)
+        held += found.low <= true <= found.high
+    assert held >= 0.93 * 300  # the bootstrap alone held it in 89 %
+
+
+def test_the_share_of_equal_ratings_is_never_below_none():
+    found = exact(Ratings.of_matrix([[1, 2, 3, 4, 5], [2, 3, 4, 5, 5], [3, 4, 5, 1, 5]]))
+    assert found.low == 0.0 < found.value < found.high < 1
 
 
 def test_resamples_without_a_value_reach_both_ends():
@@ -355,10 +381,10 @@ def test_real_ratings_are_warned_of_by_their_number():
 def test_signature_names_the_recipe():
     ratings = Ratings.of_matrix(WORKED, groups=[str(item // 2) for item in range(12)])
     assert alpha(ratings, seed=7).signature == (
-        f"alpha|level:ordinal|scale:1..5|ci:bootstrap1000|by:group|seed:7|mashq:{__version__}"
+        f"alpha|level:ordinal|scale:1..5|ci:bootstrap1000+jackknife-z|by:group|seed:7|mashq:{__version__}"
     )
     assert kappa(ratings, weights="linear", rounds=99).signature.startswith(
-        "kappa|weights:linear|scale:1..5|agg:pairs|ci:bootstrap99|by:group|"
+        "kappa|weights:linear|scale:1..5|agg:pairs|ci:bootstrap99+jackknife-z|by:group|"
     )
 
 

@@ -65,6 +65,19 @@ def test_unrelated_texts_score_about_0_once_rescaled(folder, made, tmp_path):
     assert same.f1 == pytest.approx(1, abs=1e-5)
 
 
+def test_the_file_lies_in_a_folder_of_its_own_whole_or_not_at_all(made, tmp_path, monkeypatch):
+    path = tmp_path / "new" / "ar.tsv"
+    write_baseline(made, path)
+    assert [one.name for one in path.parent.iterdir()] == ["ar.tsv"]
+    before = path.read_bytes()
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
+    with pytest.raises(OSError, match="no space left"):
+        write_baseline(made, path)
+    assert path.read_bytes() == before
+    with pytest.raises(MashqError, match="expected the name of a file to write, got a folder"):
+        write_baseline(made, tmp_path)
+
+
 def test_the_file_is_read_back_with_the_encoder_it_was_made_with(folder, made, tmp_path):
     path = tmp_path / "tiny_ar.tsv"
     write_baseline(made, path)

@@ -84,7 +84,7 @@ def test_the_signature_of_bleu_names_sacrebleus_settings_and_our_words():
     scorer.corpus_score(["a"], [["a"]])
     theirs = str(scorer.get_signature())
     assert all(part in theirs and f"|{part}|" in bleu_metric().signature for part in ("eff:yes", "smooth:exp"))
-    assert "|tok:uax29|norm:nfc-" in bleu_metric().signature
+    assert "|tok:uax29-ar1|norm:nfc-" in bleu_metric().signature
 
 
 def test_bleu_refuses_an_item_without_a_reference():

@@ -26,6 +26,15 @@ def test_an_empty_reply_has_no_script():
     ]
 
 
+@pytest.mark.parametrize("text", ["_" * 40, "ـ" * 40, "ـــ", "ـَـ", "ـ\u0653ـ ـ\u200cـ", "__ـ ___"])
+def test_strokes_alone_are_an_empty_reply_and_no_loop(text):
+    assert check([text], ["stop"]) == [Health(empty=True, cut=False, looping=False, non_arabic=None)]
+
+
+def test_a_hamza_on_a_stroke_and_a_stretched_word_are_written():
+    assert not any(item.empty for item in check(["ـ\u0654", "هـ", "ـ5"], ["stop"] * 3))
+
+
 def test_the_share_of_other_letters_is_measured():
     (item,) = check(["سلام abcd"], ["stop"])
     assert item.non_arabic == pytest.approx(0.5)
@@ -39,8 +48,13 @@ def test_the_share_of_other_letters_is_measured():
         f"{STORY} {STORY} {STORY}",
         "هه" * 30,
         "كان الولد يقول " + "لا، " * 10,
+        "1 2 3 " * 6,
+        "1. نعم\n" * 9,
+        "هـ" * 20,
+        "أ1" * 20,
+        "ـه" * 20 + "ـ",
     ],
-    ids=["word", "clause", "paragraph", "letters", "with commas"],
+    ids=["word", "clause", "paragraph", "letters", "with commas", "numbers", "lines", "stretched", "digits", "tatweel"],
 )
 def test_a_loop_is_seen(text):
     assert is_looping(text)
@@ -56,8 +70,26 @@ def test_a_loop_is_seen(text):
         "لا لا لا لا، لن أذهب",
         f"{STORY} {STORY}",
         "يا ليل يا عين غنى الفتى للقمر يا ليل يا عين وصفق له الناس يا ليل يا عين حتى طلع الفجر",
+        f"الاسم: {'_' * 25} العمر: {'_' * 25}",
+        "العدد 1" + "0" * 25,
+        "يساوي 0." + "3" * 23 + " أو ٠٫" + "١٢" * 20,
+        f"الح{'ـ' * 25}مد لله",
+        ("ـ" * 25 + "\n") * 12,
     ],
-    ids=["empty", "one word", "prayer", "ruler", "emphasis", "said twice", "refrain"],
+    ids=[
+        "empty",
+        "one word",
+        "prayer",
+        "ruler",
+        "emphasis",
+        "said twice",
+        "refrain",
+        "form",
+        "long number",
+        "decimals",
+        "stretched word",
+        "rulers of tatweel",
+    ],
 )
 def test_emphasis_and_refrains_are_no_loops(text):
     assert not is_looping(text)

@@ -1,6 +1,7 @@
 """Two systems on the same items."""
 
 import itertools
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mashq.metrics import paired
-from mashq.metrics.paired import compare, compare_ratio, holm
+from mashq.metrics.detectable import louder_yes
+from mashq.metrics.paired import compare, compare_ratio, compare_strata, holm
 from mashq.rows import MashqError
 
 
@@ -252,3 +254,82 @@ def test_holm_never_lowers_and_keeps_the_order(ps):
 def test_holm_refuses_what_is_no_probability():
     with pytest.raises(MashqError, match=r"holm: p 1: expected 0\.\.1, got nan"):
         holm([0.5, float("nan")])
+
+
+@pytest.mark.parametrize(("n", "right"), [(20, 0.5), (50, 0.2), (200, 0.2), (200, 0.9)])
+def test_what_is_detectable_in_yes_or_no_items_is_found_four_times_in_five(n, right, monkeypatch):
+    monkeypatch.setattr(paired, "FLIPS", 400)
+    generator = np.random.default_rng(8)
+    way = 1 if right <= 0.5 else -1
+
+    def draw(more=0.0):
+        shared = generator.normal(size=n)
+        a, b = (0.6 * shared + 0.8 * generator.normal(size=n) for _ in range(2))
+        at = [NormalDist().inv_cdf(1 - share) for share in (right + way * more, right)]
+        return (a > at[0]).astype(float), (b > at[1]).astype(float)
+
+    told = [compare(*draw()).smallest_detectable for _ in range(80)]
+    shift = float(np.mean([one for one in told if one is not None]))
+    found = np.mean([compare(*draw(shift)).p < 0.05 for _ in range(400)])
+    assert 0.74 <= found <= 0.92  # 0.61 and 0.71 of the 20 % right while the noise was taken not to grow
+
+
+def test_the_noise_of_yes_or_no_items_grows_as_right_answers_are_gained():
+    a = np.array([1.0] * 30 + [0.0] * 70)  # 10 of them b has too, 10 only b has, 60 neither
+    b = np.array([1.0] * 10 + [0.0] * 20 + [1.0] * 10 + [0.0] * 60)
+    seen, apart = 0.1, 0.3  # the interval reaches below 0: nothing of it is sure
+    # Of the 70 wrong answers of a, 10 are right in b alone (1 - 2/7); of the 20 right ones of b also 10 (none more).
+    grown = [np.sqrt((apart + shift * 5 / 7 - shift**2) / (apart - seen**2)) for shift in (0.1, 0.3)]
+    assert [louder_yes(a, b)(shift) for shift in (0.1, 0.3)] == pytest.approx(grown)
+    assert louder_yes(b, a)(0.3) == pytest.approx(grown[1])
+    many = louder_yes(np.tile(a, 100), np.tile(b, 100))  # now 0.1 - 0.011 is sure
+    assert many(0.08) == pytest.approx(np.sqrt((apart - 0.0064) / (apart - seen**2)))
+    assert many(0.3) < grown[1]
+    assert louder_yes(a, b + 0.5) is None
+
+
+def test_a_mean_over_strata_counts_each_of_them_once():
+    generator = np.random.default_rng(3)
+    b = generator.random(100)
+    strata = [np.arange(10), np.arange(10, 100)]
+    a = b + np.repeat([0.3, 0.0], [10, 90])
+    result = compare_strata(a, b, strata, bounds=(0, 1))
+    assert result.difference == pytest.approx(0.15) and result.p == pytest.approx(2 / 2**10)
+    assert (result.n, result.wins, result.ties, result.effect) == (100, 10, 90, None)
+    alike = compare_strata(b + 0.1, b, strata)  # the same in both: no spread to make an interval of
+    assert (alike.difference, alike.low, alike.high) == (pytest.approx(0.1), None, None)
+    assert alike.smallest_detectable is None
+
+
+@pytest.mark.parametrize("effects", [(0.3, 0.0), (0.1, 0.1)])
+def test_the_interval_of_a_mean_over_strata_is_as_wide_as_it_must_be(effects):
+    generator, strata = np.random.default_rng(5), [np.arange(20), np.arange(20, 220)]
+    found = []
+    for _ in range(200):
+        items = generator.normal(np.repeat(effects, [20, 200]), 0.1)
+        found.append(compare_strata(items, np.zeros(220), strata))
+    width = 2 * 1.96 * 0.1 / 2 * np.sqrt(1 / 20 + 1 / 200)
+    assert np.mean([one.high - one.low for one in found]) == pytest.approx(width, rel=0.1)
+    assert np.mean([one.low <= np.mean(effects) <= one.high for one in found]) >= 0.9
+
+
+def test_a_mean_of_ratios_is_that_of_each_stratums_own_sums():
+    over, under = np.array([2.0, 4, 9, 3]), np.array([1.0, 3, 3, 3])
+    result = compare_strata(over, np.zeros(4), [np.array([0, 1]), np.array([2, 3])], under, higher_is_better=False)
+    assert result.difference == pytest.approx((6 / 4 + 12 / 6) / 2) and result.losses == 4
+
+
+@pytest.mark.parametrize("strata", [[[0, 1]], [[0, 1, 2], []], [[0, 1], [1, 2]], [[0, 1], [2, 3]]])
+def test_strata_that_are_no_partition_are_refused(strata):
+    with pytest.raises(MashqError, match="expected each of 3 items in one stratum, and none empty"):
+        compare_strata([1.0, 2, 3], [0.0, 0, 0], [np.array(places, dtype=int) for places in strata])
+
+
+def test_the_effect_of_a_ratio_has_the_sign_of_its_difference():
+    """Bits per byte: short texts got a little worse, and the one that holds most of the bytes got better."""
+    over, under = np.array([1.0, 1, 1, 900]), np.array([1.0, 1, 1, 1000])
+    result = compare_ratio(over + np.array([0.1, 0.2, 0.1, -100]), over, under)
+    assert (result.difference < 0) == (result.effect < 0)
+    items = np.random.default_rng(2).random((2, 30))
+    same = compare_ratio(*items, np.full(30, 7.0))  # equal denominators: the effect of the mean
+    assert same.effect == pytest.approx(compare(*items).effect)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mashq import arabic
 from mashq.metrics.profile import ARABIC, LATIN, PROFILES, STRICT, Profile
 
-LETTERS = "ابتكإأةىيگپ\N{ARABIC FATHA}\N{ARABIC SHADDA}\N{ARABIC TATWEEL}\N{ARABIC HAMZA ABOVE}"
+LETTERS = "ابتكإأةىيگپ\N{ARABIC FATHA}\N{ARABIC SHADDA}\N{ARABIC TATWEEL}\N{ARABIC HAMZA ABOVE}\N{ARABIC MADDAH ABOVE}"
 SIGNS = "٣5۷.,،؟!:;'’\"«»()_-@#/ \t\n\N{NO-BREAK SPACE}\N{LINE SEPARATOR}\N{NEXT LINE}\x1c"
 STRANGE = (
     "abİΣß日本カ\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}\N{RIGHT-TO-LEFT MARK}\N{ZERO WIDTH SPACE}"
@@ -36,6 +36,19 @@ def test_a_vocalised_word_is_one_word():
     assert STRICT.words(["كَتَبَ"]) == [["كَتَبَ"]]
 
 
+def test_vocalised_verses_have_the_words_of_their_plain_letters():
+    verses = {
+        "عَلَىٰٓ": "على",
+        "قَالُوٓا۟": "قالوا",
+        "وَإِذْ قَالَ رَبُّكَ لِلْمَلَٰٓئِكَةِ": "وإذ قال ربك للملئكة",
+        "أُو۟لَٰٓئِكَ عَلَىٰ هُدًى مِّن رَّبِّهِمْ": "أولئك على هدى من ربهم",
+        "فَلَمَّا جَآءَ": "فلما جاء",
+    }
+    for profile in (ARABIC, PROFILES["loose"]):
+        assert profile.words(list(verses)) == profile.words(list(verses.values()))
+    assert STRICT.words(["عَلَىٰٓ"]) != STRICT.words(["على"])
+
+
 def test_numbers_are_equal_exactly_where_words_are():
     numbered = ARABIC.numbered(["ذهب الولد", "", "ثم ذهب، ثم الولد-الصغير"])
     assert sorted(numbered.vocabulary) == sorted({"ذهب", "الولد", "ثم", "الصغير"})
@@ -58,7 +71,7 @@ def test_latin_words_are_those_of_rouge_scores_tokenizer():
 
 def test_signature_names_forms_in_the_order_in_which_they_are_applied():
     one, other = Profile("x", ("tashkeel", "nfc")), Profile("y", ("nfc", "tashkeel"))
-    assert one.signature == other.signature == "tok:uax29|norm:nfc-tashkeel|case:lower"
+    assert one.signature == other.signature == "tok:uax29-ar1|norm:nfc-tashkeel|case:lower"
     assert LATIN.signature == "tok:latin|norm:none|case:lower"
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from mashq.metrics.resample import (
     FEW,
+    Drawn,
     bootstrap,
     checked,
     cluster_codes,
@@ -83,7 +84,7 @@ def mean_interval(values, weights=None, **settings):
     mean = sums[:, 0].sum() / sizes.sum()
     pulls = sizes * (np.asarray(values) - mean) / sizes.sum()
     shares = sizes / sizes.sum()
-    return interval(sums, lambda totals: totals[:, 0] / totals[:, 1], pulls, shares, seed=0, **settings)
+    return interval(Drawn(sums, lambda totals: totals[:, 0] / totals[:, 1], pulls, shares), seed=0, **settings)
 
 
 def test_three_equal_clusters_get_students_interval_of_their_mean():

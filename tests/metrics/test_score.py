@@ -7,13 +7,13 @@ from mashq import __version__
 from mashq.metrics.score import Metric, mean_score, ratio_score, sign
 from mashq.rows import MashqError
 
-RECIPE = sign("rougeL", "f", "tok:uax29")
+RECIPE = sign("rougeL", "f", "tok:uax29-ar1")
 YES_NO = sign("exact", "values:01")
 
 
 def test_signature_names_aggregation_interval_seed_and_version():
     score = mean_score([0.1, 0.2], name="rougeL", signature=RECIPE, seed=7)
-    assert score.signature == f"rougeL|f|tok:uax29|agg:mean|ci:bootstrap1000|seed:7|mashq:{__version__}"
+    assert score.signature == f"rougeL|f|tok:uax29-ar1|agg:mean|ci:bootstrap1000|seed:7|mashq:{__version__}"
 
 
 def test_signature_tells_grouped_from_ungrouped():

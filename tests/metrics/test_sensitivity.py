@@ -128,7 +128,7 @@ def test_groups_are_the_clusters_of_every_interval():
 def test_it_serialises_to_json_and_to_a_table(turning):
     read = json.loads(json.dumps(turning.as_dict(), ensure_ascii=False))
     assert read["agreements"][0]["turns"][0]["certain"] is True
-    assert read["cells"][0]["score"]["signature"].startswith("rougeL|f|refs:best|tok:uax29|norm:nfc|case:lower")
+    assert read["cells"][0]["score"]["signature"].startswith("rougeL|f|refs:best|tok:uax29-ar1|norm:nfc|case:lower")
     table = turning.markdown()
     assert table[0] == "| rougeL | strict | arabic | loose |"
     assert all(line.count("|") == 5 for line in table if line.startswith("|"))

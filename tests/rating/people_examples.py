@@ -40,7 +40,7 @@ def plain_score(system: str, place: int) -> int:
 def rated(path: Path, of: Path, *, kind: str = "absolute", most: int = 1_000, **more: Any) -> Path:
     """A store whose raters rated the samples; of a pair all prefer tuned, but the severe one finds them equal."""
     study = {"name": "دراسة", "criteria": [made.CRITERIA[0]], "items": made.ATTENTION, **more}
-    with Store.create(path, study_of_samples(of, study, kind=kind)) as store:
+    with Store.create(path, study_of_samples(of, study, kind=kind), key="tests") as store:
         for name, bias in RATERS.items():
             rater = made.added(store, name, dialect="egyptian")
             for _ in range(most):

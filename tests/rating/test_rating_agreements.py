@@ -4,7 +4,8 @@ import pytest
 import rating_examples as made
 import verbs
 
-from mashq.metrics.agreement import Ratings, alpha
+from mashq.metrics.agreement import alpha
+from mashq.metrics.ratings import Ratings
 from mashq.rating.agreements import agreements
 from mashq.rating.store import Store
 from mashq.rows import MashqError
@@ -15,7 +16,7 @@ SCORES = {"هدى": [1, 2, 3, 4, 5, 4, 3, 2, 1], "سامي": [1, 2, 3, 4, 4, 4, 
 def rated(path, **more):
     """A store in which three raters gave `SCORES` for fluency to nine items, and 3 for coherence to all."""
     items = [made.absolute(place) for place in range(9)]
-    with Store.create(path, made.study([*items, *made.ATTENTION], **more)) as store:
+    with Store.create(path, made.study([*items, *made.ATTENTION], **more), key="tests") as store:
         for name, scores in SCORES.items():
             rater = store.rater_of(store.add_rater(name))
             while (shown := store.next(rater)) is not None:

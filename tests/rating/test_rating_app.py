@@ -38,7 +38,7 @@ class Pages:
     """A store behind its pages, asked as a browser would."""
 
     def __init__(self, path: Path, of: Any = None, raters: int = 1, **limits: Any):
-        self.store = Store.create(path, of or every_kind())
+        self.store = Store.create(path, of or every_kind(), key="tests")  # the same order in every run
         self.links = [self.store.add_rater(f"rater {number}") for number in range(raters)]
         self.app = app(self.store, hosts=Hosts.at("127.0.0.1", 8000), limits=Limits(**limits))
 
@@ -149,6 +149,55 @@ def test_odd_seconds_lose_no_answer(two: Pages, seconds: str):
     assert 0 <= two.store.answers()["seconds"][0].as_py() <= 3600
 
 
+def script(pages: Pages, fields: dict[str, str], **more: str) -> httpx.Response:
+    """What the script sends of the page of item 1."""
+    return pages.rate(1, {**GOOD, "stay": "1", **fields}, **more)
+
+
+def known(pages: Pages) -> str:
+    """The time of the answer that the page of item 1 knows, as the script sends it."""
+    return re.findall(r'data-saved-at="(\d*)"', pages.get(pages.at("1")).text)[0]
+
+
+def test_the_script_replaces_only_the_answer_that_its_page_knows(two: Pages):
+    assert known(two) == ""
+    first = script(two, {"saved_at": "", "began": "10"})
+    assert (first.status_code, first.headers["saved-at"]) == (204, known(two))
+    late = script(two, {"saved_at": "", "began": "20", "score.fluency": "1"})
+    assert (late.status_code, late.headers["saved-at"]) == (409, known(two))
+    assert two.store.answers()["value"].to_pylist() == [4, 5]
+    assert script(two, {"saved_at": "", "began": "10", "score.fluency": "2"}).status_code == 204  # its own, unheard
+    assert script(two, {"saved_at": known(two), "began": "20", "score.fluency": "1"}).status_code == 204
+    assert two.rate(1, {"score.fluency": "3"}).status_code == 422  # a plain form says what it says
+    assert two.rate(1, GOOD).status_code == 303
+    assert two.store.answers()["value"].to_pylist() == [4, 5]
+
+
+def test_a_form_sent_twice_and_a_page_opened_anew_count_their_seconds(two: Pages):
+    for began, seconds, whole in [("10", "30", 30), ("10", "30", 30), ("20", "5", 35), ("10", "31", 36)]:
+        assert script(two, {"began": began, "seconds": seconds, "note": whole * "ن"}).status_code == 204
+        assert set(two.store.answers()["seconds"].to_pylist()) == {whole}
+    refused = two.rate(1, {"score.fluency": "9"}, began="1234").text
+    assert 'name="began" value="1234"' in refused  # it is the same visit, and took as long as both pages
+
+
+def test_an_item_of_another_name_is_looked_for_once_however_long_the_list_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pages = Pages(tmp_path / "r.sqlite", study([absolute(f"i{number}", "نص") for number in range(50)]))
+    fields = {**pages.form(pages.at("1")), **GOOD, "stay": "1"}
+    looked: list[int] = []
+    shown = Store.shown
+    monkeypatch.setattr(Store, "shown", lambda *of: looked.append(of[2]) or shown(*of))
+    assert pages.post(pages.at("1"), {**fields, "item": "none"}).status_code == 404
+    assert len(looked) == 1
+    rater = pages.store.rater_of(pages.links[0])
+    other = shown(pages.store, rater, 7).item.id
+    assert pages.post(pages.at("1"), {**fields, "item": other}).status_code == 204
+    assert shown(pages.store, rater, 7).answer is not None and shown(pages.store, rater, 1).answer is None
+    pages.store.close()
+
+
 def test_a_missing_score_is_named_and_what_was_chosen_stays(two: Pages):
     page = two.rate(1, {"score.fluency": "2", "note": "لم أكمل"})
     assert page.status_code == 422
@@ -222,13 +271,22 @@ def test_a_pair_is_saved_as_it_was_shown(pages: Pages):
 def test_a_translation_is_accepted_corrected_or_rejected(pages: Pages):
     number = of_kind(pages, "check")
     assert "الطقس جميل اليوم.</textarea>" in pages.get(pages.at(str(number))).text
-    unchanged = pages.rate(number, {"verdict": "correct", "text": "الطقس  جميل اليوم.\r\n"})
+    unchanged = pages.rate(number, {"verdict": "correct", "text": " الطقس جميل اليوم.\r\n"})
     assert unchanged.status_code == 422
     assert "لم يتغيّر النص" in unchanged.text
     pages.rate(number, {"verdict": "correct", "text": "الجو جميل اليوم."})
     row = next(row for row in pages.store.answers().to_pylist() if row["item"] == "check")
     assert (row["said"], row["text"]) == ("correct", "الجو جميل اليوم.")
     assert "الجو جميل اليوم.</textarea>" in pages.get(pages.at(str(number))).text
+
+
+@pytest.mark.parametrize("text", ["سطر أول\nسطر  ثانٍ.", "سطر أول سطر ثانٍ.", "سطر أول سطر  ثانٍ .", "\t\x07"])
+def test_a_correction_may_change_spaces_and_line_ends_alone(tmp_path: Path, text: str):
+    pages = Pages(tmp_path / "r.sqlite", study([check("c", "source", "سطر أول سطر  ثانٍ.")], criteria=[]))
+    empty = not text.strip("\t\x07")
+    assert pages.rate(1, {"verdict": "correct", "text": text}).status_code == (422 if empty else 303)
+    assert pages.store.answers()["text"].to_pylist() == ([] if empty else [text])
+    pages.store.close()
 
 
 def test_a_text_that_begins_with_line_ends_comes_back_whole(tmp_path: Path):
@@ -467,7 +525,7 @@ def test_a_bucket_fills_again_and_forgets_the_longest_unused(monkeypatch: pytest
 def test_a_disk_that_cannot_be_written_is_told_and_nothing_called_saved(two: Pages, monkeypatch: pytest.MonkeyPatch):
     form = two.form(two.at("1"))
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         try:
             raise sqlite3.OperationalError("database or disk is full")
         except sqlite3.OperationalError as error:
@@ -547,6 +605,24 @@ def test_the_administrator_makes_a_link_that_is_shown_once(pages: Pages):
     assert "Name: 81 characters, of 80 at most." in long.text
 
 
+@pytest.mark.parametrize(
+    ("asked", "made"),
+    [
+        ("rate.example.org", "https://rate.example.org/r/"),
+        ("Rate.Example.org:8443", "https://rate.example.org:8443/r/"),
+        (HOST, "https://rate.example.org/r/"),  # from this machine itself: raters are elsewhere
+    ],
+)
+def test_links_made_behind_a_proxy_are_the_proxys_though_it_says_nothing_of_tls(pages: Pages, asked: str, made: str):
+    names = ("rate.example.org", "other.example.org")
+    pages.app = app(pages.store, hosts=Hosts.at("127.0.0.1", 8000, names), proxied=names)
+    admin, headers = f"/a/{pages.store.admin_token}/", {"host": asked}
+    (form,) = set(re.findall(r'name="form" value="(\w+)"', pages.get(admin, headers=headers).text))
+    for place, fields in (("raters", {"name": "سلمى"}), ("links", {"rater": "1"})):
+        page = pages.post(f"{admin}{place}", {"form": form, **fields}, headers=headers)
+        assert re.findall(r'id="made"[^>]*value="([^"]*/r/)', page.text) == [made]
+
+
 def test_a_lost_link_is_replaced_and_ends(pages: Pages):
     admin = f"/a/{pages.store.admin_token}/"
     rater = pages.store.rater_of(pages.links[0])
@@ -599,6 +675,10 @@ def test_begun_makes_links_once_and_adds_raters_later(tmp_path: Path):
     assert [who for who, _ in serving.begun(path, of, raters=3)] == ["rater 3"]
     assert [who for who, _ in serving.begun(path, admin=True)] == ["admin"]
     with Store.open(path) as store:
+        store.withdraw(store.raters()[1][0])
+    assert [who for who, _ in serving.begun(path, of, raters=3)] == ["rater 4"]  # in place of who was withdrawn
+    assert serving.begun(path, of, raters=3) == []
+    with Store.open(path) as store:
         assert not store.is_admin(links[0][1].split("/")[2])
         assert store.rater_of(links[1][1].split("/")[2]).name == "rater 1"
 
@@ -638,6 +718,19 @@ def test_a_study_may_be_begun_once_the_address_is_had(tmp_path: Path):
     serving.serve(path, ready=ready)
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", told[0])
     assert [who for who, _ in told[1:]] == ["admin", "rater 1"]
+
+
+def test_names_given_to_the_server_are_the_proxys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    serving.begun(tmp_path / "r.sqlite", every_kind())
+    made: dict[str, Any] = {}
+
+    def until(_: Store, **of: Any) -> None:
+        made.update(of)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mashq.rating.app.app", until)
+    serving.serve(tmp_path / "r.sqlite", ready=lambda _: None, names=["Rate.Example.org"])
+    assert made["proxied"] == ["rate.example.org"] and made["hosts"].known("rate.example.org")
 
 
 def test_ready_tells_the_warning_before_the_address(tmp_path: Path):

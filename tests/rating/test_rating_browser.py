@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -272,7 +273,7 @@ def test_three_raters_at_once_lose_nothing_though_a_browser_and_the_server_are_k
     stands = {(row["rater"], row["item"], row["criterion"]): row["value"] for row in rows}
     with Store.open(at_work.path) as store:
         for number, (rater, _) in enumerate(store.raters()):
-            names = {public_id(store.study, rater.name, item): item.id for item in store.study.items}
+            names = {public_id(store.study, rater.name, item, store.key): item.id for item in store.study.items}
             places = {store.shown(rater, place).item.id: place for place in range(1, items + 1)}
             assert len(raters[number].said) >= items - 1  # one may be heard by nobody: its browser was killed
             for name, fields in raters[number].said.items():
@@ -303,6 +304,128 @@ def test_what_was_chosen_while_the_server_was_away_is_kept_and_saved_later(morta
     page.get_by_text("حُفظت إجابتك.").wait_for()
     assert [row["value"] for row in at_work.rows()] == [4.0, 2.0]
     assert page.evaluate("localStorage.length") == 0
+    context.close()
+
+
+def sent(page: Any) -> None:
+    """Wait until nothing waits in the browser any more (the pages' policy forbids playwright's own way to wait)."""
+    until = time.monotonic() + 20
+    while page.evaluate("localStorage.length"):
+        assert time.monotonic() < until, "a draft still waits"
+        page.wait_for_timeout(50)
+
+
+def rated_elsewhere(at_work: Served, chromium: Any, fluency: str) -> None:
+    """The same rater answers item 1 in another browser."""
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(at_work.at("1"))
+    page.keyboard.press(fluency)
+    page.keyboard.press("3")
+    page.get_by_text("حُفظت إجابتك.").wait_for()
+    sent(page)
+    context.close()
+
+
+def chosen_offline(at_work: Served, context: Any) -> Any:
+    """A page of item 1 on which 1 and 1 were chosen while there was no network."""
+    page = context.new_page()
+    page.goto(at_work.at("1"))
+    context.set_offline(True)
+    page.keyboard.press("1")
+    page.keyboard.press("1")
+    page.locator("#state.bad").wait_for()
+    return page
+
+
+CHECKED = "[...document.querySelectorAll('input:checked')].map((one) => one.value).join(' ')"
+SETTLED_MS = 1500  # twice the time after which a choice is saved by itself
+
+
+@pytest.mark.parametrize("take", [True, False])
+def test_a_draft_that_is_older_than_the_saved_answer_is_offered_and_never_saved_by_itself(
+    served: Any, chromium: Any, take: bool
+):
+    at_work = served(texts(2))
+    context = chromium.new_context()
+    chosen_offline(at_work, context).close(run_before_unload=False)
+    context.set_offline(False)
+    rated_elsewhere(at_work, chromium, "5")
+    page = context.new_page()
+    page.goto(at_work.at("1"))
+    page.locator("#offer").wait_for()
+    page.wait_for_timeout(SETTLED_MS)
+    assert page.evaluate(CHECKED) == "5 3"
+    assert [row["value"] for row in at_work.rows()] == [5.0, 3.0]
+    page.reload()  # to look at it decides nothing
+    page.locator("#offer").wait_for()
+    page.click("#take" if take else "#leave")
+    if take:
+        page.get_by_text("حُفظت إجابتك.").wait_for()
+    sent(page)
+    page.locator("#offer").wait_for(state="hidden")
+    assert page.evaluate(CHECKED) == ("1 1" if take else "5 3")
+    assert [row["value"] for row in at_work.rows()] == ([1.0, 1.0] if take else [5.0, 3.0])
+    context.close()
+
+
+@pytest.mark.parametrize("take", [True, False])
+def test_a_page_that_was_offline_replaces_no_answer_that_was_saved_meanwhile(served: Any, chromium: Any, take: bool):
+    at_work = served(texts(2))
+    context = chromium.new_context(viewport={"width": 360, "height": 740})
+    page = chosen_offline(at_work, context)
+    rated_elsewhere(at_work, chromium, "5")
+    context.set_offline(False)
+    page.locator("#offer").wait_for()
+    assert "حُفظت بعد ذلك إجابة أخرى" in page.locator("#offer").inner_text()
+    page.keyboard.press("Enter")  # without a word on which one holds
+    page.wait_for_timeout(SETTLED_MS)
+    assert page.url.endswith("/1") and page.evaluate("document.activeElement.id") == "take"
+    assert [row["value"] for row in at_work.rows()] == [5.0, 3.0]
+    page.click("#take" if take else "#leave")
+    page.get_by_text("حُفظت إجابتك.").wait_for()
+    sent(page)
+    assert page.evaluate(CHECKED) == ("1 1" if take else "5 3")
+    assert [row["value"] for row in at_work.rows()] == ([1.0, 1.0] if take else [5.0, 3.0])
+    context.close()
+
+
+def test_a_draft_of_a_changed_mind_is_saved_over_the_answer_that_it_was_to_replace(served: Any, chromium: Any):
+    at_work = served(texts(2))
+    rated_elsewhere(at_work, chromium, "5")
+    context = chromium.new_context()
+    chosen_offline(at_work, context).close(run_before_unload=False)
+    context.set_offline(False)
+    page = context.new_page()
+    page.goto(at_work.at("1"))
+    sent(page)
+    assert page.locator("#offer").is_hidden()
+    assert [row["value"] for row in at_work.rows()] == [1.0, 1.0]
+    context.close()
+
+
+def test_a_visit_that_is_gone_on_with_after_the_page_was_closed_counts_once(served: Any, chromium: Any):
+    at_work = served(texts(1))
+    context = chromium.new_context()
+    page = context.new_page()
+    began = time.monotonic()
+    page.goto(at_work.at("1"))
+    page.wait_for_timeout(4_000)
+    page.keyboard.press("5")
+    page.keyboard.press("3")
+    page.get_by_text("حُفظت إجابتك.").wait_for()
+    sent(page)
+    first = at_work.rows()[0]["seconds"]
+    context.set_offline(True)
+    page.keyboard.press("1")
+    page.locator("#state.bad").wait_for()
+    page.close(run_before_unload=False)
+    context.set_offline(False)
+    page = context.new_page()
+    page.goto(at_work.at("1"))
+    sent(page)
+    assert [row["value"] for row in at_work.rows()] == [5.0, 1.0]
+    assert 4 <= first < at_work.rows()[0]["seconds"] <= time.monotonic() - began + 0.1
     context.close()
 
 
@@ -505,6 +628,7 @@ def test_touch_targets_are_large_and_every_field_has_a_name(served: Any, chromiu
     context = chromium.new_context(viewport={"width": 360, "height": 740}, has_touch=True)
     page = context.new_page()
     page.goto(served(every_kind()).at("1"))
+    page.evaluate("document.getElementById('offer').hidden = false")
     sizes = page.evaluate(
         "[...document.querySelectorAll('.choice, button, nav a, summary, a.step')]"
         ".map((one) => one.getBoundingClientRect().height)"

@@ -14,7 +14,7 @@ from mashq.translate.fixed import fixed_for, fixed_translations, rejected_transl
 def checked_by(tmp_path, verdicts, items=None, **more):
     """A store in which each rater gave these verdicts: item -> a verdict, or the corrected text."""
     items = items or [check(place) for place in range(3)]
-    store = Store.create(tmp_path / "c.sqlite", study(items, **more))
+    store = Store.create(tmp_path / "c.sqlite", study(items, **more), key="tests")
     for place, said in enumerate(verdicts):
         rater = added(store, f"r{place}")
         for name, one in said.items():

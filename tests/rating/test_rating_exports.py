@@ -28,7 +28,7 @@ MIXED = [*map(absolute, range(4)), *map(pairwise, range(4, 8)), *map(check, rang
 @pytest.fixture
 def store(tmp_path):
     """Items of every kind and role, answered by two raters."""
-    with Store.create(tmp_path / "s.sqlite", study(MIXED)) as made:
+    with Store.create(tmp_path / "s.sqlite", study(MIXED), key="tests") as made:
         for name in ("سلمى", "كريم"):
             rate_all(made, added(made, name, dialect="egyptian"))
         yield made
@@ -99,7 +99,7 @@ def test_programs_answers_are_marked_in_every_export(tmp_path):
         assert table.schema.metadata[b"simulated"] == b"true"
         assert table["simulated"].to_pylist() == [True]
         assert [task["data"]["simulated"] for task in to_label_studio(store)] == [True]
-        assert from_label_studio(store.study, to_label_studio(store))["simulated"].to_pylist() == [True]
+        assert from_label_studio(store, to_label_studio(store))["simulated"].to_pylist() == [True]
         assert corrections(store)["simulated"].to_pylist() == [True]
 
 
@@ -124,7 +124,7 @@ def test_a_place_that_cannot_be_written_is_told(store, tmp_path):
 def test_answers_come_back_from_label_studio_as_they_were(store, kind):
     exported = json.dumps(to_label_studio(store, kind), ensure_ascii=False)
     rows = [row for row in store.answers().to_pylist() if row["kind"] == kind and row["role"] != "practice"]
-    back = from_label_studio(store.study, exported)
+    back = from_label_studio(store, exported)
     assert back.schema == COLUMNS
     assert in_order(back).to_pylist() == in_order(type(back).from_pylist(rows, COLUMNS)).to_pylist()
 
@@ -252,9 +252,36 @@ def test_a_score_that_was_written_as_a_decimal_is_the_same_score():
 def test_a_withdrawn_rater_comes_back_withdrawn(store):
     store.withdraw(store.raters()[0][0])
     rows = [row for row in store.answers().to_pylist() if row["kind"] == "check"]
-    back = from_label_studio(store.study, json.dumps(to_label_studio(store, "check")))
+    back = from_label_studio(store, json.dumps(to_label_studio(store, "check")))
     assert {(row["rater"], row["withdrawn"]) for row in rows} == {("سلمى", True), ("كريم", False)}
     assert in_order(back).to_pylist() == in_order(type(back).from_pylist(rows, COLUMNS)).to_pylist()
+
+
+def test_a_correction_without_its_text_counts_for_nothing_and_is_told():
+    made = study([check(1), check(2), check(3)], criteria=[])
+    said = {"from_name": "verdict", "to_name": "proposed", "type": "choices", "value": {"choices": ["correct"]}}
+    text = {"from_name": "text", "to_name": "proposed", "type": "textarea"}
+    tasks = [annotated(study([check(number)], criteria=[]), [])[0] for number in (1, 2, 3)]
+    tasks[0]["annotations"][0]["result"] = [said]
+    tasks[1]["annotations"][0]["result"] = [said, {**text, "value": {"text": ["افتح باب 2. "]}}]
+    tasks[2]["annotations"][0]["result"] = [said, {**text, "value": {"text": ["افتح الباب 3."]}}]
+    with pytest.warns(UserWarning, match=r"2 corrections without a text .*The first: .*task 0, annotation of '5'\."):
+        rows = from_label_studio(made, tasks).to_pylist()
+    assert [(row["item"], row["text"]) for row in rows] == [("c03", "افتح الباب 3.")]
+    (area,) = (one for one in xml.fromstring(label_studio_config(made)).iter("TextArea") if one.get("name") == "text")
+    assert area.get("required") == "true"
+    when = [area.get(name) for name in ("visibleWhen", "whenTagName", "whenChoiceValue")]
+    assert when == ["choice-selected", "verdict", "correct"]
+
+
+def test_tasks_of_a_store_cannot_be_drawn_from_its_study(store):
+    ours, drawn = (label_studio_tasks(of, "pairwise") for of in (store, store.study))
+    names = [{task["data"]["mashq_item"] for task in tasks} for tasks in (ours, drawn)]
+    assert not names[0] & names[1]
+    with pytest.raises(MashqError, match="Where the tasks are a store's, give the store"):
+        from_label_studio(store.study, to_label_studio(store, "pairwise"))
+    before = [{**task, "annotations": []} for task in drawn]  # made before there were keys
+    assert from_label_studio(store, before).num_rows == 0
 
 
 def test_skipped_annotations_count_for_nothing_and_the_last_one_stands():

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mashq.rating.answered import read_answers
-from mashq.rating.beside_judge import Scores, scores_of_rows, scores_of_samples
+from mashq.rating.beside_judge import Scores, beside_people, scores_of_rows, scores_of_samples
 from mashq.rating.exports import to_csv, to_json, to_parquet
 from mashq.rating.people import people, said_by_people
 from mashq.rating.store import Store
@@ -184,7 +184,9 @@ def test_a_judge_that_says_what_people_say_reaches_their_ceiling(tmp_path, store
     assert (one["replies"], one["shared"], one["higher"]) == (24, 24, pytest.approx(0.0))
     assert kappa["judge"]["value"] > kappa["people"]["value"]  # it stands in the middle of the three
     assert rho["judge"]["pairs"] == 24 * 3
-    assert rho["people"]["pairs"] == 24 * 6
+    assert rho["people"]["pairs"] == 24 * 3
+    assert kappa["difference"]["value"] == pytest.approx(kappa["judge"]["value"] - kappa["people"]["value"])
+    assert not kappa["difference"]["below"]
 
 
 def test_a_judge_that_says_the_reverse_is_far_below_people(store_path, samples):
@@ -193,6 +195,37 @@ def test_a_judge_that_says_the_reverse_is_far_below_people(store_path, samples):
     found = said_by_people(read_answers(store_path), samples, baseline="base", judge=Scores(turned, {}))
     kappa = of(found["judge"]["criteria"][0]["measures"], name="quadratic kappa")
     assert kappa["judge"]["high"] < kappa["people"]["value"]
+    assert kappa["difference"]["below"]
+
+
+def rated_by(*people):
+    """Rows as a store gives them: scores of replies one by one, each in a group of its own."""
+    return [
+        {"rater": str(number), "sample": f"s{place}", "criterion": "fluency", "value": score, "group": f"g{place}"}
+        for number, scores in enumerate(people, start=1)
+        for place, score in enumerate(scores)
+        if score is not None
+    ]
+
+
+def test_a_severe_rater_does_not_lower_what_people_reach_in_order():
+    mild, severe = [2, 3, 3, 4, 5, 5, 4, 2], [1, 2, 2, 3, 4, 4, 3, 1]  # a point less, in the same order
+    same = Scores({(f"s{place}", "fluency"): float(score) for place, score in enumerate(severe)}, {})
+    (one,) = beside_people(rated_by(mild, severe), same)
+    rho = of(one["measures"], name="spearman")
+    assert (rho["people"]["value"], rho["judge"]["value"]) == (pytest.approx(1.0), pytest.approx(1.0))
+    assert rho["difference"]["value"] == pytest.approx(0.0)
+
+
+def test_replies_of_one_rater_count_for_the_judge_and_not_for_the_difference():
+    first, second = [1, 2, 3, 4, 5, 1, 2], [2, 2, 3, 4, 5, None, None]
+    judge = Scores({(f"s{place}", "fluency"): 3.0 + place % 2 for place in range(7)}, {})
+    (one,) = beside_people(rated_by(first, second), judge)
+    kappa = of(one["measures"], name="quadratic kappa")
+    assert (one["replies"], one["shared"], kappa["difference"]["n"]) == (7, 5, 5)
+    assert (kappa["judge"]["pairs"], kappa["people"]["pairs"]) == (12, 5)
+    (alone,) = beside_people(rated_by(first), judge)
+    assert [(one["people"], one["difference"]) for one in alone["measures"]] == [(None, None)] * 3
 
 
 def test_a_judge_without_scores_stands_beside_nobody(said, samples):
@@ -228,6 +261,16 @@ def test_the_step_leaves_people_json_and_says_whether_raters_are_simulated(sampl
     assert made.manifest["facts"]["simulated"] == simulated
     again = Steps(tmp_path / "runs").make(people("people", evaluation, store))
     assert again.reused
+
+
+def test_the_steps_digest_is_of_what_people_said(samples, tmp_path):
+    evaluation = Step("evaluate", evaluated, kind="folder", produces="evaluation")
+    digests = []
+    for most in (1_000, 1_000, 5):
+        folder = tmp_path / str(len(digests))
+        store = example.rated(folder / "ratings.sqlite", samples, most=most)
+        digests.append(Steps(folder / "runs").make(people("people", evaluation, store)).manifest["hash"])
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_a_store_that_is_still_open_is_no_input(samples, tmp_path):

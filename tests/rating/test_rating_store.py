@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rating_examples import ATTENTION, PRACTICE, absolute, added, answer, check, pairwise, rate_all, study
 
+from mashq.rating import dealing
+from mashq.rating.keeping import NewerAnswer
 from mashq.rating.store import Store
 from mashq.rows import MashqError
 
@@ -26,7 +29,7 @@ HERE = Path(__file__).parent
 def mixed(tmp_path):
     """A store with items of every kind and role, and no rater."""
     items = [*map(absolute, range(6)), *map(pairwise, range(6, 12)), *map(check, range(12, 15)), PRACTICE, *ATTENTION]
-    with Store.create(tmp_path / "mixed.sqlite", study(items)) as store:
+    with Store.create(tmp_path / "mixed.sqlite", study(items), key="5" * 32) as store:  # the same draws in every run
         yield store
 
 
@@ -225,7 +228,7 @@ def test_two_raters_see_other_orders_other_sides_and_other_names(mixed):
 
 def test_lists_are_the_same_in_another_file_made_from_the_same_study_and_names(mixed, tmp_path):
     one = [shown.item for shown in rate_all(mixed, added(mixed, "سلمى"))]
-    with Store.create(tmp_path / "again.sqlite", mixed.study) as again:
+    with Store.create(tmp_path / "again.sqlite", mixed.study, key=mixed.key) as again:
         added(again, "كريم")
         assert [shown.item for shown in rate_all(again, added(again, "سلمى"))] == one
 
@@ -341,6 +344,42 @@ def test_the_items_of_a_rater_who_leaves_go_to_the_others(tmp_path):
         assert [(rater.name, rater.left) for rater, _ in store.raters()] == [("a", True), ("b", False)]
 
 
+def attention_places(store, rater):
+    """The places of attention items in a rater's list, from 1."""
+    roles = {dealing.public_id(store.study, rater.name, item, store.key): item.role for item in store.study.items}
+    items = [store.shown(rater, number).item.id for number in range(1, store.progress(rater).of + 1)]
+    return [place for place, item in enumerate(items, 1) if roles[item] == "attention"]
+
+
+@pytest.mark.parametrize("period", [1, 3, 9, 13])
+def test_raters_who_join_during_the_work_take_no_attention_item_from_a_list(tmp_path, period):
+    attention = [absolute(200 + place, role="attention", right={"scores": {"fluency": 5}}) for place in range(5)]
+    made = study([*map(absolute, range(60)), *attention], attention_every=20)
+    with Store.create(tmp_path / "s.sqlite", made) as store:
+        rater = added(store, "a")
+        undisturbed = attention_places(store, rater)
+        assert undisturbed == [11, 32, 53]
+        while rate_all(store, rater, most=period):
+            added(store, f"late {store.progress(rater).done}")
+            assert attention_places(store, rater) == undisturbed
+        assert store.progress(rater).attention_of == 3
+
+
+def test_attention_items_follow_the_length_of_a_list_that_is_dealt_anew(tmp_path):
+    attention = [absolute(200 + place, role="attention", right={"scores": {"fluency": 5}}) for place in range(9)]
+    made = study([*map(absolute, range(60)), *attention], attention_every=10, raters_per_item=1)
+    with Store.create(tmp_path / "s.sqlite", made) as store:
+        one = added(store, "a")
+        assert len(attention_places(store, one)) == 6
+        rate_all(store, one, most=8)
+        two = added(store, "b")
+        assert store.progress(one).of == store.progress(two).of == 30 + 3
+        assert len(attention_places(store, one)) == len(attention_places(store, two)) == 3
+        store.withdraw(two)
+        places = attention_places(store, one)
+        assert len(places) == 6 and min(b - a for a, b in itertools.pairwise(places)) >= 9
+
+
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 
@@ -386,9 +425,103 @@ def test_an_answer_may_be_replaced_and_the_old_one_is_kept(mixed):
     assert mixed.history().num_rows == 0
     mixed.save(rater, "a00-tuned", {"scores": {"fluency": 4, "coherence": 2}, "note": "غيّرت رأيي"}, 7)
     now, before = mixed.answers().to_pylist(), mixed.history().to_pylist()
-    assert [(row["value"], row["seconds"]) for row in now] == [(4, 7), (2, 7)]
+    assert [(row["value"], row["seconds"]) for row in now] == [(4, 12), (2, 12)]  # two visits of 5 and 7
     assert [(row["value"], row["seconds"], row["note"]) for row in before] == [(1, 5, ""), (2, 5, "")]
     assert mixed.progress(rater).done == 1
+
+
+def scored(score):
+    return {"scores": {"fluency": score, "coherence": 2}}
+
+
+def seconds_of(store):
+    return {row["seconds"] for row in store.answers().to_pylist()}
+
+
+def test_the_seconds_of_visits_are_added_and_one_visit_counts_once(mixed):
+    rater = added(mixed, "a")
+    for score, took, visit, whole in [
+        (1, 120, 10, 120),
+        (1, 120, 10, 120),  # sent twice
+        (2, 125, 10, 125),  # a changed mind while the page is open
+        (2, 4, 20, 129),  # looked over
+        (3, 9, 20, 134),
+        (4, 130, 10, 139),  # the first page was still open
+        (4, 126, 10, 139),  # a try that came late
+    ]:
+        mixed.save(rater, "a00-tuned", scored(score), took, visit=visit)
+        assert seconds_of(mixed) == {whole}
+    mixed.save(rater, "a00-tuned", scored(5), 3_600, visit=30)
+    assert seconds_of(mixed) == {3_600}  # as long as an item may take
+
+
+def test_an_answer_that_its_sender_does_not_know_is_not_replaced(mixed):
+    rater = added(mixed, "a")
+    first = mixed.save(rater, "a00-tuned", scored(1), 5, visit=10, over=0)
+    with pytest.raises(NewerAnswer, match="another one was saved since the page was opened") as newer:
+        mixed.save(rater, "a00-tuned", scored(3), 5, visit=20, over=0)
+    assert newer.value.when == first == mixed.shown(rater, place(mixed, rater, "a00-tuned")).answer.when
+    assert mixed.history().num_rows == 0 and seconds_of(mixed) == {5}
+    assert mixed.save(rater, "a00-tuned", scored(1), 5, visit=20, over=0) == first  # the same: nothing is lost
+    second = mixed.save(rater, "a00-tuned", scored(3), 5, visit=30, over=first)
+    assert mixed.save(rater, "a00-tuned", scored(4), 6, visit=30, over=first) > second  # its own, unheard
+    mixed.save(rater, "a00-tuned", scored(5), 6)  # a form without the script
+    assert [row["value"] for row in mixed.answers().to_pylist()] == [5, 2]
+
+
+def place(store, rater, item):
+    return store.place_of(rater, dealing.public_id(store.study, rater.name, store.study.item(item), store.key))
+
+
+def test_a_clock_that_is_set_back_makes_no_two_answers_of_one_time(mixed, monkeypatch):
+    rater = added(mixed, "a")
+    first = mixed.save(rater, "a00-tuned", scored(1), 5)
+    monkeypatch.setattr("mashq.rating.store._now", lambda: first - 1_000_000)
+    assert mixed.save(rater, "a00-tuned", scored(2), 5) > first
+
+
+def test_an_items_place_is_found_by_its_name_on_that_raters_pages_alone(mixed):
+    one, two = added(mixed, "a"), added(mixed, "b")
+    for number in range(1, mixed.progress(one).of + 1):
+        name = mixed.shown(one, number).item.id
+        assert (mixed.place_of(one, name), mixed.place_of(two, name)) == (number, None)
+    assert mixed.place_of(one, "a00-tuned") is None and mixed.place_of(one, "") is None
+
+
+def test_who_knows_study_and_items_cannot_draw_what_a_store_drew(mixed, tmp_path):
+    made = mixed.study
+    assert len(mixed.key) == 32
+    pairs = [item for item in made.items if item.kind == "pairwise"]
+    seen = {shown.item.id for shown in rate_all(mixed, added(mixed, "a"))}
+    assert not seen & {dealing.public_id(made, "a", item) for item in made.items}
+    keys = ("", *(f"{number:032x}" for number in range(8)))
+    assert len({tuple(dealing.flipped(made, "a", pair, key) for pair in pairs) for key in keys}) > 2
+    assert len({tuple(item.id for item in dealing.in_order(made, "a", made.items, key)) for key in keys}) == len(keys)
+    with Store.create(tmp_path / "other.sqlite", made) as other:
+        assert other.key != mixed.key
+    with Store.open(mixed.path) as again:
+        assert again.key == mixed.key
+
+
+def test_a_file_made_before_there_were_keys_and_visits_goes_on_as_it_was(tmp_path):
+    made = study([*map(absolute, range(4)), *map(pairwise, range(4, 12)), *ATTENTION])
+    with Store.create(tmp_path / "old.sqlite", made, key="") as store:
+        rater = added(store, "a")
+        store.save(rater, "a00-tuned", scored(1), 40.0)
+        before = store.answers()
+    with closing(sqlite3.connect(tmp_path / "old.sqlite")) as file:
+        file.execute("drop table visits")
+        file.execute("delete from meta where key = 'key'")
+        file.commit()
+    content = (tmp_path / "old.sqlite").read_bytes()
+    with Store.open(tmp_path / "old.sqlite") as store:
+        assert store.key == "" and store.answers() == before
+        names = {store.shown(rater, number).item.id for number in range(1, store.progress(rater).of + 1)}
+        assert names == {dealing.public_id(made, "a", item) for item in made.items}
+    assert (tmp_path / "old.sqlite").read_bytes() == content  # read, and left as it was
+    with Store.open(tmp_path / "old.sqlite") as store:
+        store.save(rater, "a00-tuned", scored(2), 3.0, visit=7)
+        assert seconds_of(store) == {43.0}
 
 
 def test_one_rater_cannot_write_anothers(mixed):

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tiny_models
-from test_proof import answering, loopback
+from test_proof import answering
 
 from mashq import recipes, stories
 from mashq.engine import Engine
@@ -196,7 +196,7 @@ def released(tmp_path) -> Path:
 
 def test_stories_with_a_shuffled_arm_beside_a_server_and_a_folder(student, released, tmp_path):
     sets = (f"data={released}", f"student.model={student}", *SHORT, "split.test=4", "split.validation=2")
-    with answering(loopback()) as server:
+    with answering() as server:
         others = f"proof.others={{Server: {server.url}#big, Folder: {student}, Away: nobody/no-model}}"
         page, _ = make("stories", tmp_path / "runs", *sets, "decoding.max_new_tokens=8", "rows=4", others)
         asked = [body["messages"][-1]["content"] for body in server.asked]

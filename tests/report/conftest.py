@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import fake_run
 import pytest
@@ -16,3 +17,12 @@ def written(record: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mashq.report import write
 
     return write([record], tmp_path_factory.mktemp("report")).parent
+
+
+@pytest.fixture(scope="session")
+def content(record: Path) -> dict[str, Any]:
+    """What a report on that run says; no test may change it."""
+    from mashq.record import read_run
+    from mashq.report.content import build
+
+    return build([read_run(record)], seed=0)

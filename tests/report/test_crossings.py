@@ -8,9 +8,7 @@ import re
 import fake_run
 import pytest
 
-from mashq.record import read_run
 from mashq.report import crossings, evaluated
-from mashq.report.content import build
 from mashq.report.markdown import report_markdown
 from mashq.report.page import render
 from mashq.report.words import Words
@@ -19,11 +17,6 @@ METRICS = {
     "rougeL": {"higher_is_better": True, "unit": "0..1", "of": "reply"},
     "bits_per_byte": {"higher_is_better": False, "unit": "bits/byte", "of": "reference"},
 }
-
-
-@pytest.fixture(scope="module")
-def content(record):
-    return build([read_run(record)], seed=0)
 
 
 @pytest.fixture(scope="module")

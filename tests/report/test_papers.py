@@ -23,6 +23,7 @@ from mashq.rating.table import COLUMNS
 from mashq.record import read_run
 from mashq.report import markdown, page, papers, words
 from mashq.report.content import build
+from mashq.report.novelty import AGAINST
 from mashq.report.paper_tables import SHAPES
 from mashq.rows import replace
 from mashq.run import Job, Step, Store
@@ -224,11 +225,27 @@ def test_baseline_is_never_marked(facts):
 def test_dialogue_shows_novelty_with_the_references_as_yardstick(contents, facts):
     table = table_of(facts["dialogue"], "scores")
     assert [column["metric"] for column in table["columns"]][:2] == ["perplexity", "bits_per_byte"]
-    copied = {one["system"]: one["novelty"] for one in contents["dialogue"]["evaluations"][0]["copied"]}
+    copied = {
+        one["system"]: one["novelty"]["training+context"] for one in contents["dialogue"]["evaluations"][0]["copied"]
+    }
     place = [column["metric"] for column in table["columns"]].index("novelty3")
-    assert table["columns"][place]["signature"].startswith("novelty3|mccoy2023|")
+    assert table["columns"][place]["signature"].startswith("novelty3|mccoy2023|against:training+context|")
     assert table["families"][0]["rows"][1]["cells"][place]["value"] == copied["tuned"]["3"]["value"]
     assert {one["metric"]: one["value"] for one in table["references"]}["novelty3"] == copied["reference"]["3"]["value"]
+
+
+@pytest.mark.parametrize("lang", ["ar", "en"])
+def test_novelty_is_told_against_training_and_context_and_against_each_alone(runs, lang):
+    content, said = build([read_run(runs["dialogue"])], seed=7), words.Words(lang)
+    (evaluation,) = content["runs"][0]["evaluations"]
+    (tuned,) = (one["novelty"] for one in evaluation["copied"] if one["system"] == "tuned")
+    text, drawn = markdown.report_markdown(content, said), page.render(content, said)
+    assert said.plain("novelty_caption") in text
+    assert tuned["training+context"] != tuned["training"]
+    for against, name in AGAINST.items():
+        shares = " | ".join(f"{tuned[against][str(n)]['value']:.3f}" for n in (1, 2, 3))
+        assert any(line.startswith(f"| {said.plain(name)} |") and shares in line for line in text.splitlines())
+        assert f"<bdi>{said.plain(name)}</bdi>" in drawn
 
 
 def test_what_was_not_measured_is_a_dash_with_its_reason(facts):
@@ -322,8 +339,8 @@ def test_dialogue_gives_kappa_and_spearman_of_the_raters(runs, contents):
 
 def test_too_few_groups_to_mark_anything_is_said(contents):
     one = contents["prompts"]["evaluations"][0]
-    few = {**one, "comparisons": [{**c, "verdict": "unclear", "least_p": 0.25} for c in one["comparisons"]]}
-    many = {**one, "comparisons": [{**c, "least_p": 0.001} for c in one["comparisons"]]}
+    few = {**one, "comparisons": [{**c, "verdict": "unclear", "powerless": True} for c in one["comparisons"]]}
+    many = {**one, "comparisons": [{**c, "powerless": False} for c in one["comparisons"]]}
     said = [papers.read("prompts", [some], [])["tables"][0]["unmarkable"] for some in (few, many)]
     assert said == [True, False]
 

@@ -52,11 +52,15 @@ def rater(number, failed=0):
 
 
 def judged(judge, ceiling):
+    """A judge's coefficients beside people's; their difference is known to 0.1."""
+    apart = judge - ceiling
+    difference = {"value": apart, "low": apart - 0.1, "high": apart + 0.1, "n": 24, "below": apart + 0.1 < 0}
     measures = [
         {
             "name": name,
             "judge": coefficient(name, judge, "fair", pairs=72),
-            "people": coefficient(name, ceiling, pairs=144),
+            "people": coefficient(name, ceiling, pairs=72),
+            "difference": {**difference, "signature": f"{name}|d"},
         }
         for name in ("quadratic kappa", "spearman", "ordinal alpha")
     ]
@@ -155,9 +159,19 @@ def test_a_judge_stands_beside_peoples_own_agreement(words):
     text = page(words, facts(judge=judged(0.2, 0.5)))
     assert text.index("0.20") < text.index("0.50", text.index("0.20"))
     assert any("0.20" in line for line in people.view(words, facts(judge=judged(0.2, 0.5)), RUN)["warnings"])
-    close = people.view(words, facts(judge=judged(0.45, 0.5)), RUN)  # within people's interval
+    assert "\N{MINUS SIGN}0.30" in "".join(people.view(words, facts(judge=judged(0.2, 0.5)), RUN)["warnings"])
+    assert "\N{MINUS SIGN}0.30" in "\n".join(people.markdown(words, facts(judge=judged(0.2, 0.5)), RUN))
+    close = people.view(words, facts(judge=judged(0.45, 0.5)), RUN)  # within the interval of the difference
     assert not any("0.45" in line for line in close["warnings"])
     assert words.plain("people_judge") not in page(words, facts())
+
+
+def test_a_judge_measured_before_there_was_a_difference_is_shown_and_called_nothing(words):
+    old = judged(0.2, 0.5)
+    for measure in old["criteria"][0]["measures"]:
+        del measure["difference"]
+    assert "0.20" in page(words, facts(judge=old))
+    assert not any("0.20" in line for line in people.view(words, facts(judge=old), RUN)["warnings"])
 
 
 def test_so_few_groups_that_nothing_could_be_significant_are_told(words):

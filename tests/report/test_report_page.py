@@ -192,8 +192,8 @@ def test_two_signatures_never_share_a_column(content):
     other = [{**entry, "signature": entry["signature"] + "|other"} for entry in evaluation["scores"]]
     found = board(
         [
-            {"run": "a", "system": "base", "scores": evaluation["scores"]},
-            {"run": "b", "system": "base", "scores": other},
+            {"run": "a", "system": "base", "scores": evaluation["scores"], "metrics": evaluation["metrics"]},
+            {"run": "b", "system": "base", "scores": other, "metrics": evaluation["metrics"]},
         ]
     )
     assert len(found["columns"]) == 2 * len(evaluation["metrics"])

@@ -2,6 +2,7 @@
 
 import json
 import re
+from html import unescape
 
 import proof_run
 import pytest
@@ -38,15 +39,29 @@ def test_absent_system_is_a_row_of_the_board_with_why(made):
 
 
 def test_four_groups_say_that_nothing_could_be_significant(made, evaluation):
-    assert evaluation["powerless"]["all"] == {"groups": 4, "p": 0.125}
+    family = sum(one["slice"]["by"] == "all" for one in evaluation["comparisons"])
+    assert evaluation["powerless"]["all"] == {"groups": 4, "p": 0.125, "p_holm": min(1.0, 0.125 * family)}
     for name in ("report.html", "report.md"):
         text = plain((made["en"] / name).read_text("utf-8"))
         assert re.search(r"With 4 groups the smallest p that the test can give is 0\.125", text)
     assert (made["en"] / "report.html").read_text("utf-8").count('class="mark"') == sum(
-        one["least_p"] >= 0.05
-        for one in evaluation["comparisons"]
-        if one["slice"]["by"] in ("all", "variety", "length")
+        one["powerless"] for one in evaluation["comparisons"] if one["slice"]["by"] in ("all", "variety", "length")
     )
+
+
+def test_slices_without_power_are_told_beside_the_headline_and_marked_at_the_corrected_p(made, evaluation):
+    told = "Slices with too few groups for any difference to be significant after Holm's correction: "
+    assert evaluation["powerless"]["slices"] and evaluation["unproven_slices"] == []
+    page, markdown = (unescape((made["en"] / name).read_text("utf-8")) for name in ("report.html", "report.md"))
+    caution = plain(re.search('<div class="caution">(.*?)</div>', page, re.DOTALL).group(1))
+    assert told in caution
+    assert "Slices in which no improvement" not in caution
+    assert told in markdown[: markdown.index("### What was made")]
+    note = "† marks lines with so few groups that p cannot fall below 5% after Holm's correction"
+    assert note in plain(page) and note in markdown
+    assert re.search(r'<td><bdi dir="ltr" class="num">1\.000</bdi><span class="mark"', page)
+    assert re.search(r"^\| [^|]+\| [^|]+\| [^|]+\| [^|]+\| 1\.000 † \| .* \| – \|$", markdown, re.M)
+    assert "without Holm's correction" in page and "without Holm's correction" in markdown
 
 
 def test_enough_groups_do_not_say_so(written):

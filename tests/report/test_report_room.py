@@ -13,18 +13,12 @@ from click.testing import CliRunner
 from mashq.cli import verbs
 from mashq.record import Run, Step, read_run
 from mashq.report import page, write
-from mashq.report.content import build
 from mashq.report.lines import closed, code, safe, seen
 from mashq.report.page import render
 from mashq.report.room import FULL, SMALLER
 from mashq.report.samples import draw_rows, flat
 from mashq.report.words import Words
 from mashq.rows import MashqError
-
-
-@pytest.fixture(scope="module")
-def content(record):
-    return build([read_run(record)], seed=0)
 
 
 @pytest.fixture

@@ -15,8 +15,11 @@ let saving = Promise.resolve(true);
 let changed = false; // something here is not on the server
 let count = 0; // changes so far
 let going = false; // to the next item, once this one is saved
+let held = false; // another answer was saved elsewhere: nothing is sent until the rater says which one holds
+const offered = document.getElementById("offer");
+let offer = null; // what to do when the rater takes the choice that was made here
 
-// --- what was not sent yet: under a name that is not the link ---
+// --- what was not sent yet: under a name that is not the link, with the time of the saved answer that it would replace ---
 const drafts = {
   read() { try { return JSON.parse(localStorage.getItem(say.draft)); } catch { return null; } },
   write(values) { try { localStorage.setItem(say.draft, JSON.stringify(values)); } catch { /* full or forbidden: the server has it soon */ } },
@@ -31,7 +34,7 @@ function values() {
   const pairs = new FormData(form);
   pairs.delete("form");
   pairs.delete("began");
-  return { spent: seconds(), answer: Object.fromEntries(pairs) };
+  return { spent: seconds(), began: form.elements.namedItem("began").value, at: say.savedAt, answer: Object.fromEntries(pairs) };
 }
 
 function tell(words, bad = false) {
@@ -39,19 +42,42 @@ function tell(words, bad = false) {
   state.classList.toggle("bad", bad);
 }
 
+// The fields of a draft, with its values.
+function fields(draft) {
+  const named = Object.entries(draft.answer).filter(([name]) => name !== "form" && name !== "began");
+  return named.map(([name, value]) => [form.elements.namedItem(name), value]).filter(([field]) => field);
+}
+
+// A draft goes on with the visit in which it was made, so that its time is not counted twice.
+function fill(draft) {
+  for (const [field, value] of fields(draft)) field.value = value;
+  if (Number.isFinite(draft.spent)) spent += draft.spent * 1000;
+  if (/^\d{1,18}$/.test(draft.began)) form.elements.namedItem("began").value = draft.began;
+  if (form.elements.namedItem("note").value) form.querySelector("details").open = true;
+  touched(CALM.change);
+  tell(say.restored);
+}
+
+// A draft is saved without a click only over the answer over which it was made: a newer one may be a change of mind.
 function restore() {
   const draft = drafts.read();
   if (!draft || typeof draft.answer !== "object" || draft.answer === null) return;
-  for (const [name, value] of Object.entries(draft.answer)) {
-    const field = form.elements.namedItem(name);
-    if (field && name !== "form" && name !== "began") field.value = value;
-  }
-  if (Number.isFinite(draft.spent)) spent += draft.spent * 1000;
-  if (form.elements.namedItem("note").value) form.querySelector("details").open = true;
-  changed = true;
-  tell(say.restored);
-  if (!practice) later(CALM.change);
+  if ((draft.at ?? "") === say.savedAt) fill(draft);
+  else if (fields(draft).every(([field, value]) => field.value === value)) drafts.drop(); // it was saved, unheard
+  else ask(() => fill(draft));
 }
+
+function ask(take) {
+  offer = take;
+  offered.hidden = false;
+}
+
+document.getElementById("take").addEventListener("click", () => offer?.());
+document.getElementById("leave").addEventListener("click", () => {
+  drafts.drop();
+  changed = false;
+  location.replace(form.action); // with the answer that stands
+});
 
 // --- saving ---
 const complete = () => criteria.every((one) => one.querySelector("input:checked"));
@@ -64,9 +90,11 @@ function later(calm) {
 }
 
 async function send() {
+  if (held) return false;
   const body = new URLSearchParams(new FormData(form));
   body.set("stay", "1");
   body.set("seconds", seconds().toFixed(1));
+  body.set("saved_at", say.savedAt);
   const mine = count;
   tell(say.saving);
   let answer;
@@ -77,16 +105,24 @@ async function send() {
     later(AGAIN);
     return false;
   }
+  if (answer.headers.has("Saved-At")) say.savedAt = answer.headers.get("Saved-At");
   if (answer.status === 204) {
-    if (mine !== count) return false;
+    if (mine !== count) {
+      drafts.write(values()); // over what is saved now
+      return false;
+    }
     changed = false;
-    drafts.drop();
+    if (!offer) drafts.drop();
     tell(say.saved);
     if (going) location.assign(practice ? form.action : say.next);
     return true;
   }
   if (answer.status !== 429 && answer.status < 500) going = false;
-  if (answer.status === 422) tell(await answer.text(), true);
+  if (answer.status === 409) {
+    held = true;
+    tell("");
+    ask(() => touched(0));
+  } else if (answer.status === 422) tell(await answer.text(), true);
   else if (answer.status === 404) tell(say.lost, true);
   else if (answer.status === 429 || answer.status >= 500) { tell(answer.status === 429 ? say.slow : say.unsaved, true); later(AGAIN); }
   else tell(say.refused, true);
@@ -102,7 +138,9 @@ function save() {
 
 function touched(calm) {
   changed = true;
-  going = false;
+  going = held = false;
+  offer = null;
+  offered.hidden = true;
   count += 1;
   drafts.write(values());
   if (!practice) later(calm);
@@ -115,6 +153,7 @@ form.addEventListener("input", (event) => {
 });
 form.addEventListener("submit", (event) => {
   event.preventDefault();
+  if (held) return document.getElementById("take").focus();
   if (going && !state.classList.contains("bad")) return; // pressed twice
   going = true;
   save();

@@ -35,6 +35,12 @@ def answer_to(body: dict[str, Any]) -> str:
     return f"[{system}] {words_of(body)}"
 
 
+def completion(text: str, finish: str = "stop", usage: dict[str, Any] | None = None) -> bytes:
+    """The body of a chat completion that says `text`; it tells no cost where `usage` is None."""
+    said = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
+    return json.dumps({"choices": [said]} | ({} if usage is None else {"usage": usage})).encode()
+
+
 class Loopback:
     """Runs in a thread. `plan` is told the number of the request and its body."""
 
@@ -130,7 +136,7 @@ class Loopback:
         return self._send(writer, act, body)
 
     def _send(self, writer: asyncio.StreamWriter, act: Act, body: dict[str, Any]) -> bool:
-        data = act.body if act.body is not None else _right(body, act.finish)
+        data = act.body if act.body is not None else right(body, act.finish)
         headers = {"content-type": "application/json", **act.headers}
         if act.chunked:
             headers["transfer-encoding"] = "chunked"
@@ -144,11 +150,13 @@ class Loopback:
         return act.cut_after is None
 
 
-def _right(body: dict[str, Any], finish: str) -> bytes:
+def right(body: dict[str, Any], finish: str = "stop") -> bytes:
+    """The body of the right answer, with what it cost."""
     text = answer_to(body)
-    said = {"message": {"role": "assistant", "content": text}} if "messages" in body else {"text": text}
     usage = {"prompt_tokens": len(words_of(body).split()), "completion_tokens": len(text.split())}
-    return json.dumps({"choices": [{"index": 0, "finish_reason": finish, **said}], "usage": usage}).encode()
+    if "messages" in body:
+        return completion(text, finish, usage)
+    return json.dumps({"choices": [{"index": 0, "finish_reason": finish, "text": text}], "usage": usage}).encode()
 
 
 @contextmanager
