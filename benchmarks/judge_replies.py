@@ -3,7 +3,7 @@
     python benchmarks/judge_replies.py                                            # prints the page
     python benchmarks/judge_replies.py --write docs/benchmarks/judge_replies.md
 
-The corpora are the tests'. judge_replies.txt is ours; judge_replies_of_others.txt is nine corpora, each written by a
+The corpora are the tests'. judge_replies.txt is ours; judge_replies_of_others.txt is ten corpora, each written by a
 language model that had seen neither the parser nor another corpus. Each was read once by the parser of the day
 (`FIRST_SIGHT`, noted then), and the parser was mended for it afterwards. A reply is right where every criterion has its
 score, or none where none can be known; what is read otherwise is listed, invented numbers apart.
@@ -25,7 +25,9 @@ from mashq.metrics.resample import wilson
 
 HERE = Path(__file__).parent
 TESTS = HERE.parent / "tests"
-NINTH, AFTER = "ninth,", "after reading,"  # how kinds of the ninth corpus, and of what was written for it, begin
+# How kinds of the last two corpora, and of what was written for each, begin.
+NINTH, AFTER_NINTH, TENTH, AFTER_TENTH = "ninth,", "after reading,", "tenth,", "after the tenth,"
+LAST = (NINTH, AFTER_NINTH, TENTH, AFTER_TENTH)
 # Of each corpus of others: kinds, replies, read right at first sight, with a number that was not said.
 FIRST_SIGHT = (
     (40, 110, 95, 0),
@@ -37,6 +39,7 @@ FIRST_SIGHT = (
     (142, 368, 362, 0),
     (148, 384, 374, 0),
     (307, 307, 256, 9),
+    (250, 250, 224, 5),
 )
 
 
@@ -62,9 +65,11 @@ def known() -> dict[str, list[Sample]]:
     others = corpus(TESTS / "judge_replies_of_others.txt")
     return {
         "known: ours": corpus(TESTS / "judge_replies.txt"),
-        "known: of others, 1 to 8": [one for one in others if not one.kind.startswith((NINTH, AFTER))],
+        "known: of others, 1 to 8": [one for one in others if not one.kind.startswith(LAST)],
         "known: of others, 9": [one for one in others if one.kind.startswith(NINTH)],
-        "known: written for the faults of 9": [one for one in others if one.kind.startswith(AFTER)],
+        "known: written for the faults of 9": [one for one in others if one.kind.startswith(AFTER_NINTH)],
+        "known: of others, 10": [one for one in others if one.kind.startswith(TENTH)],
+        "known: written for the faults of 10": [one for one in others if one.kind.startswith(AFTER_TENTH)],
     }
 
 
@@ -109,7 +114,8 @@ parser or of the other corpora: from what judges of many families are known to r
 and the parser was mended for it before the next one was written. So the last lines are what to expect of replies that
 nobody thought of. The fifth prefers the odd to the frequent. The ninth is harder than those before it: each of its
 replies stands once, a fifth of them compare two replies, and it looks for scales said once for all, corrections and
-doubts in words, deductions and suppositions. Nine of its replies were given a number or a side that was not said.
+doubts in words, deductions and suppositions. Nine of its replies were given a number or a side that was not said. The
+tenth is as hard, and five of its replies were; one quoted scores that the judged text demanded, and refused them.
 
 | corpus | kinds | replies | read right | share | 95 % | with a number or side that was not said |
 |---:|---:|---:|---:|---:|---:|---:|

@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mashq.evaluate import evaluate
+from mashq.evaluate.measure import Measure
+from mashq.evaluate.scores import _macro
 from mashq.metrics import CATALOGUE, holm
 from mashq.rows import MashqError, child_ids, conform, drop, replace, source_ids
 
@@ -199,6 +201,14 @@ def test_macro_of_bits_per_byte_is_the_mean_of_the_tasks(tmp_path):
     ]
     difference = find(scores["comparisons"], metric="bits_per_byte", by="macro", value="task")["difference"]
     assert difference == pytest.approx(sides[0] - sides[1])
+
+
+def test_a_macro_perplexity_is_never_told_to_be_below_1():
+    nats = np.array([60.0, 2, 3, 4, 1, 2])  # one item of one task makes almost all of it
+    measure = Measure("perplexity", "perplexity", np.exp(nats / 4), nats, np.full(6, 4.0))
+    tasks = {"one": np.array([0, 1, 2]), "other": np.array([3, 4, 5])}
+    found = _macro(measure, tasks, [None] * 6, seed=0)
+    assert found.interval_by == "jackknife-t" and found.low == 1.0
 
 
 def test_one_task_has_no_macro_average(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from mashq.metrics.score import extended
 from mashq.metrics.strata import stratified
 
 __all__ = ["compare_all", "compare_two", "score_all"]
+
+LEAST = {"perplexity": (1.0, math.inf), "bits_per_byte": (0.0, math.inf)}  # of likelihoods
 
 
 def score_all(
@@ -65,7 +68,7 @@ def _macro(measure: Measure, tasks: Mapping[str, np.ndarray], groups: Sequence[s
     over, under = measure.ratio(whole)
     codes = cluster_codes(len(whole), [groups[place] for place in whole], measure.metric)
     mean = stratified(over, under, strata, codes, np.exp if measure.metric == "perplexity" else np.asarray)
-    found = interval(mean, seed=seed, bounds=measure.bounds)
+    found = interval(mean, seed=seed, bounds=measure.bounds or LEAST.get(measure.metric))
     # A share's own interval is Wilson's; the mean of several shares is drawn.
     signature = single.signature.replace("|ci:wilson|", f"|ci:bootstrap{ROUNDS}|").replace(
         "|by:group|mashq:", f"|by:group|seed:{seed}|mashq:"

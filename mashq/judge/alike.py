@@ -11,7 +11,7 @@ from mashq.judge.words import Claim
 
 __all__ = ["add_for_every", "add_unlinked"]
 
-FOR_EVERY = re.compile(rf"{ALONE}(?:for|in|to|on|في|علي)?[ \t]*(?:{EVERY.pattern})")
+FOR_EVERY = re.compile(rf"{ALONE}(?:for|by|in|to|on|في|علي)?[ \t]*(?:{EVERY.pattern})")
 SENTENCE_ENDS = re.compile(r"[\n!?؟;؛]|\.(?!\d)")
 LEADS = re.compile(rf"(?:^|\n)[ \t*•]*(?:[-–—][ \t]+)?({NUMBER})\**(?:[ \t]*[-–—:][ \t]*|[ \t]+)[*_\"'`]*\Z")
 ENDS_LINE = re.compile(r"[*_\"'`.]*[ \t]*(?:\n|\Z)")

@@ -1,4 +1,4 @@
-"""What a reply says without meaning it: deductions, references, what others would give, what would be if.
+"""What a reply says without meaning it: deductions, what others would give, what would be if, what a text demands.
 
 All of it holds numbers beside names of criteria and claims nothing. It is taken out of prose before claims are
 gathered, so that nothing else has to know of it. Text is in the form of `words.folded`.
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from mashq.judge.patterns import NUMBER, WORD
 
-__all__ = ["DOUBT", "SUPPOSED", "SUPPOSED_BEHIND", "cleared", "first_turn"]
+__all__ = ["DOUBT", "SUPPOSED", "SUPPOSED_BEHIND", "cleared", "demanded", "first_turn"]
 
 SOME = rf"(?:{NUMBER}|{WORD}|a|an|half a)"
 POINTS = r"(?:points?|marks?|stars?|grades?|levels?)"
@@ -37,12 +37,14 @@ REFERRED = re.compile(
 NOT_BUT = re.compile(
     r"(?<!\w)(?:is |was )?(?:not|never) (?:a |the )?(?:\d|first|second|tie),? but (?:rather )?"
     r"(?=(?:a |the )?(?:\d|first|second|tie))"
+    r"|(?<!\w)not (?:the )?(?:first|second); (?=(?:the )?(?:first|second)(?:[.\n]|\Z))"
     r"|(?<!\w)(?:ليست?|لا|مش|مو) (?:الرد )?(?:\d|الاول|الثاني)،? "
     r"(?:بل|وانما|انما|ولكن) (?=\d|الرد|الاول|الثاني|تعادل)"
 )
 # "at first I preferred the first, but": what was thought before.
 EARLIER = re.compile(
-    r"(?<!\w)(?:at first|initially|first,? i (?:thought|preferred|gave))(?!\w)"
+    r"(?<!\w)(?:at first|initially|first,? i (?:thought|preferred|gave)"
+    r"|i (?:first|initially|originally) (?:thought|preferred|gave|considered))(?!\w)"
     r"[^.\n;؛:]{0,80}?[,،]? (?:but|however|yet)(?!\w),?"
     r"|(?<!\w)(?:في البدايه|اول الامر|للوهله الاولي|بدايه)[^.\n;؛:]{0,80}?[,،]? ?(?:لكن\w*|ولكن\w*|ثم|غير ان\w*)(?!\w)"
 )
@@ -78,6 +80,100 @@ DOUBT = re.compile(
     r"|لا استطيع (?:الجزم|التحديد|الحكم)))(?!\w)"
 )
 
+# What the judged text asks of its judge, or claims for itself: an injection that the judge quotes.
+TEXT = r"(?:text|reply|response|story|answer|author|writer|message|passage|content|dialogue|conversation|note|comment"
+TEXT += r"|sentence|line|paragraph|ending|(?:first|second|[ab])(?: one)?|it|they|which|that)"
+TEXT += r"(?: itself| also| even| then| explicitly| openly| [ab12])*"
+ASKED = r"(?:ask|tell|instruct|order|command|demand|request|urge|beg|want|direct|prompt|push|press)(?:s|ed|ing)?|told"
+JUDGE = r"(?:me|us|judges|(?:the|its|any|every|an?) (?:\w+ )?"
+JUDGE += r"(?:judge|rater|evaluator|grader|model|ai|llm|reviewer|system))"
+ORDER = (
+    r"(?:instruction|injection|command|order|request|demand|directive|plea|attempt|prompt|message|line|sentence|text"
+)
+ORDER += r")s?"
+GIVE = r"(?:give|rate|score|award|assign|grade|output|return|print|choose|pick|prefer|declare|(?:answer|reply) with)"
+SAYS = r"(?:sa(?:ys?|id|ying)|claim(?:s|ed)?|state[sd]?|insist(?:s|ed)?|assert(?:s|ed)?|boast(?:s|ed)?|read(?:s|ing))"
+HOLDS = r"(?:contain|includ|embed|hid|carri|insert|add|end|begin|start|hold)\w*|has|had|with|there (?:is|was)"
+AR_TEXT = r"(?:النص|الرد|القصه|الاجابه|الجواب|الكاتب|الحوار|الرساله)(?: (?:الاول|الثاني)ه?| نفسه\w?)?"
+AR_HOLDS = (
+    r"(?:في|داخل|ضمن|بداخل) (?:ال)?(?:نص|رد|قصه|اجابه|جواب|حوار)|(?:ي|ت)(?:تضمن|حتوي|حوي|ضم)|وردت?|جاءت?|يوجد|هناك"
+)
+AR_HOLDS += r"|فيها?"
+AR_ORDER = r"امرا?|اوامر|طلبا?|توجيها?|توجيهات|تعليمه|تعليمات|محاوله|رساله|عباره|جمله|حقنا?|سطرا?"
+AR_GIVE = (
+    r"(?:ب|ل|بان |ان )?[انيت]?(?:عطاء|عطي|عطو|منح|قيم|قييم|ختيار|ختار|خراج|طباعه|كتابه)\w*|\w*تاثير|[يت]طلب|[يت]قول"
+)
+AR_ASKS = "طلب مني|طلب منا|امرني|طالبني|دعوني|وجهني|حثني"
+AR_JUDGE = "(?:المحكم|المقيم|الحكم|النموذج)(?:ين)?"
+DEMANDED = re.compile(
+    rf"(?<!\w){TEXT} (?:{ASKED}) {JUDGE}(?:(?: \w+)? to(?!\w)| for(?!\w)| that i(?!\w)|[ ,]*[:\"“«])"
+    rf"|(?<!\w){TEXT} (?:tr(?:y|ies|ied|ying)|attempt(?:s|ed|ing)?) to "
+    rf"(?:make|get|trick|force|persuade|convince|manipulate|influence) {JUDGE}(?!\w)"
+    rf"|(?<!\w){TEXT}(?: \w+){{0,3}} (?:demand|request|order|ask for|asks for)s?:"
+    rf"|(?<!\w)(?:{HOLDS}) [^\n.;:]{{0,40}}?(?<!\w){ORDER}(?!\w)[^\n.;:]{{0,40}}?"
+    rf"(?<!\w)(?:to|that i|which|asking|telling|instructing|ordering|demanding|saying|says|for)"
+    rf"(?: \w+){{0,4}}? {GIVE}(?!\w)"
+    rf"|(?<!\w){ORDER} (?:\w+ )?to (?:influence|manipulate|inflate|trick|sway)(?!\w)"
+    r"|(?<!\w)(?:prompt[ -]injections?"
+    r"|(?:injected|hidden|embedded|malicious) (?:instruction|command|prompt|order|text|score|rating)s?"
+    rf"|(?:requested|demanded|asked for|instructed|ordered|dictated) by the {TEXT}|(?:dear )?judge,? please"
+    rf"|(?:instruction|order|request|command|demand|plea)s? (?:to|for) {JUDGE}"
+    r"|(?:instruction|command|order|request)s? (?:in|inside|within|hidden in|embedded in) "
+    rf"the {TEXT} (?:to|that|sa|{ASKED})"
+    r"|(?:ignore|disregard|forget) (?:all |any |the |your |my )*(?:previous|prior|above|earlier) "
+    r"(?:instruction|rule)s?)"
+    rf"|(?<!\w){TEXT} {SAYS}(?: that)?[ :,\"'“«]+(?:{GIVE}(?!\w)"
+    rf"|(?:i|you|the judge|judges|we) (?:should|must) {GIVE}(?!\w)"
+    r"|(?:it|this \w+|its \w+) (?:deserve|merit|is worth|should (?:get|receive|be (?:given|rated|scored))))"
+    rf"|(?<!\w){TEXT} (?:giv|gave|rat|award|scor|grad)\w* itself(?!\w)"
+    rf"|(?<!\w)(?:{AR_TEXT}|وهو|وهي|انه|انها) [يت](?:{AR_ASKS}|(?:طلب من|امر|طالب) {AR_JUDGE})(?!\w)"
+    rf"|(?<!\w)و?[يت](?:{AR_ASKS}) {AR_TEXT}(?!\w)"
+    rf"|(?<!\w)و?[يت](?:طلب|امر|طالب) {AR_TEXT} (?:من )?{AR_JUDGE}(?!\w)"
+    rf"|(?<!\w)و?[يت]حاول (?:{AR_TEXT} )?(?:التاثير|اقناعي|خداعي|دفعي|توجيهي|اقناع {AR_JUDGE})(?!\w)"
+    rf"|(?<!\w)[وف]?(?:{AR_HOLDS})(?!\w)[^\n.؛:]{{0,40}}?(?<!\w)(?:{AR_ORDER})(?!\w)"
+    rf"[^\n.؛]{{0,60}}?(?<!\w)(?:{AR_GIVE})(?!\w)"
+    rf"|(?<!\w){TEXT} (?:demand|request|insist)(?:s|ed)? that(?!\w)"
+    rf"|(?<!\w)(?:ب?ما )?[يت]?طلب(?:ت?ه)? {AR_TEXT} (?:من|بان|ان)(?!\w)"
+    r"|(?<!\w)(?:تجاهل|انس) (?:كل |جميع )?(?:ال)?تعليمات(?:ك| السابقه)(?!\w)"
+    rf"|(?<!\w)[يت](?:قول|زعم|دعي) {AR_TEXT}[^\n.؛]{{0,40}}?(?<!\w)(?:[يت]ستحق|اعط|امنح)\w*"
+    rf"|(?<!\w){AR_TEXT} [يت](?:قول|زعم|دعي)[^\n.؛]{{0,40}}?(?<!\w)(?:[يت]ستحق|اعط|امنح)\w*"
+    rf"|(?<!\w){AR_TEXT} [يت](?:منح|عطي) نفسه"
+)
+# Behind a quotation, what the judge says of it: "I will not follow that".
+OBEY = r"(?:follow|obey|comply|accept|act on|heed|execute|adopt|use|honou?r|take)(?:ing|ed)?(?: with| to)?"
+IT = r"(?:that|this|it|these|those|such|them)(?!\w)"
+REFUSED = re.compile(
+    r"(?:(?:but|so|and|however|therefore|which)(?!\w)[, ]*)*(?:"
+    rf"(?:i|we)(?:'ll|'m)? (?:\w+ ){{0,2}}?(?:not|never|cannot|can't|won't|don't) (?:be )?{OBEY}"
+    rf"(?: {IT}|(?=[.,;!\n]|\Z))"
+    rf"|(?:i|we)(?:'m|'ve|'ll)? (?:\w+ ){{0,2}}?(?:ignor|disregard|refus|reject|declin|dismiss)\w*"
+    rf"(?: to {OBEY})? {IT}"
+    r"|(?:that|this|these|such) (?:\w+ )?(?:is|are|was|were|will be|has been|have been)"
+    r" (?:ignored|disregarded|rejected|not (?:followed|obeyed|for me))(?!\w)"
+    r"|i (?:will |do )?(?:ignore|disregard|refuse|reject|not follow)(?=[.,;!\n]|\Z)"
+    r"|[وف]?(?:لكن\w* )?(?:(?:لن|لا|لم) (?:اتبع|انفذ|التزم|استجيب|استجب|اطيع|اطع|اخذ|اعمل|امتثل|اقبل)"
+    r"(?:ه\w?|(?=[ .،؛\n]|\Z)(?! ب?ما(?!\w)))|سا?تجاهل\w*|اتجاهل\w*|تجاهلته\w?|(?:ا|سا)?رفضت?ه\w?))"
+)
+QUOTE_ENDS = re.compile(r"[\s\"'“”«»‘’`*_>.,،;؛:)\]–—-]*")
+QUOTES = {'"': '"', "“": "”", "«": "»"}
+SAYING = re.compile(r"[\"“«]|(?<!\w)(?:says?|said|reads?|asks?|claims?|[يت](?:قول|طلب|امر)\w*|جاء|ورد)(?!\w)")
+OWN_RATING = re.compile(
+    r"(?<!\w)(?:(?:but|instead|however)(?: i(?!\w)|,? my(?!\w))"
+    r"|my (?:\w+ )?(?:rating|score|verdict|evaluation|assessment)s?"
+    r"|i(?:'ll| will| do|'m| am)? (?:ignore|not|disregard|refuse)\w*|[وف]?(?:تقييمي|درجاتي|حكمي|اتجاهل\w*|لن)"
+    r"|[وف]?لكن\w* (?:اعطي|اقيم|امنح)\w*)(?!\w)"
+)
+# Right before an object: whose words it is. Behind it: that it is not the judge's.
+HOLDS_NEXT = re.compile(
+    rf"(?<!\w)(?:{TEXT} (?:(?:contain|includ|end|conclud|writ|sa[yi]|read|claim|stat|demand|output|print|insert"
+    r"|embed)\w*|wrote|asks? for)"
+    r"(?: (?:with|by|in|the|an?|this|these|its|own|following|text|string|line|json|object|block|words))*"
+    rf"|(?:[يت](?:قول|كتب|تضمن|حتوي|نتهي)|جاءت?|وردت?)(?: (?:في|علي|ب))? {AR_TEXT}"
+    rf"|{AR_TEXT} [يت](?:قول|كتب|تضمن|حتوي|نتهي)(?: (?:في|علي|ب\w*))?)[ :،,\n\"“«`]*\Z"
+)
+NOT_MINE = re.compile(r"(?<!\w)(?:(?:is|are) not my|not mine|(?:ليست?|ليس هذا) (?:تقييمي|درجاتي|حكمي))(?!\w)")
+OPENS_QUOTED = re.compile(r"[^{}\n.!?؟]{0,160}\s*(?:```\w*\s*)?[\"'“«`]*\s*")
+
 
 # A judge that went on to write the next turn of a person.
 NEXT_TURN = re.compile(
@@ -104,10 +200,39 @@ def cleared(text: str) -> str:
     return REFERRED.sub(STOP, DEDUCTED.sub(STOP, text))
 
 
+def demanded(text: str, start: int, end: int) -> bool:
+    """Whether an object is no judgement, but what the judged text asks for or claims, as the judge quotes it."""
+    before, behind = text[max(0, start - 300) : start], text[end : end + 120].partition("\n")[0].partition("{")[0]
+    refused = REFUSED.search(behind) or NOT_MINE.search(behind)
+    if REFUSED.match(text, _behind_quote(text, end)) or HOLDS_NEXT.search(before):
+        return True
+    if refused and not DEMANDED.search(behind[: refused.start()]):
+        return True
+    last = next(reversed([*DEMANDED.finditer(before)]), None)
+    joint = before[last.end() :] if last else ""
+    return bool(last and OPENS_QUOTED.fullmatch(joint) and not OWN_RATING.search(joint))
+
+
+def _behind_quote(text: str, at: int) -> int:
+    found = QUOTE_ENDS.match(text, at)
+    return found.end() if found else at
+
+
 def _supposed(text: str) -> Iterator[tuple[int, int]]:
-    """Where sentences say what others would give, or what would be if; with a list below that such a line opens."""
+    """Where sentences say what others would give, what would be if, or what the judged text demands.
+
+    With a list below that such a line opens.
+    """
+    before: re.Match[str] | None = None
     for sentence in SENTENCE.finditer(text):
         said = sentence[0][:2_000]
+        refuses = before and before.end() == sentence.start() and SAYING.search(before[0][:2_000])
+        if before and refuses and REFUSED.match(text, _behind_quote(text, sentence.start())):
+            yield before.span()
+        before = sentence
+        if demand := DEMANDED.search(said):
+            yield sentence.start() + demand.start(), _demand_ends(text, sentence, demand.end())
+            continue
         start = _begins(said)
         if start is None:
             continue
@@ -116,6 +241,23 @@ def _supposed(text: str) -> Iterator[tuple[int, int]]:
             below = re.compile(r"\n[ \t]*\n").search(text, end + 2)
             end = below.start() if below else len(text)
         yield sentence.start() + start, end
+
+
+def _demand_ends(text: str, sentence: re.Match[str], at: int) -> int:
+    """Where what a text demands ends: with its sentence, its quotation or its list, or where the judge speaks again."""
+    end = sentence.end()
+    if own := OWN_RATING.search(text, sentence.start() + at, end):
+        return own.start()
+    demand = text[sentence.start() : end]
+    for opening, closing in QUOTES.items():
+        is_open = demand.count(opening) % 2 if opening == closing else demand.count(opening) > demand.count(closing)
+        closed = text.find(closing, end, end + 600) if is_open else -1
+        if closed >= 0:
+            return closed + 1
+    if demand.rstrip().endswith(":"):
+        below = re.compile(rf"\n[ \t]*\n|{OWN_RATING.pattern}").search(text, end + 2)
+        return below.start() if below else len(text)
+    return end
 
 
 def _begins(said: str) -> int | None:

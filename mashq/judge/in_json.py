@@ -17,7 +17,7 @@ __all__ = ["json_claims"]
 
 # Beside a word for score: a value that would stand instead of the first.
 REVISING = {"final", "revised", "corrected", "adjusted", "new", "updated", "last", "actual", "true", "second"}
-REVISING |= {"النهائيه", "النهائي", "المعدله", "المعدل", "المصححه", "الجديده", "الاخيره"}
+REVISING |= {"النهاييه", "النهايي", "المعدله", "المعدل", "المصححه", "الجديده", "الاخيره"}
 # A lone number under such a key is none of a score.
 NO_SCORE = {
     "weight",

@@ -48,6 +48,7 @@ __all__ = [
     "OUT_OF",
     "PER_FIVE",
     "RANGE",
+    "REVISED",
     "SCALE",
     "STARS",
     "TAG",
@@ -112,7 +113,8 @@ COUNTED = re.compile(
 CORRECTS = re.compile(
     r"""(?:^|\n|[.!?؟])[ \t*_\#>"'-]*(?:final|corrected|correction|revised|updated|sorry|my mistake|actually|wait"""
     r"""|تصحيح|التصحيح|مصحح|تعديل|بعد المراجعه|بعد اعاده النظر|عذرا|عفوا|اخطات|(?:الدرجه|الدرجات) الصحيحه"""
-    r"""|(?:الدرجات|التقييم|النتيجه|الاجابه|النتائج)[ \t]+النهائي)"""
+    r"""|(?:on|upon|after)[ ][^\n{}|:]{0,60}?(?:final|revised|updated|corrected|adjusted)[ ](?:score|rating|verdict)"""
+    r"""|بعد[ ][^\n{}|:]{0,60}?(?:النهاييه|المعدله|المصححه)|(?:الدرجات|التقييم|النتيجه|الاجابه|النتايج)[ \t]+النهايي)"""
     r"""[^\n{}|]{0,100}?(?::|\n|(?=\{))"""
     # Or a sentence that takes something back, where whole scores follow it.
     r"""|(?:^|\n)[^\n{}|]{0,200}?(?<!\w)(?:revis(?:e|ed|ing)|re-?evaluat\w*|reconsider\w*|re-?reading|second thought"""
@@ -144,7 +146,7 @@ EACH = re.compile(
     r"(?:each|all|both|كل منها|كل منهما|كلاهما|كليهما|كلها|جميعها|كلتاهما)(?!\w)"
 )
 EVERY = re.compile(
-    r"(?<!\w)(?:all|every|each)(?: (?:of|the|five|four|six|seven|three|\d)){0,3}"
+    r"(?<!\w)(?:all|every|each)(?: (?:of|the|these|those|five|four|six|seven|three|\d)){0,3}"
     r" (?:criteria|criterion|aspects?|dimensions?)"
     r"|(?<!\w)(?:جميع|كل|كافه|لجميع|لكل|لكافه) (?:المعايير|معيار|البنود|بند|الجوانب|جانب)"
     r"|(?:المعايير|البنود|الجوانب) (?:(?:الثلاثه|الاربعه|الخمسه|السته) )?(?:كلها|جميعها|جميعا)"
@@ -166,7 +168,7 @@ COUNT_OF = re.compile(
     r"|(?:شروط|جمل|طلبات|مطالب|تعليمات|عناصر|معايير|كلمات)(?!\w))"
 )
 NAMED_BEHIND = re.compile(r"[,،][ \t]*(?:the|which|namely|وهو|وهي|هو|هي)(?!\w)(?! (?:fluency|variety))")
-TOTAL = re.compile(r"(?<!\w)(?:overall|total|average|mean|sum|المجموع|الاجمالي|المتوسط|المعدل|العام|النهائي)(?!\w)")
+TOTAL = re.compile(r"(?<!\w)(?:overall|total|average|mean|sum|المجموع|الاجمالي|المتوسط|المعدل|العام|النهايي)(?!\w)")
 CUE = re.compile(rf"(?<!\w)(?:[فو]?(?:{SCORE})|ف?(?:{GIVES}))(?!\w)")
 PER_FIVE = re.compile(rf"(?<![\d.,/])({NUMBER}|{WORD})\s*(?:/|out of|من اصل|من)\s*(?:5|five|خمسه)(?![\w/.]*\d|\w)")
 # A bare number for what follows it.
@@ -178,7 +180,12 @@ FOR_IT = re.compile(rf"{ALONE}\Z")
 # "between 2 and 4, so 3": what a sentence ends with.
 SO = r"(?<!\w)(?:so|hence|therefore|thus|final|i\.e\.|push(?:es)? it (?:down|up) to|اذن|لذا|لذلك|ف?النتيجه|ف?الدرجه)"
 SO += r"(?: (?:it is|it gets|i give|a|an|score|هي))?[ ,:،]+"
-AT_LINE_END = re.compile(rf"(?:[:=→(|]|[–—-]\s|{SO})\s*({NUMBER})\s*[)\]*|.\"'_]*\s*$")
+AT_LINE_END = re.compile(rf"(?:[:=→(|]|[–—-]\s|{SO})[\s*_]*({NUMBER})\s*[)\]*|.\"'_]*\s*$")
+# "3... actually, on a second reading": what stands before may not hold.
+REVISED = re.compile(
+    r"(?<!\w)(?:actually|on (?:a )?(?:second|closer|further) (?:thought|reading|look)s?|on reflection|wait|scratch that"
+    r"|let me (?:revise|correct)|بل|[وف]?(?:عند|بعد) اعاده (?:القراءه|النظر)|في الحقيقه|تراجعت|عفوا)(?!\w)"
+)
 CELL = re.compile(rf"(?<=\|)[\s*_]*({NUMBER})[\s*_]*(?=\|)")
 LINE_START = re.compile(r"""[ \t"'“”‘’`*_\#>|(\[{•–—+-]*(?:\d{1,2}[.):-]+|[a-zا-ي][.)])?[ \t"'“”`*_\#>|(\[{–—-]*\Z""")
 BEFORE_KEY = re.compile(r"""[{,،;؛.|(\[]\s*["'“”`*_]*\Z""")

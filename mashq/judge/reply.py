@@ -50,7 +50,7 @@ def read_scores(reply: str, criteria: Sequence[Criterion], *, cut: bool = False)
         if not last.why:
             return last
         if any(value is not None for value in last.values.values()):
-            return _corrected(_read(said[: line.start()], known, False), last)
+            return _corrected(_read(said[: line.end()], known, False), last)
     return _read(said, known, cut)
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "THERE",
     "TIED",
     "WINNING",
+    "WORSE",
 ]
 
 KIND = "reply|response|answer|text|story|option|one|assistant|model|candidate|output|version"
@@ -36,7 +37,8 @@ SIDES = {
     "|neither (?:reply |response |one |story )?is better"
     "|(?:it'?s )?(?:a )?(?:tied?|draw|equal(?:ly good)?|(?:the )?same(?!\\sas)|both|neither|no difference)"
     "|(?:كلا )?(?:الردين|الردان|القصتان|القصتين|النصان|النصين)? ?(?:متعادل(?:ان|تان|ين)|متساوي(?:ان|تان|ين))"
-    "|تعادل(?: بينهما)?|سواء|لا فرق(?: بينهما| بين الردين)?|كلاهما|كلتاهما|لا احد منهما",
+    "|تعادل(?: بينهما)?|سواء|لا فرق(?: بينهما| بين الردين)?|(?:كلاهما|كلتاهما)(?: (?:متساو|متعادل|سواء)\\w*)?"
+    "|لا احد منهما",
 }
 OVERALLS: tuple[str, ...] = ("overall", "better", "winner", "verdict", "preference", "preferred", "best", "choice")
 OVERALLS += ("عموما", "الافضل", "الحكم", "الفائز", "بشكل عام", "المجمل", "اجمالا", "الاختيار", "التفضيل")
@@ -63,6 +65,14 @@ BEST_AT_THIS = re.compile(
     "|".join(
         rf"(?P<{side}>{SIDES[side]})\s?(?:is|was|هو|هي)?\s?(?:{HOW} )*(?:{AT_THIS})(?!\w)"
         for side in ("first", "second")
+    )
+)
+# "the second is worse than the first": the side that is meant is the other.
+WORSE = re.compile(
+    "|".join(
+        rf"(?P<{side}>(?<!\w)(?:{SIDES[other]}))\s?(?:is|was|هو|هي)?\s?(?:{HOW} )*"
+        rf"(?:worse|weaker|inferior|poorer|اسوا|اضعف)\s(?:than|to|من)\s(?:{SIDES[side]}|the other|الاخر)(?!\w)"
+        for side, other in (("first", "second"), ("second", "first"))
     )
 )
 DENIED = re.compile(r"(?<!\w)(?:لا|لن|لم|ليس|ليست|not|never|cannot|can't|\w+n't)(?: (?!but|لكن)\w+){0,6} ?\Z")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mashq.judge.clear import DOUBT
 from mashq.judge.patterns import (
     ASIDE,
+    AT_LINE_END,
     BEFORE_KEY,
     BEHIND,
     BEHIND_KEY,
@@ -24,6 +25,7 @@ from mashq.judge.patterns import (
     OTHER_SCALE,
     OUT_OF,
     RANGE,
+    REVISED,
     STARS,
     WORD,
     WORDS,
@@ -133,6 +135,8 @@ class PlainText:
             return [], span
         if self._doubted(end):
             return [Fault("no score: the writer is in doubt")], span
+        if revised := self._revised(end):
+            return [revised], span
         claims = [self.number(found[1])]
         claims += self._told_beside(name, end)
         return claims, span
@@ -157,6 +161,19 @@ class PlainText:
         line = self.text[at : at + 80].partition("\n")[0].partition(";")[0]
         other = self.known.mention.search(line)
         return bool(DOUBT.search(line[: other.start()] if other else line))
+
+    def _revised(self, at: int) -> Claim | None:
+        """What the line goes on to make of a score, before another name: "3... actually the dose is right, so 4"."""
+        line = self.text[at : at + 200].partition("\n")[0]
+        other = self.known.mention.search(line)
+        rest = line[: other.start()] if other else line
+        if not (again := REVISED.search(rest)):
+            return None
+        rest = rest[again.end() :]
+        if ending := AT_LINE_END.search(rest):
+            return self.number(ending[1])
+        number = re.search(rf"(?<![\w.])(?:{NUMBER}|{WORD})(?=[ \t]*(?:\Z|[.,،;؛!/)*]))", rest)
+        return Fault("ambiguous: taken back in words") if number else None
 
     def _told_beside(self, name: str, end: int) -> list[Claim]:
         """A label or a second number in signs right behind a score: "4 (good)" says one thing, "4 (excellent)" two."""

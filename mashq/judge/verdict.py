@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mashq.judge.claims import ReplyText
-from mashq.judge.clear import DOUBT, SUPPOSED, SUPPOSED_BEHIND, cleared, first_turn
+from mashq.judge.clear import DOUBT, SUPPOSED, SUPPOSED_BEHIND, cleared, demanded, first_turn
 from mashq.judge.patterns import EVERY, EXCEPT
 from mashq.judge.rubrics import Criterion
 from mashq.judge.sides import (
@@ -28,6 +28,7 @@ from mashq.judge.sides import (
     THERE,
     TIED,
     WINNING,
+    WORSE,
 )
 from mashq.judge.values import Mention
 from mashq.judge.words import SCORING, Claim, Fault, Pairs, Plain, Vocabulary, objects, of_object, said_in, vocabulary
@@ -41,6 +42,18 @@ UNTIL_REASON = re.compile(r"(?:(?!(?<!\w)(?:because|since|as it|لان\w*|بسب
 THAN = rf"(?:\s(?:than|من)\s(?:{SIDES['first']}|{SIDES['second']}))?"
 BY_EVERY = re.compile(rf"{THAN}\s(?:by|in|on|at|across|for|في|ب|من حيث)?\s?(?:{EVERY.pattern})")
 
+ALL_TIED = re.compile(rf"(?:{EVERY.pattern})\s(?:is|are|ends? in)\s(?:{TIED.pattern})")
+# Around a name: what makes the side behind it the one that holds.
+CHANGES = (
+    ("", r"[*_\"'`”»]{0,3}(?: verdict| winner)? (?:should|must|ought to)(?: \w+)?(?: have been| be)(?: the)?(?!\w)"),
+    ("", r"[*_\"'`”»]{0,3} (?:يجب|ينبغي|الصحيح)(?: ان)? (?:تكون|يكون|تصبح|يصبح)(?!\w)"),
+    (
+        r"(?<!\w)(?:change|correct|revise) (?:the |my )?[\"'`*]*",
+        r"[*_\"'`]{0,3}(?: verdict)?(?: from (?:the )?\w+)? to(?!\w)",
+    ),
+    (r"(?:^|\n)[*_ ]*(?:correction|corrected|تصحيح)[*_ ]*:?[*_ ]*", r"[*_\"'`”»]{0,3} ?(?::|is|هو|هي)(?!\w)"),
+)
+
 
 @dataclass(frozen=True)
 class Verdicts:
@@ -53,7 +66,8 @@ class Verdicts:
 def read_verdicts(reply: str, criteria: Sequence[Criterion]) -> Verdicts:
     """A judge's reply on a pair -> the better side by each criterion and as a whole (`OVERALL`). Never raises.
 
-    The verdict as a whole may stand without a name, where nothing else stands in the reply.
+    The verdict as a whole may stand without a name in a sentence ("the first is better") or in brackets ("[[A]]");
+    a bare "first" is none, as several verdicts were asked for.
     """
     names = [*(one.name for one in criteria), OVERALL]
     said = said_in(first_turn(reply))
@@ -85,19 +99,61 @@ class _Said:
         text, own, spans = self.own.text, self.own, []
         for start, end, pairs in objects(text):
             spans.append((start, end))
-            if not (SUPPOSED.search(text[max(0, start - 300) : start]) or SUPPOSED_BEHIND.match(text, end)):
+            said = SUPPOSED.search(text[max(0, start - 300) : start]) or SUPPOSED_BEHIND.match(text, end)
+            if not (said or demanded(text, start, end)):
                 of_object(pairs, self.known, lambda _, value: self._in_json(value), claims)
         own.blank(spans, "\n")
+        own.text = re.sub(rf"[ \t]/[ \t](?={self.known.mention.pattern}[*_\"'` ]*[:=])", "\n", own.text)
         self._columns()
         own.text = cleared(re.sub(r"[^\S\n]+", " ", re.sub(r"\s*\n\s*", "\n", own.text)))
+        changed = self._changed()
         mentions = own.mentions()
+        under = self._under(mentions)
         for one in mentions:
             if claim := self._beside(one):
-                claims[self._whose(one, mentions)].append(claim)
+                claims[under.get(one.start) or self._whose(one, mentions)].append(claim)
         self._concluded(mentions, claims)
         self._for_every(mentions, claims)
+        for name, claim in changed.items():
+            claims[name][:] = [claim]
         if not claims[OVERALL]:
             self._unnamed(mentions, claims[OVERALL])
+
+    def _changed(self) -> dict[str, Claim]:
+        """Verdicts that words change after they were given, "overall should be second"; those words are taken out."""
+        said: dict[str, set[Claim]] = {}
+        spans = []
+        for lead, behind in CHANGES:
+            for found in re.finditer(rf"{lead}{self.known.mention.pattern}{behind}[\s:*_\"'`“«]*", self.own.text):
+                side = SIDE.match(self.own.text, found.end())
+                if side and SIDE_ENDS.match(self.own.text, side.end()):
+                    claim = self._sure(str(side.lastgroup), side.end())
+                    said.setdefault(self.known.of(found), set()).add(claim)
+                    spans.append((found.start(), side.end()))
+        spans.sort()
+        self.own.blank([one for place, one in enumerate(spans) if not place or one[0] >= spans[place - 1][1]])
+        return {name: one.pop() if len(one) == 1 else Fault("changed twice") for name, one in said.items()}
+
+    def _under(self, mentions: Sequence[Mention]) -> dict[int, str]:
+        """Where a line such as "Winner: the first" stands under each criterion's heading -> that criterion.
+
+        Only where one such line, with the same word, stands under every one of two headings or more.
+        """
+        blocks: list[tuple[str, list[Mention]]] = []
+        starts = {one.start: one for one in mentions if one.heading and one.name == OVERALL}
+        place = 0
+        for line in self.own.text.split("\n"):
+            heads = self.known.criterion(line.strip(" #*_`:.)-0123456789"))
+            found = [starts[at] for at in range(place, place + len(line)) if at in starts]
+            if heads:
+                blocks.append((heads, []))
+            elif blocks:
+                blocks[-1][1].extend(found[:1])
+            place += len(line) + 1
+        own = [(name, lines) for name, lines in blocks if name != OVERALL]
+        words = {self.own.text[lines[0].start : lines[0].end] for _, lines in own if lines}
+        whole = all(lines for _, lines in own) and all(len(lines) == 1 for _, lines in own[:-1])
+        return {lines[0].start: name for name, lines in own} if len(own) > 1 and whole and len(words) == 1 else {}
 
     def _in_json(self, value: Any) -> list[Claim]:
         if self.scored and str(value).strip().isdigit():
@@ -129,6 +185,8 @@ class _Said:
         for at in (place, own.skip(one.end, one.heading), comma.end() if comma else place):
             if "\n" in own.text[one.end : at] and not one.heading:
                 continue
+            if worse := WORSE.match(own.text, at):
+                return self._sure(_side(worse), worse.end())
             if held := HELD.match(own.text, at):
                 return self._sure(_held(held), held.end())
             best = BEST.match(own.text, at)
@@ -157,7 +215,8 @@ class _Said:
             return one.name
         start = self._line(one.start)
         heads = [each for each in mentions if each.heading and start <= each.start < one.start]
-        return heads[-1].name if heads else one.name
+        others = {each.name for each in mentions if heads and heads[-1].start < each.start < one.start}
+        return one.name if not heads or others - {heads[-1].name, OVERALL} else heads[-1].name
 
     def _concluded(self, mentions: Sequence[Mention], claims: dict[str, list[Claim]]) -> None:
         """Add what the line of a criterion ends with: "الاول اقل سلاسه من الثاني، فالافضل الثاني"."""
@@ -173,8 +232,8 @@ class _Said:
     def _for_every(self, mentions: Sequence[Mention], claims: dict[str, list[Claim]]) -> None:
         """Add a verdict that is said of all criteria, with the exceptions that its sentence names."""
         text = self.own.text
-        for best in itertools.chain(BEST.finditer(text), TIED.finditer(text)):
-            behind = BY_EVERY.match(text, best.end())
+        for best in itertools.chain(BEST.finditer(text), TIED.finditer(text), ALL_TIED.finditer(text)):
+            behind = best if best.re is ALL_TIED else BY_EVERY.match(text, best.end())
             if not behind or _denied(text, best):
                 continue
             end = re.compile(r"[^.\n!?؟]*").match(text, behind.end())
@@ -183,13 +242,16 @@ class _Said:
             left_out = {one.name for one in mentions if apart and apart.end() <= one.start < stop}
             for name, several in claims.items():
                 if name not in left_out and (name != OVERALL or not several):
-                    several.append("tie" if best.re is TIED else _side(best))
+                    several.append("tie" if best.re in (TIED, ALL_TIED) else _side(best))
 
     def _unnamed(self, mentions: Sequence[Mention], claims: list[Claim]) -> None:
-        """Add a verdict as a whole that stands without a name, and in no sentence about a criterion."""
+        """Add a verdict as a whole that stands without a name, and in no sentence about a criterion.
+
+        A side alone is one in the brackets that stand for it, "[[A]]"; else nobody knows which of the verdicts it is.
+        """
         text = self.own.text
         bare = text.strip(" \n\t[](){}<>*_`\"'.!«»")
-        if found := SIDE.fullmatch(bare):
+        if (found := SIDE.fullmatch(bare)) and "[[" in text:
             claims.append(str(found.lastgroup))
         if held := HELD.fullmatch(bare):
             claims.append(_held(held))

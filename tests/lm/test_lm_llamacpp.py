@@ -197,5 +197,5 @@ def test_what_fails_in_a_thread_is_raised_and_the_others_report_theirs() -> None
 
     with pytest.raises(MashqError, match="ledger: cannot write"):
         Slow(0.05).answer(lambda: asks.pop(0) if asks else None, done, concurrency=2)
-    assert reported == [1]
+    assert reported in ([1], [1, 2])  # the other thread's own, and one more where it was quicker than the failure
     assert len(asks) >= 6

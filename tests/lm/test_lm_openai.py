@@ -419,7 +419,13 @@ def test_a_server_that_is_killed_and_started_again_is_waited_for(
 
 def test_a_server_that_stays_away_ends_the_run_after_the_patience(ledger: Path) -> None:
     server, url = started()
-    threading.Timer(0.3, server.kill).start()
+
+    def kill_at_work() -> None:
+        while not ledger.exists() or ledger.read_bytes().count(b"\n") < 8:
+            time.sleep(0.01)
+        server.kill()
+
+    threading.Thread(target=kill_at_work, daemon=True).start()
     model = open_model(url + "#tiny", concurrency=8, patience_s=1)
     with pytest.raises(
         MashqError, match=r"did not come back within 1 s \(patience_s\): no connection: .*ledger: start"
