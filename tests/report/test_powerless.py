@@ -4,7 +4,7 @@ import itertools
 import random
 
 from mashq.metrics.paired import holm, least_p
-from mashq.report.evaluated import ALPHA, _comparisons, _least_holm, _summary
+from mashq.report.evaluated import ALPHA, _comparisons, _least_holm, _summary, verdict
 
 METRICS = {"rougeL": {"higher_is_better": True, "unit": "0..1"}, "chrF++": {"higher_is_better": True, "unit": "0..100"}}
 
@@ -96,3 +96,12 @@ def test_correction_alone_can_leave_all_items_without_power():
 def test_an_evaluation_without_least_ps_is_told_nothing():
     old = [{name: value for name, value in one.items() if name != "least_p"} for one in family(4)]
     assert not any(one["powerless"] for one in corrected(old))
+
+
+def test_better_needs_an_interval_without_0_too():
+    told = {"difference": 0.02, "p_holm": 0.001}
+    assert verdict({**told, "low": 0.01, "high": 0.03}, higher_is_better=True) == "better"
+    assert verdict({**told, "low": 0.01, "high": 0.03}, higher_is_better=False) == "worse"
+    assert verdict({**told, "low": -0.01, "high": 0.05}, higher_is_better=True) == "unclear"
+    assert verdict({**told, "low": None, "high": None}, higher_is_better=True) == "better"  # the same everywhere
+    assert verdict({**told, "p_holm": 0.05, "low": 0.01, "high": 0.03}, higher_is_better=True) == "unclear"
