@@ -13,7 +13,17 @@ from mashq.metrics.ratings import Ratings
 from mashq.metrics.resample import LEVEL, bootstrap, cluster_codes, cluster_sums, freedom, quantile_t, wilson
 from mashq.metrics.score import sign
 
-__all__ = ["KRIPPENDORFF", "LANDIS_KOCH", "Agreement", "Recipe", "Yardstick", "groups_of", "measured"]
+__all__ = [
+    "KRIPPENDORFF",
+    "LANDIS_KOCH",
+    "Agreement",
+    "Recipe",
+    "Yardstick",
+    "drawn_between",
+    "groups_of",
+    "left_out_half",
+    "measured",
+]
 
 _END = 1 - 1e-9  # of a coefficient on Fisher's scale, where 1 is infinite
 
@@ -170,19 +180,23 @@ def measured(
         return known(None, None, None, reason=reason)
     codes = cluster_codes(n, groups, recipe.name)
     sums = cluster_sums(codes, *columns.T)
-    low, high, undefined = _interval(sums, statistic, seed=recipe.seed, rounds=recipe.rounds)
+    low, high, undefined = drawn_between(sums, statistic, 1.0, seed=recipe.seed, rounds=recipe.rounds)
     if low is None or high is None:
         return known(value, None, None)
+    low = min(low, wilson(1.0, len(sums))[0])
     around = _left_out_interval(value, sums, statistic, np.bincount(codes) / n)
     if value < 1 and max(high, around[1]) - around[0] <= 1e-12:  # no choice of items would have made another value
         return known(value, None, None)
     return known(value, max(recipe.least, min(low, around[0])), max(high, around[1]), undefined=undefined)
 
 
-def _interval(
-    sums: np.ndarray, statistic: Statistic, *, seed: int, rounds: int
+def drawn_between(
+    sums: np.ndarray, statistic: Statistic, most: float, *, seed: int, rounds: int
 ) -> tuple[float | None, float | None, float]:
-    """Low, high, and the share of resamples without a value, which count as -1 for the low end and 1 for the high."""
+    """The bootstrap's low and high, and the share of resamples without a value.
+
+    These count as lying at both ends, -`most` and `most`.
+    """
     lost = [0]
 
     def filled(totals: np.ndarray, end: float) -> np.ndarray:
@@ -191,13 +205,20 @@ def _interval(
         lost[0] += int(undefined.sum())
         return np.where(undefined, end, values)
 
-    low, high = bootstrap(sums, partial(filled, end=-1.0), seed=seed, rounds=rounds)
+    low, high = bootstrap(sums, partial(filled, end=-most), seed=seed, rounds=rounds)
     if low is None:
         return None, None, 0.0
     share = lost[0] / rounds
     if lost[0]:
-        _, high = bootstrap(sums, partial(filled, end=1.0), seed=seed, rounds=rounds)
-    return min(low, wilson(1.0, len(sums))[0]), high, share
+        _, high = bootstrap(sums, partial(filled, end=most), seed=seed, rounds=rounds)
+    return low, high, share
+
+
+def left_out_half(left: np.ndarray, weights: np.ndarray) -> float:
+    """Half of the jackknife's interval, from the values without each cluster (clusters,) and its share of items."""
+    clusters = len(left)
+    error = math.sqrt((clusters - 1) / clusters * float(((left - left.mean()) ** 2).sum()))
+    return quantile_t(1 - (1 - LEVEL) / 2, freedom(weights)) * error
 
 
 def _left_out_interval(
@@ -213,14 +234,13 @@ def _left_out_interval(
         return np.arctanh(np.clip(values, -_END, _END))
 
     left = statistic(sums.sum(axis=0) - sums)
-    left = z(np.where(np.isnan(left), value, left))
-    clusters = len(sums)
-    error = math.sqrt((clusters - 1) / clusters * float(((left - left.mean()) ** 2).sum()))
-    centre, half = float(z(np.array(value))), quantile_t(1 - (1 - LEVEL) / 2, freedom(weights)) * error
+    half = left_out_half(z(np.where(np.isnan(left), value, left)), weights)
+    centre = float(z(np.array(value)))
     return min(value, math.tanh(centre - half)), max(value, math.tanh(centre + half))
 
 
 def groups_of(ratings: Ratings, kept: np.ndarray) -> list[str | None] | None:
+    """The groups of the items kept (items,); None where no groups were named."""
     if ratings.groups is None:
         return None
     return [group for group, keep in zip(ratings.groups, kept, strict=True) if keep]

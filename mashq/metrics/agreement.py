@@ -16,7 +16,8 @@ from itertools import combinations
 import numpy as np
 
 from mashq.metrics.agreed import KRIPPENDORFF, LANDIS_KOCH, Agreement, Recipe, groups_of, measured
-from mashq.metrics.coefficients import ALPHA, Statistic, divided, kappa_columns, spearman_columns
+from mashq.metrics.coefficients import ALPHA, kappa_columns, spearman_columns
+from mashq.metrics.pairs import Pairs
 from mashq.metrics.ratings import Ratings
 from mashq.metrics.resample import (
     ROUNDS,
@@ -80,7 +81,7 @@ def kappa(ratings: Ratings, *, weights: str = "plain", seed: int = 0, rounds: in
     parts = ("kappa", f"weights:{weights}", _scale(ratings), "agg:pairs")
     recipe = Recipe(name, parts, LANDIS_KOCH, seed, rounds)
     reason = "every pair of raters that shares items used one and the same score on them"
-    return _mean_over_pairs(ratings, partial(kappa_columns, weights=weights), recipe, reason)
+    return Pairs(ratings, partial(kappa_columns, weights=weights)).mean(_all_pairs(ratings), recipe, reason)
 
 
 def spearman(ratings: Ratings, *, seed: int = 0, rounds: int = ROUNDS) -> Agreement:
@@ -92,7 +93,7 @@ def spearman(ratings: Ratings, *, seed: int = 0, rounds: int = ROUNDS) -> Agreem
     """
     recipe = Recipe("spearman", ("spearman", _scale(ratings), "agg:pairs"), None, seed, rounds)
     reason = "in every pair of raters that shares items one gave them all the same score"
-    return _mean_over_pairs(ratings, spearman_columns, recipe, reason)
+    return Pairs(ratings, spearman_columns).mean(_all_pairs(ratings), recipe, reason)
 
 
 def exact(ratings: Ratings, *, seed: int = 0, rounds: int = ROUNDS) -> Agreement:
@@ -162,6 +163,10 @@ def _scale(ratings: Ratings) -> str:
     return f"scale:{ratings.scale[0]}..{ratings.scale[1]}"
 
 
+def _all_pairs(ratings: Ratings) -> list[tuple[int, int]]:
+    return list(combinations(range(len(ratings.raters)), 2))
+
+
 def _one_score(values: np.ndarray) -> str:
     if len(values) != 1:
         return ""
@@ -172,41 +177,3 @@ def _counts(ratings: Ratings) -> tuple[np.ndarray, np.ndarray]:
     """The scores in use, rising, and how often each item got each: shape (items, scores)."""
     values = np.unique(ratings.scores[~np.isnan(ratings.scores)])
     return values, (ratings.scores[:, :, None] == values).sum(axis=1).astype(np.float64)
-
-
-def _mean_over_pairs(
-    ratings: Ratings,
-    make: Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, Statistic]],
-    recipe: Recipe,
-    reason: str,
-) -> Agreement:
-    """The mean of a coefficient over pairs of raters, weighted by shared items; those without a value do not count.
-
-    `make` turns two raters' score numbers (shared items,) into columns, the first all ones, and their statistic.
-    """
-    values, _ = _counts(ratings)
-    rated = ~np.isnan(ratings.scores)
-    numbers = np.searchsorted(values, np.where(rated, ratings.scores, values[:1] if len(values) else 0.0))
-    shared = rated.sum(axis=1) >= 2
-    blocks, statistics, lost = [], [], 0
-    for first, second in combinations(range(len(ratings.raters)), 2):
-        both = rated[:, first] & rated[:, second]
-        if not both.any():
-            lost += 1
-            continue
-        columns, statistic = make(numbers[both, first], numbers[both, second], values)
-        lost += bool(np.isnan(statistic(columns.sum(axis=0)[None])[0]))
-        block = np.zeros((len(both), columns.shape[1]))
-        block[both] = columns
-        blocks.append(block[shared])
-        statistics.append(statistic)
-    joined = np.hstack(blocks) if blocks else np.zeros((0, 0))
-    ends = np.cumsum([block.shape[1] for block in blocks])
-
-    def mean(sums: np.ndarray) -> np.ndarray:
-        parts = np.split(sums, ends[:-1], axis=1)
-        found = np.stack([statistic(part) for statistic, part in zip(statistics, parts, strict=True)])
-        weights = np.where(np.isnan(found), 0.0, np.stack([part[:, 0] for part in parts]))  # (pairs, rounds)
-        return divided((np.nan_to_num(found) * weights).sum(axis=0), weights.sum(axis=0))
-
-    return measured(ratings, recipe, shared, joined, mean, reason, lost)

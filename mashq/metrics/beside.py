@@ -12,24 +12,24 @@ copies one of few people agrees with that one wholly, and its mean says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
 import numpy as np
 
-from mashq.metrics.agreed import KRIPPENDORFF, LANDIS_KOCH, Agreement, Recipe, measured
-from mashq.metrics.coefficients import ALPHA, Statistic, divided, kappa_columns, spearman_columns
+from mashq.metrics.agreed import KRIPPENDORFF, LANDIS_KOCH, Agreement, Recipe, drawn_between, groups_of, left_out_half
+from mashq.metrics.coefficients import ALPHA, Statistic, kappa_columns, spearman_columns
+from mashq.metrics.pairs import Columns, Pairs, weighted
 from mashq.metrics.ratings import Ratings
-from mashq.metrics.resample import LEVEL, ROUNDS, bootstrap, cluster_codes, cluster_sums, freedom, quantile_t
+from mashq.metrics.resample import ROUNDS, cluster_codes, cluster_sums
 from mashq.metrics.score import sign
 from mashq.rows import MashqError, expected_got, nearest
 
 __all__ = ["COEFFICIENTS", "Beside", "Difference", "beside"]
 
 JUDGE = 0  # the judge's place among the raters; people follow
-Columns = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, Statistic]]
 
 
 def _alpha_columns(first: np.ndarray, second: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, Statistic]:
@@ -112,7 +112,7 @@ def beside(
     ratings = Ratings.of_matrix([judge, *people], groups=groups)
     persons = range(1, len(ratings.raters))
     coefficient = _Coefficient(ratings, name, seed, rounds)
-    pairs = [two for two in combinations(persons, 2) if coefficient.shared(*two).any()]
+    pairs = [two for two in combinations(persons, 2) if coefficient.two.shared(*two).any()]
     return Beside(
         judge=coefficient.mean([(JUDGE, person) for person in persons]),
         people=coefficient.mean(pairs) if pairs else None,
@@ -120,83 +120,32 @@ def beside(
     )
 
 
-@dataclass
-class _Blocks:
-    """Columns of several pairs of raters side by side, and how to read the sums of them."""
-
-    columns: np.ndarray  # (items, columns of all pairs)
-    statistics: list[Statistic]
-    ends: np.ndarray  # of each pair's columns
-
-    def read(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Sums (rounds, columns) -> the pairs' coefficients, NaN where undefined, and items, both (pairs, rounds)."""
-        parts = np.split(sums, self.ends[:-1], axis=1)
-        found = np.stack([statistic(part) for statistic, part in zip(self.statistics, parts, strict=True)])
-        return found, np.stack([part[:, 0] for part in parts])
-
-    def whole(self) -> tuple[np.ndarray, np.ndarray]:
-        """The pairs' coefficients and items over all items, both (pairs,)."""
-        found, weights = self.read(self.columns.sum(axis=0)[None])
-        return found[:, 0], weights[:, 0]
-
-
 class _Coefficient:
-    """One coefficient on one matrix of ratings, over chosen pairs of raters and chosen items."""
+    """One coefficient on one matrix of ratings, the judge's first."""
 
     def __init__(self, ratings: Ratings, name: str, seed: int, rounds: int):
         self.ratings, self.name, self.seed, self.rounds = ratings, name, seed, rounds
-        self.rated = ~np.isnan(ratings.scores)  # (items, raters)
-        self.values = np.unique(ratings.scores[self.rated])
-        filled = np.where(self.rated, ratings.scores, self.values[:1] if len(self.values) else 0.0)
-        self.numbers = np.searchsorted(self.values, filled)  # (items, raters)
+        self.two = Pairs(ratings, COEFFICIENTS[name])
         low, high = ratings.scale
         self.parts = (*_PARTS[name], f"scale:{low}..{high}", "agg:pairs")
 
-    def shared(self, *raters: int) -> np.ndarray:
-        """Which items all of these raters scored, (items,)."""
-        return np.asarray(self.rated[:, list(raters)].all(axis=1))
-
-    def blocks(self, pairs: Sequence[tuple[int, int]], kept: Sequence[np.ndarray]) -> _Blocks:
-        """The columns of each pair on the items kept for it; 0 on the others."""
-        made, statistics = [], []
-        for (first, second), rows in zip(pairs, kept, strict=True):
-            columns, statistic = COEFFICIENTS[self.name](
-                self.numbers[rows, first], self.numbers[rows, second], self.values
-            )
-            block = np.zeros((len(rows), columns.shape[1]))
-            block[rows] = columns
-            made.append(block)
-            statistics.append(statistic)
-        return _Blocks(np.hstack(made), statistics, np.cumsum([block.shape[1] for block in made]))
-
     def mean(self, pairs: Sequence[tuple[int, int]]) -> Agreement:
         """The mean over these pairs, each weighted by the items that it shares; undefined ones do not count."""
-        sharing = [two for two in pairs if self.shared(*two).any()]
         recipe = Recipe(self.name, self.parts, _YARDSTICKS.get(self.name), self.seed, self.rounds)
-        if not sharing:
-            nothing = np.zeros(len(self.rated), dtype=bool)
-            return measured(self.ratings, recipe, nothing, np.zeros((0, 0)), _mean_of_none, "", len(pairs))
-        kept = [self.shared(*two) for two in sharing]
-        blocks, any_pair = self.blocks(sharing, kept), np.any(kept, axis=0)
-        lost = len(pairs) - len(sharing) + int(np.isnan(blocks.whole()[0]).sum())
-
-        def statistic(sums: np.ndarray) -> np.ndarray:
-            return _weighted(*blocks.read(sums))
-
-        return measured(self.ratings, recipe, any_pair, blocks.columns[any_pair], statistic, _REASONS[self.name], lost)
+        return self.two.mean(pairs, recipe, _REASONS[self.name])
 
     def difference(self, pairs: Sequence[tuple[int, int]]) -> Difference | None:
         """Judge minus people on the same items, pair by pair of people."""
         both_ways = [*pairs, *((second, first) for first, second in pairs)]
-        turned = [two for two in both_ways if self.shared(JUDGE, *two).any()]
+        turned = [two for two in both_ways if self.two.shared(JUDGE, *two).any()]
         if not turned:
             return None
-        kept = [self.shared(JUDGE, *two) for two in turned]
-        blocks = self.blocks([*((JUDGE, one) for one, _ in turned), *turned], [*kept, *kept])
+        kept = [self.two.shared(JUDGE, *two) for two in turned]
+        blocks = self.two.blocks([*((JUDGE, one) for one, _ in turned), *turned], [*kept, *kept])
 
         def statistic(sums: np.ndarray) -> np.ndarray:
             found, weights = blocks.read(sums)
-            return _weighted(found[: len(turned)] - found[len(turned) :], weights[: len(turned)])
+            return weighted(found[: len(turned)] - found[len(turned) :], weights[: len(turned)])
 
         value = float(statistic(blocks.columns.sum(axis=0)[None])[0])
         if math.isnan(value):
@@ -211,36 +160,11 @@ class _Coefficient:
         self, value: float, kept: np.ndarray, columns: np.ndarray, statistic: Statistic
     ) -> tuple[float, float] | tuple[None, None]:
         """The interval of a difference: a resample without a value counts as lying at both ends, -2 and 2."""
-        given = self.ratings.groups
-        groups = None if given is None else [group for group, keep in zip(given, kept, strict=True) if keep]
-        codes = cluster_codes(int(kept.sum()), groups, self.name)
+        codes = cluster_codes(int(kept.sum()), groups_of(self.ratings, kept), self.name)
         sums = cluster_sums(codes, *columns[kept].T)
-        clusters = len(sums)
-        if clusters < 2:
+        low, high, _ = drawn_between(sums, statistic, 2.0, seed=self.seed, rounds=self.rounds)
+        if low is None or high is None:
             return None, None
-        undefined = [False]
-
-        def filled(totals: np.ndarray, end: float) -> np.ndarray:
-            values = statistic(totals)
-            undefined[0] |= bool(np.isnan(values).any())
-            return np.where(np.isnan(values), end, values)
-
-        low, high = bootstrap(sums, partial(filled, end=-2.0), seed=self.seed, rounds=self.rounds)
-        if undefined[0]:
-            _, high = bootstrap(sums, partial(filled, end=2.0), seed=self.seed, rounds=self.rounds)
-        assert low is not None and high is not None  # there are two clusters or more
         left = statistic(sums.sum(axis=0) - sums)
-        left = np.where(np.isnan(left), value, left)
-        error = math.sqrt((clusters - 1) / clusters * float(((left - left.mean()) ** 2).sum()))
-        half = quantile_t(1 - (1 - LEVEL) / 2, freedom(np.bincount(codes) / len(codes))) * error
+        half = left_out_half(np.where(np.isnan(left), value, left), np.bincount(codes) / len(codes))
         return max(-2.0, min(low, value - half)), min(2.0, max(high, value + half))
-
-
-def _weighted(found: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weighted mean over the first axis, of what is not NaN; NaN where nothing is left."""
-    weights = np.where(np.isnan(found), 0.0, weights)
-    return divided((np.nan_to_num(found) * weights).sum(axis=0), weights.sum(axis=0))
-
-
-def _mean_of_none(sums: np.ndarray) -> np.ndarray:
-    return np.full(len(sums), np.nan)
