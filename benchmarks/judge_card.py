@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from judge_card_power import section
+from judge_card_power import of_population, section
 from scripted_judges import KnownTexts, ScriptedJudge, example_cases
 from sheet import give, machine
 
@@ -109,9 +109,8 @@ def of_places(seed: int) -> Planted:
 def of_lengths(seed: int, *, clustered: bool) -> Planted:
     """A slope that differs from prompt to prompt; `clustered`: four replies to each of ten prompts."""
     per_doubling = random.Random(f"length {seed}").uniform(-0.5, 0.5)
-    cases = example_cases(CASES, of_a_prompt=4 if clustered else 1)
     # A new population of prompts for each judge, or the item effects would be the same ones again.
-    cases = [Case(f"{case.prompt} للقارئ {seed}", case.reply, case.variety) for case in cases]
+    cases = of_population(seed, example_cases(CASES, of_a_prompt=4 if clustered else 1))
     of = ", ten clusters of four" if clustered else ""
 
     def truths(card: JudgeCard) -> Iterator[tuple[str, Measure, float]]:

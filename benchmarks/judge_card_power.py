@@ -9,10 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from scripted_judges import KnownTexts, ScriptedJudge, example_cases
 
@@ -21,6 +18,7 @@ from mashq.judge import Case
 from mashq.judge.card import JudgeCard, judge_card
 from mashq.judge.card_rules import conclusions
 from mashq.judge.intervals import groups_needed
+from mashq.metrics.detectable import ALPHA
 from mashq.metrics.paired import least_p
 from mashq.metrics.resample import wilson
 
@@ -35,7 +33,6 @@ FAIR = (  # what a fair judge does not do: family -> probe, measure
     ("language of the rubric", "rubric", "gap"),
     ("halo of defects", "defects", "spill"),
 )
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ class MindsTatweel(ScriptedJudge):
         return score - self.steps * (TATWEEL in case.reply and criterion in self.minded)
 
 
-def _of(seed: int, cases: Sequence[Case]) -> list[Case]:
+def of_population(seed: int, cases: Sequence[Case]) -> list[Case]:
     """The cases as those of another population of prompts."""
     return [Case(f"{case.prompt} للقارئ {seed}", case.reply, case.variety) for case in cases]
 
@@ -68,7 +65,7 @@ def fair(judges: int) -> Iterator[str]:
     for replies, of_a_prompt in DRAWN:
         charged, hinted, sizes, groups = Counter[str](), Counter[str](), dict[str, int](), 0
         for seed in range(judges):
-            cases = _of(seed, example_cases(replies, of_a_prompt))
+            cases = of_population(seed, example_cases(replies, of_a_prompt))
             judge = ScriptedJudge(known=KnownTexts(cases), dithered=True, seed=seed)
             card = judge_card(judge, cases, probes=[probe for _, probe, _ in FAIR], seed=seed)
             groups = card.groups
@@ -129,7 +126,7 @@ def seen(judges: int) -> Iterator[str]:
 def _tatweel(seed: int, drawn: tuple[int, int], steps: float, noisy: bool) -> tuple[float | None, bool]:
     """What the card would have seen of tatweel on fluency, and whether it was found."""
     judge = MindsTatweel(steps=steps, noisy=noisy, seed=seed)
-    card = judge_card(judge, _of(seed, example_cases(*drawn)), probes=["spelling"], seed=seed)
+    card = judge_card(judge, of_population(seed, example_cases(*drawn)), probes=["spelling"], seed=seed)
     (one,) = (one for one in card.of("spelling") if (one.criterion, one.about) == ("fluency", "tatweel"))
     assert one.p is not None
     return one.detectable, one.p < ALPHA

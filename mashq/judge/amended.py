@@ -6,11 +6,11 @@ import functools
 import re
 from collections.abc import Iterable
 
-from mashq.judge.patterns import NUMBER, WORD, WORDS
-from mashq.judge.values import checked
+from mashq.judge.patterns import NUMBER, WORD
+from mashq.judge.values import PlainText
 from mashq.judge.words import Claim, Fault, Vocabulary
 
-__all__ = ["amendments"]
+__all__ = ["amendments", "apart"]
 
 SCORE_OF = r"(?:the |its |my )?(?:(?:score|rating|grade|mark)s? (?:for |of |on |in )?)?(?:the )?[*_\"'`]{0,3}"
 DARAJA = r"(?:(?:درجه|تقييم|علامه) )?[*_\"'`«]{0,3}"
@@ -72,14 +72,13 @@ def amendments(text: str, known: Vocabulary) -> tuple[dict[str, Claim], list[tup
     for pattern in _patterns(known.mention.pattern):
         for found in pattern.finditer(text):
             rest = re.compile(r"[^.\n!]{0,120}").match(text, found.end())
-            number = found["value"]
             unclear = rest and BUT.search(rest[0])
-            claim = checked(WORDS[number] if number in WORDS else float(number[:20]))
+            claim = PlainText.number(found["value"])
             said.setdefault(known.of(found), []).append(Fault("ambiguous: changed, with a doubt") if unclear else claim)
             spans.append(found.span())
     for found in _too(known.mention.pattern).finditer(text):
         said.setdefault(known.of(found), [Fault("ambiguous: taken back in words")])
-    return {name: _one(several) for name, several in said.items()}, _apart(spans)
+    return {name: _one(several) for name, several in said.items()}, apart(spans)
 
 
 def _one(several: list[Claim]) -> Claim:
@@ -89,7 +88,7 @@ def _one(several: list[Claim]) -> Claim:
     return several[0]
 
 
-def _apart(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def apart(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Spans in order, without those that overlap one before."""
     kept: list[tuple[int, int]] = []
     for start, end in sorted(spans):

@@ -10,7 +10,7 @@ from typing import Any
 
 from mashq.judge.alike import add_for_every, add_unlinked
 from mashq.judge.amended import amendments
-from mashq.judge.clear import SUPPOSED, SUPPOSED_BEHIND, cleared, demanded
+from mashq.judge.clear import cleared, not_meant
 from mashq.judge.in_json import json_claims
 from mashq.judge.patterns import (
     AT_LINE_END,
@@ -61,10 +61,7 @@ class ReplyText(PlainText):
         spans = []
         for start, end, pairs in objects(self.text):
             spans.append((start, end))
-            before = self.text[max(0, start - 300) : start]
-            if EXAMPLE.search(before[-160:]) or SUPPOSED.search(before) or SUPPOSED_BEHIND.match(self.text, end):
-                continue
-            if demanded(self.text, start, end):
+            if EXAMPLE.search(self.text[max(0, start - 160) : start]) or not_meant(self.text, start, end):
                 continue
             of_pairs(pairs, self.known, claims)
             if key := self._key_before(start):

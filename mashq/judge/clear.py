@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from mashq.judge.patterns import NUMBER, WORD
 
-__all__ = ["DOUBT", "SUPPOSED", "SUPPOSED_BEHIND", "cleared", "demanded", "first_turn"]
+__all__ = ["DOUBT", "cleared", "first_turn", "not_meant"]
 
 SOME = rf"(?:{NUMBER}|{WORD}|a|an|half a)"
 POINTS = r"(?:points?|marks?|stars?|grades?|levels?)"
@@ -200,9 +200,11 @@ def cleared(text: str) -> str:
     return REFERRED.sub(STOP, DEDUCTED.sub(STOP, text))
 
 
-def demanded(text: str, start: int, end: int) -> bool:
-    """Whether an object is no judgement, but what the judged text asks for or claims, as the judge quotes it."""
+def not_meant(text: str, start: int, end: int) -> bool:
+    """Whether an object is no judgement: what would be or others would give, or what the judged text asks or claims."""
     before, behind = text[max(0, start - 300) : start], text[end : end + 120].partition("\n")[0].partition("{")[0]
+    if SUPPOSED.search(before) or SUPPOSED_BEHIND.match(text, end):
+        return True
     refused = REFUSED.search(behind) or NOT_MINE.search(behind)
     if REFUSED.match(text, _behind_quote(text, end)) or HOLDS_NEXT.search(before):
         return True

@@ -16,8 +16,8 @@ from mashq.judge.words import Claim, Fault, Pairs, Vocabulary, of_object
 __all__ = ["behind_name", "of_pairs", "says_other", "scale_of_all", "with_chosen"]
 
 MOST_PAIRS = 5_000  # objects of a reply whose keys are looked at
-WORDS = {"six", "seven", "ten", "hundred", "سته", "سبعه", "عشره", "عشر", "مئه", "مائه"}
-COUNT = r"(\d{1,4}|six|seven|ten|hundred|سته|سبعه|عشره|عشر|مئه|مائه)(?![\w.]*\d|\w|\s?[%٪])"
+WORDS = ("six", "seven", "ten", "hundred", "سته", "سبعه", "عشره", "عشر", "مئه", "مائه")
+COUNT = rf"(\d{{1,4}}|{'|'.join(WORDS)})(?![\w.]*\d|\w|\s?[%٪])"
 SPAN = r"\d{1,2}[ \t]*(?:-|–|—|to|through|الي|حتي|\.\.+)[ \t]*"
 ENDS = rf"(?:/|out of|max(?:imum)?(?: of)?|من اصل|من|علي)[ \t]*(?:{SPAN})?{COUNT}"
 # A word for all scores, and right behind it what they are out of.

@@ -78,7 +78,7 @@ WORSE = re.compile(
 DENIED = re.compile(r"(?<!\w)(?:لا|لن|لم|ليس|ليست|not|never|cannot|can't|\w+n't)(?: (?!but|لكن)\w+){0,6} ?\Z")
 TIED = re.compile(rf"(?<!\w)(?:{SIDES['tie']})(?!\w)")
 BEST = re.compile(
-    "|".join(rf"(?P<{side}>(?<!\w)(?:{SIDES[side]})){IS_BETTER}(?!\w)" for side in ("first", "second"))
+    "|".join(rf"(?P<{side}>(?<!\w)(?:{SIDES[side]})){IS_BETTER}" for side in ("first", "second"))
     + "|"
     + "|".join(
         rf"(?<!\w)i (?:would |'d )?(?:prefer|choose|favou?r|pick) (?P<{side}_>(?:{SIDES[side]}))(?!\w)"

@@ -86,7 +86,8 @@ class PlainText:
             found.append(Mention(self.known.of(one), one.start(), one.end(), heading or key))
         return found
 
-    def number(self, text: str) -> Claim:
+    @staticmethod
+    def number(text: str) -> Claim:
         return checked(WORDS[text] if text in WORDS else float(text[:20]))
 
     def value(self, name: str, at: int, newline: bool) -> tuple[list[Claim], tuple[int, int]]:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mashq.judge.amended import apart
 from mashq.judge.claims import ReplyText
-from mashq.judge.clear import DOUBT, SUPPOSED, SUPPOSED_BEHIND, cleared, demanded, first_turn
+from mashq.judge.clear import DOUBT, cleared, first_turn, not_meant
 from mashq.judge.patterns import EVERY, EXCEPT
 from mashq.judge.rubrics import Criterion
 from mashq.judge.sides import (
@@ -99,8 +100,7 @@ class _Said:
         text, own, spans = self.own.text, self.own, []
         for start, end, pairs in objects(text):
             spans.append((start, end))
-            said = SUPPOSED.search(text[max(0, start - 300) : start]) or SUPPOSED_BEHIND.match(text, end)
-            if not (said or demanded(text, start, end)):
+            if not not_meant(text, start, end):
                 of_object(pairs, self.known, lambda _, value: self._in_json(value), claims)
         own.blank(spans, "\n")
         own.text = re.sub(rf"[ \t]/[ \t](?={self.known.mention.pattern}[*_\"'` ]*[:=])", "\n", own.text)
@@ -130,8 +130,7 @@ class _Said:
                     claim = self._sure(str(side.lastgroup), side.end())
                     said.setdefault(self.known.of(found), set()).add(claim)
                     spans.append((found.start(), side.end()))
-        spans.sort()
-        self.own.blank([one for place, one in enumerate(spans) if not place or one[0] >= spans[place - 1][1]])
+        self.own.blank(apart(spans))
         return {name: one.pop() if len(one) == 1 else Fault("changed twice") for name, one in said.items()}
 
     def _under(self, mentions: Sequence[Mention]) -> dict[int, str]:
