@@ -21,8 +21,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mashq.rows import file_hash
-
 __all__ = ["Meter", "code_hashes", "commit", "lasting_hash", "machine", "package_versions"]
 
 PACKAGES = ("daft", "pyarrow", "numpy", "jinja2", "torch", "transformers", "peft", "xllamacpp", "babel", "sacrebleu")
@@ -211,18 +209,18 @@ def _processor() -> str:
         return platform.processor() or "unknown"
 
 
-def lasting_hash(path: Path, produces: str) -> str | None:
+def lasting_hash(path: Path, produces: str, whole: str) -> str | None:
     """Hash of what a file of a folder step says whenever and wherever the step is made; None where nothing is lasting.
 
-    `produces` is the step's kind of result. Of JSON the content counts, without the hosts of models' addresses: a judge
-    that is served elsewhere says the same.
+    `produces` is the step's kind of result, `whole` the hash of the file's bytes. Of JSON the content counts, without
+    the hosts of models' addresses: a judge that is served elsewhere says the same.
     """
     if path.suffix in BYTES or path.name == "scores.json":
-        return file_hash(path)
+        return whole
     if produces in DATED or path.suffix not in TOLD:
         return None
     if path.suffix != ".json":
-        return file_hash(path)
+        return whole
     content = json.dumps(_without_hosts(json.loads(path.read_text("utf-8"))), sort_keys=True)
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 

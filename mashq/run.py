@@ -324,10 +324,11 @@ def _outputs(folder: Path, produces: str) -> dict[str, Any]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {str(path.relative_to(folder)): path for path in files}
     kept = {name: path for name, path in names.items() if Path(name).parts[0] not in (".progress", "manifest.json")}
-    hashes = {name: lasting_hash(path, produces) for name, path in kept.items()}
-    lasting = {name: value for name, value in hashes.items() if value is not None}
+    hashes = {name: file_hash(path) for name, path in kept.items()}
+    told = {name: lasting_hash(path, produces, hashes[name]) for name, path in kept.items()}
+    lasting = {name: value for name, value in told.items() if value is not None}
     outputs = [
-        {"name": name, "bytes": path.stat().st_size, "hash": file_hash(path), "lasting": name in lasting}
+        {"name": name, "bytes": path.stat().st_size, "hash": hashes[name], "lasting": name in lasting}
         for name, path in kept.items()
     ]
     return {"outputs": outputs, "lasting": lasting}

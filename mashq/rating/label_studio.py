@@ -193,10 +193,11 @@ def from_label_studio(of: Study | Store, exported: Any, raters: Mapping[Any, str
         latest = {_rater(one, raters or {}, where): one for one in _in_time(task["annotations"], where)}
         for rater, annotation in latest.items():
             whose = f"{where}, annotation of '{rater}'"
-            if _is_unsaid(items[name][0], _values(annotation, whose)):
+            values = _values(annotation, whose)
+            if _is_unsaid(items[name][0], values):
                 unsaid.append(whose)
             else:
-                rows += _rows(study, *items[name], rater, annotation, whose)
+                rows += _rows(study, *items[name], rater, annotation, values, whose)
     if unsaid:
         said = "corrections without a text of their own, which count as no answer"
         warnings.warn(f"Label Studio export: {len(unsaid)} {said}. The first: {unsaid[0]}.", stacklevel=2)
@@ -264,9 +265,15 @@ def _rater(annotation: Mapping[str, Any], raters: Mapping[Any, str], where: str)
 
 
 def _rows(
-    study: Study, item: Item, key: str, rater: str, annotation: Mapping[str, Any], where: str
+    study: Study,
+    item: Item,
+    key: str,
+    rater: str,
+    annotation: Mapping[str, Any],
+    values: dict[str, Any],
+    where: str,
 ) -> Iterator[dict[str, Any]]:
-    values, meta = _values(annotation, where), _meta(annotation)
+    meta = _meta(annotation)
     said: dict[str, Any] = {"note": values.pop("note", "")}
     rated = {name.removeprefix(CRITERION): value for name, value in values.items() if name.startswith(CRITERION)}
     if item.kind == "check":

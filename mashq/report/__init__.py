@@ -19,6 +19,7 @@ from mashq.report.page import render
 from mashq.report.sweep import page_of, sweep_of, table_of
 from mashq.report.words import LANGUAGES, Lang, Words
 from mashq.rows import MashqError, expected_got
+from mashq.shards import write_whole
 
 __all__ = ["data_card", "write"]
 
@@ -65,9 +66,8 @@ def _write(out: Path, texts: Mapping[str, str]) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            partial = out / f"{name}.partial"
-            partial.write_bytes(text.encode("utf-8", "backslashreplace"))  # half a character is "\\ud800" in JSON
-            partial.replace(out / name)
+            with write_whole(out / name) as partial:
+                partial.write_bytes(text.encode("utf-8", "backslashreplace"))  # half a character is "\\ud800" in JSON
     except OSError as error:
         got = f"'{error.strerror}' ({error.filename or out})"
         do = "Name another folder with --out."

@@ -106,10 +106,6 @@ class EvaluationView:
         """A metric's name for readers."""
         return self.words.term("metric", name)
 
-    def system(self, label: str) -> str:
-        """A system's name for readers, from the label of its evaluation."""
-        return self.words.term("system_name", label)
-
     def slice(self, piece: Mapping[str, str]) -> str:
         """A slice's name for readers."""
         return slice_text(self.words, piece["by"], piece["value"])
@@ -199,7 +195,9 @@ class EvaluationView:
         rows = [
             {
                 **row,
-                "label": evaluation["labels"][row["system"]] if evaluation else self.system(row["label"]),
+                "label": evaluation["labels"][row["system"]]
+                if evaluation
+                else self.words.term("system_name", row["label"]),
                 "kind": evaluation["kinds"][row["system"]] if evaluation else "plain",
                 "cells": [
                     {

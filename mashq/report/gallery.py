@@ -23,6 +23,7 @@ from mashq.report.cells import num
 from mashq.report.page import environment_of
 from mashq.report.words import Lang, Words, isolate
 from mashq.rows import MashqError
+from mashq.shards import write_whole
 from mashq.templates.catalogue import (
     Entry,
     Example,
@@ -56,9 +57,8 @@ def write_gallery(entries: Sequence[Entry], out: Path, *, lang: Lang = "ar") -> 
         raise MashqError(f"templates: --html: expected the name of a file, got the folder {out}.")
     page = gallery(entries, lang=lang).encode()
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".partial")
-    partial.write_bytes(page)
-    partial.replace(out)
+    with write_whole(out) as partial:
+        partial.write_bytes(page)
     return len(page)
 
 

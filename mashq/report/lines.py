@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from mashq.report.words import Words
 
-__all__ = ["MOST_CELL", "cell", "closed", "code", "left_to_right", "safe", "seen", "table", "yaml_text"]
+__all__ = ["cell", "closed", "code", "left_to_right", "safe", "seen", "table", "yaml_text"]
 
 LEFT, POP = "\N{LEFT-TO-RIGHT ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 MOST_CELL = 300  # characters of a text in a table
@@ -71,9 +71,13 @@ def code(text: object, *, in_table: bool = False) -> str:
     return "`" + "".join(mark for mark in line if mark not in ends) + "`"
 
 
-def cell(text: str) -> str:
-    """A text from data in a table, cut for show; the cut says the full length in characters."""
-    return safe(text if len(text) <= MOST_CELL else f"{text[:MOST_CELL]}… ({len(text)})")
+def cell(text: str, whole: int = 0) -> str:
+    """A text from data in a table, cut for show; the cut says the full length in characters.
+
+    `whole` is that length where the text was cut before, else 0.
+    """
+    whole = whole or len(text)
+    return safe(text if whole <= MOST_CELL else f"{text[:MOST_CELL]}… ({whole})")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mashq.report.cells import places_of, slice_text, system_label
-from mashq.report.lines import MOST_CELL, code, left_to_right, safe, table
+from mashq.report.lines import cell, code, left_to_right, safe, table
 from mashq.report.plots import number
 from mashq.report.words import Words
 
@@ -33,12 +33,12 @@ def _note(words: Words, evaluation: Mapping[str, Any], seed: str) -> str:
     """How the items were chosen, or that none may be shown."""
     if evaluation["private"]:
         return words.plain("private_replies")
-    found, others = evaluation["replies"], [n for n in evaluation["systems"] if n != evaluation["baseline"]]
+    found = evaluation["replies"]
     if not any(item["pick"] == "best" for item in found["items"]):
         return words.plain("replies_random_note", seed=seed)
     names = {
         "metric": words.term("metric", found["metric"]),
-        "system": safe(system_label(words, evaluation, others[0])),
+        "system": safe(system_label(words, evaluation, evaluation["primary"])),
         "baseline": safe(system_label(words, evaluation, evaluation["baseline"])),
     }
     return words.plain("replies_note", seed=seed, **names)
@@ -62,8 +62,5 @@ def _item(words: Words, evaluation: Mapping[str, Any], item: Mapping[str, Any]) 
 
 
 def _text(words: Words, text: Mapping[str, Any]) -> str:
-    """A text in a cell, cut for show; the cut says the full length in characters."""
-    if not text["text"].strip():
-        return words.plain("empty_text")
-    whole = text["cut"] or len(text["text"])
-    return safe(text["text"] if whole <= MOST_CELL else f"{text['text'][:MOST_CELL]}… ({whole})")
+    """A text in a cell, cut for show; one that is empty says so."""
+    return cell(text["text"], text["cut"]) if text["text"].strip() else words.plain("empty_text")

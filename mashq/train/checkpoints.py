@@ -8,6 +8,8 @@ import os
 import shutil
 from pathlib import Path
 
+from mashq.shards import write_whole
+
 __all__ = ["at_end", "last_whole", "rewind", "seal", "step_of", "thin_out", "waited"]
 
 WHOLE = "whole"  # the file that is written after all others: a checkpoint without it was cut off by a crash
@@ -77,4 +79,5 @@ def rewind(log: Path, step: int) -> None:
             with contextlib.suppress(json.JSONDecodeError):
                 if json.loads(line)["step"] <= step:
                     kept.append(line)
-    log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    with write_whole(log) as partial:
+        partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")

@@ -52,16 +52,12 @@ def train(
         facts = launched(settings, rows, out, validation=validation, init=init, on_step=on_step)
     else:
         facts = fit(settings, rows, out, validation=validation, init=init, on_step=on_step)
-    if facts is None:
-        shutil.rmtree(
-            out / "checkpoints", ignore_errors=True
-        )  # of a run that was killed when its weights were in place
-        return out
-    weights = out / f"{kept_as(settings.method)}.partial"
-    run = {**facts.pop("run"), "this_process_s": round(time.time() - started, 1)}
-    card = train_card.card(
-        settings=dataclasses.asdict(settings), data=[dict(one) for one in data], run=run, weights=weights, **facts
-    )
-    train_card.write(out, card, weights)
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    if facts is not None:
+        weights = out / f"{kept_as(settings.method)}.partial"
+        run = {**facts.pop("run"), "this_process_s": round(time.time() - started, 1)}
+        card = train_card.card(
+            settings=dataclasses.asdict(settings), data=[dict(one) for one in data], run=run, weights=weights, **facts
+        )
+        train_card.write(out, card, weights)
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)  # also of a run killed when its weights were in place
     return out
